@@ -1,0 +1,19 @@
+/* libcommon/format/json.h - reading JSON files: jansson, with our errors
+ *
+ * Values are jansson's json_t; these are the checks that every reader of a
+ * configuration wants, with messages that name the file and the key. */
+#ifndef PENSTOCK_JSON_H
+#define PENSTOCK_JSON_H
+
+#include <jansson.h>
+
+#include "libcommon/sys/buf.h"
+#include "libcommon/sys/error.h"
+
+/* `name` is for messages.  Depth is bounded; duplicate keys are refused. */
+json_t *json_parse(struct span text, const char *name, struct error *e);
+json_t *json_read_file(const char *path, struct error *e);
+/* DIR/NAME; NULL with e->status 0 if there is no such file, so that callers can fall back. */
+json_t *json_read_in(const char *dir, const char *name, struct error *e);
+
+#endif

@@ -1,0 +1,38 @@
+/* libcommon/store/store.h - objects that can be read by range and written at once
+ *
+ * One interface, one file a kind: file.c (paths and file://), later http, gs, s3.
+ * An object is pinned when it is opened: if it is replaced afterwards, reads
+ * fail with "object changed", never mix two versions. */
+#ifndef PENSTOCK_STORE_H
+#define PENSTOCK_STORE_H
+
+#include "libcommon/sys/buf.h"
+#include "libcommon/sys/error.h"
+
+struct object_info {
+    uint64_t size;
+    uint64_t generation;        /* of a file: its mtime in ns; 0 unknown */
+    bool has_crc32c;
+    uint32_t crc32c;
+};
+
+struct object;
+struct object *object_open(const char *url, struct error *e);           /* NULL: missing, a directory, a device, ... */
+const struct object_info *object_info(const struct object *o);
+/* Exactly n bytes from offset into `to`; -1 also if the object is shorter. */
+int object_read(struct object *o, uint64_t offset, size_t n, void *to, struct error *e);
+void object_close(struct object *o);
+
+/* A whole object into b (at most b->max bytes). */
+int store_get(const char *url, struct buf *b, struct error *e);
+/* An object that appears whole or not at all. */
+int store_put(const char *url, const void *data, size_t n, struct error *e);
+/* Calls each for every object under the prefix, in the order of its name; each returns 0 to go on. */
+int store_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e);
+
+/* Is this a URL of a store (gs://, s3://, http(s)://, file://), or a path? */
+bool url_is_remote(const char *url);
+/* `name` relative to the directory (or prefix) that holds `base`; absolute paths and URLs stay. malloc'd. */
+char *url_resolve(const char *base, const char *name);
+
+#endif

@@ -1,0 +1,59 @@
+/* libcommon/stream/mp.h - msgpack: writing to a buffer, reading with a bounded cursor
+ *
+ * Bytes from outside never meet a generic unpacker: 155 bytes of nested array
+ * headers can reserve 254 GB there (docs/stream.7).  The cursor walks a complete
+ * object in place, allocates nothing, and is bounded by the bytes it was given,
+ * a depth and a number of keys. */
+#ifndef PENSTOCK_MP_H
+#define PENSTOCK_MP_H
+
+#include "libcommon/sys/buf.h"
+
+enum { MP_DEPTH = 16, MP_KEYS = 4096 };
+
+enum mp_type { MP_NIL, MP_BOOL, MP_INT, MP_UINT, MP_REAL, MP_STR, MP_BIN, MP_ARRAY, MP_MAP, MP_EXT };
+
+struct mp_value {
+    enum mp_type type;
+    union {
+        bool b;
+        int64_t i;              /* MP_INT: negative numbers only */
+        uint64_t u;             /* MP_UINT: all others */
+        double r;
+        struct span bytes;      /* MP_STR, MP_BIN, MP_EXT: inside the input */
+        uint32_t n;             /* MP_ARRAY: items; MP_MAP: pairs, to be read next */
+    };
+};
+
+struct mp_cursor {
+    const uint8_t *p, *end;
+};
+
+/* Reads one header (and, for scalars and strings, the value).  0, or -1 if the
+ * bytes end early, hold 0xc1, or announce more items than bytes are left. */
+int mp_read(struct mp_cursor *c, struct mp_value *v);
+/* Passes over one whole object; *whole, if not NULL, becomes its bytes.  -1 as mp_read, or deeper than MP_DEPTH. */
+int mp_skip(struct mp_cursor *c, struct span *whole);
+/* Integers of either sign that fit. */
+bool mp_to_i64(const struct mp_value *v, int64_t *to);
+bool mp_to_u64(const struct mp_value *v, uint64_t *to);
+bool mp_to_real(const struct mp_value *v, double *to);      /* any number */
+bool mp_str_is(const struct mp_value *v, const char *text);
+
+/* How many bytes the first object of `bytes` has, for readers of a pipe: > 0 its
+ * size; 0 more bytes are needed (*need: at least how many in all); -1 not
+ * msgpack, or deeper than MP_DEPTH.  Resumable cost: proportional to headers, not to bytes. */
+int64_t mp_measure(struct span bytes, uint64_t *need);
+
+void mp_put_nil(struct buf *b);
+void mp_put_bool(struct buf *b, bool v);
+void mp_put_int(struct buf *b, int64_t v);      /* shortest form, as msgpack-python writes it */
+void mp_put_uint(struct buf *b, uint64_t v);
+void mp_put_real(struct buf *b, double v);
+void mp_put_str(struct buf *b, const char *text);
+void mp_put_strn(struct buf *b, const char *text, size_t n);
+void mp_put_bin(struct buf *b, const void *data, size_t n);
+void mp_put_array(struct buf *b, uint32_t n);   /* then n objects */
+void mp_put_map(struct buf *b, uint32_t n);     /* then n pairs */
+
+#endif

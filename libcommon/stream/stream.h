@@ -1,0 +1,98 @@
+/* libcommon/stream/stream.h - a stream of units, whatever carries it
+ *
+ * What travels is drawn in docs/stream.7: a header, units (a control map and a
+ * body), an end.  An end of a stream is an object with a few functions; pipes
+ * and files are one implementation (pipe.c), ZeroMQ roles are another. */
+#ifndef PENSTOCK_STREAM_H
+#define PENSTOCK_STREAM_H
+
+#include "libcommon/stream/sample.h"
+
+enum { UNIT_MAX = 64 << 20, HEADER_MAX = 1 << 20, CONTROL_MAX = 2048 };
+
+/* --- header: what a stream is and how it was made ---------------------------- */
+struct header {
+    struct buf map;             /* the whole map, as bytes */
+};
+
+/* A stage's entry in the header is a map {"name", "version", options...}. */
+struct stage {
+    struct buf options;         /* pairs written with stage_put_*; n of them */
+    uint32_t n;
+    const char *name;
+};
+void stage_init(struct stage *st, const char *name);
+void stage_put_int(struct stage *st, const char *key, int64_t v);
+void stage_put_real(struct stage *st, const char *key, double v);
+void stage_put_str(struct stage *st, const char *key, const char *v);
+void stage_put_bool(struct stage *st, const char *key, bool v);
+void stage_release(struct stage *st);
+
+/* A new header: run (16 bytes: the hash of the plan), samples and epochs where known (0: unknown). */
+int header_make(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, const struct stage *first, struct error *e);
+/* The same with one stage more. */
+int header_append(struct header *h, const struct stage *st, struct error *e);
+void header_release(struct header *h);
+/* Facts of a header: all checked when it was read. */
+struct span header_run(const struct header *h);
+uint64_t header_samples(const struct header *h);        /* a whole run's samples, all epochs; 0 unknown */
+uint64_t header_epochs(const struct header *h);         /* 0 unknown */
+/* The value of `key` in the last stage called `stage`: a whole object; false if there is none. */
+bool header_option(const struct header *h, const char *stage, const char *key, struct span *value);
+
+/* --- units -------------------------------------------------------------------- */
+struct unit {
+    uint64_t q;                 /* sequence number */
+    uint64_t epoch;
+    uint64_t failed;            /* samples with an error, counted when read or written */
+    struct sample *sample;      /* k of them, owned by the unit */
+    uint32_t k, room;
+    struct arena arena;         /* memory of put values */
+    struct buf body;            /* as read: samples point into it */
+};
+void unit_init(struct unit *u);
+void unit_release(struct unit *u);
+/* Empties u for a source to fill: samples are then added with unit_add (id copied). */
+void unit_begin(struct unit *u, uint64_t q, uint64_t epoch);
+struct sample *unit_add(struct unit *u, const char *id, size_t n, struct error *e);
+/* body as bytes (the wire's second map), for writers. */
+int unit_encode(const struct unit *u, struct buf *body, struct error *e);
+/* Reads samples out of `u->body`; -1 with the reason. */
+int unit_decode(struct unit *u, uint32_t k, struct error *e);
+
+struct stream_end { uint64_t units, samples, errors; };
+
+/* --- reading -------------------------------------------------------------------- */
+enum stream_event { STREAM_FAILED = -1, STREAM_EOF, STREAM_HEADER, STREAM_UNIT, STREAM_END };
+
+struct stream_in;
+/* spec: NULL or "-" standard input (a terminal is refused), a path, tcp:// or ipc:// ("@" binds). */
+struct stream_in *stream_in_open(const char *spec, struct error *e);
+/* What comes next.  STREAM_HEADER fills stream_in_header; STREAM_UNIT fills *u;
+ * STREAM_END has been checked against what was counted; STREAM_EOF comes only
+ * after an end.  STREAM_FAILED: e says where (byte, unit) and why; a truncated
+ * stream delivered all its valid units before. */
+enum stream_event stream_next(struct stream_in *in, struct unit *u, struct error *e);
+const struct header *stream_in_header(const struct stream_in *in);
+const struct stream_end *stream_in_end(const struct stream_in *in);     /* after STREAM_END */
+double stream_in_waited(const struct stream_in *in);    /* seconds spent waiting for bytes */
+void stream_in_close(struct stream_in *in);
+
+/* --- writing -------------------------------------------------------------------- */
+struct stream_out;
+struct stream_out *stream_out_open(const char *spec, struct error *e);
+int stream_put_header(struct stream_out *out, const struct header *h, struct error *e);
+/* A sample that makes its unit larger than UNIT_MAX is turned into an error record first. */
+int stream_put_unit(struct stream_out *out, struct unit *u, struct error *e);
+int stream_put_end(struct stream_out *out, struct error *e);
+const struct stream_end *stream_out_end(const struct stream_out *out);  /* counted so far, since the header */
+double stream_out_waited(const struct stream_out *out);
+/* Flushes and closes; a full disk shows here at the latest.  1: the reader left early (EPIPE), which ends a filter quietly. */
+int stream_out_close(struct stream_out *out, struct error *e);
+/* After a put returned -1: did the reader leave (EPIPE)? */
+bool stream_out_gone(const struct stream_out *out);
+
+/* Plain bytes in the framing of streams, for checkpoint streams (docs/checkpoint.7). */
+uint32_t crc32c(uint32_t crc, const void *data, size_t n);      /* Castagnoli; start with 0 */
+
+#endif
