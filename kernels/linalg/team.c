@@ -1,0 +1,223 @@
+/* kernels/linalg/team.c - threads that wait for work: see compute.h
+ *
+ * A run publishes one 64-bit ticket: which run it is (high half) and how many
+ * of its tasks are still to be taken (low half).  Taking a task is one
+ * compare-and-swap that lowers the ticket, so a thread that wakes late finds
+ * nothing left and touches nothing: a short run never waits for sleepers.
+ * Waiting is a short spin (the next operation of a step comes within
+ * microseconds), then a condition variable. */
+#include "kernels/linalg/compute.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+#ifndef __APPLE__
+/* Its own threads would change the bits with their number; absent in other BLAS libraries. */
+extern void openblas_set_num_threads(int) __attribute__((weak));
+#endif
+
+enum { LINE = 64, SPIN = 4000 };        /* bytes of a cache line; about 50 to 100 microseconds of pauses */
+
+typedef void task_fn(void *ctx, size_t i, int worker);
+
+struct member {
+    struct team *team;
+    pthread_t thread;
+    int worker, cpu;
+};
+
+struct team {
+    int size, started;
+    struct member *members;             /* [size]; the caller's own is unused */
+    _Atomic(task_fn *) task;
+    _Atomic(void *) ctx;
+    _Atomic size_t base, count;         /* this run's tasks: base ... base + count - 1 */
+    _Alignas(LINE) _Atomic uint64_t ticket;
+    _Alignas(LINE) _Atomic uint32_t done;
+    _Alignas(LINE) _Atomic int sleepers;
+    _Atomic bool caller_sleeps, stop;
+    pthread_mutex_t lock;
+    pthread_cond_t work, finished;
+};
+
+static inline void pause_a_little(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void pin(int cpu)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (cpu >= 0 && cpu < CPU_SETSIZE) {
+        CPU_SET((unsigned)cpu, &set);
+        sched_setaffinity(0, sizeof set, &set);  /* a wish: without it the results are the same */
+    }
+#else
+    (void)cpu;
+#endif
+}
+
+/* Takes tasks of the run in force until none is left. */
+static void take(struct team *team, int worker)
+{
+    uint64_t ticket = atomic_load(&team->ticket);
+    while ((uint32_t)ticket) {
+        task_fn *task = atomic_load_explicit(&team->task, memory_order_relaxed);
+        void *ctx = atomic_load_explicit(&team->ctx, memory_order_relaxed);
+        size_t i = atomic_load_explicit(&team->base, memory_order_relaxed) +
+                   atomic_load_explicit(&team->count, memory_order_relaxed) - (uint32_t)ticket;
+        /* Success means that the run is still the one whose task was read. */
+        if (!atomic_compare_exchange_weak(&team->ticket, &ticket, ticket - 1))
+            continue;
+        uint32_t count = (uint32_t)atomic_load_explicit(&team->count, memory_order_relaxed);
+        task(ctx, i, worker);
+        if (atomic_fetch_add(&team->done, 1) + 1 == count && atomic_load(&team->caller_sleeps)) {
+            pthread_mutex_lock(&team->lock);
+            pthread_cond_signal(&team->finished);
+            pthread_mutex_unlock(&team->lock);
+        }
+        ticket = atomic_load(&team->ticket);
+    }
+}
+
+static bool work_waits(struct team *team)
+{
+    return (uint32_t)atomic_load(&team->ticket) || atomic_load(&team->stop);
+}
+
+static void *member_main(void *arg)
+{
+    struct member *m = arg;
+    struct team *team = m->team;
+    pin(m->cpu);
+    while (!atomic_load(&team->stop)) {
+        take(team, m->worker);
+        int spin = 0;
+        while (spin < SPIN && !work_waits(team)) {
+            pause_a_little();
+            spin++;
+        }
+        if (spin < SPIN)
+            continue;
+        pthread_mutex_lock(&team->lock);
+        atomic_fetch_add(&team->sleepers, 1);
+        while (!work_waits(team))
+            pthread_cond_wait(&team->work, &team->lock);
+        atomic_fetch_sub(&team->sleepers, 1);
+        pthread_mutex_unlock(&team->lock);
+    }
+    return NULL;
+}
+
+struct team *team_new(int threads, const int *cpus)
+{
+#ifndef __APPLE__
+    if (openblas_set_num_threads)
+        openblas_set_num_threads(1);
+#endif
+    void *room = NULL;
+    if (threads < 1 || posix_memalign(&room, LINE, sizeof(struct team)))
+        return NULL;
+    struct team *team = room;
+    memset(team, 0, sizeof *team);
+    team->size = threads;
+    team->members = calloc((size_t)threads, sizeof *team->members);
+    if (!team->members) {
+        free(team);
+        return NULL;
+    }
+    pthread_mutex_init(&team->lock, NULL);
+    pthread_cond_init(&team->work, NULL);
+    pthread_cond_init(&team->finished, NULL);
+    if (cpus)
+        pin(cpus[0]);
+    for (int i = 1; i < threads; i++) {
+        struct member *m = &team->members[i];
+        *m = (struct member){.team = team, .worker = i, .cpu = cpus ? cpus[i] : -1};
+        if (pthread_create(&m->thread, NULL, member_main, m)) {
+            team_free(team);
+            return NULL;
+        }
+        team->started++;
+    }
+    return team;
+}
+
+void team_free(struct team *team)
+{
+    if (!team)
+        return;
+    pthread_mutex_lock(&team->lock);
+    atomic_store(&team->stop, true);
+    pthread_cond_broadcast(&team->work);
+    pthread_mutex_unlock(&team->lock);
+    for (int i = 1; i <= team->started; i++)
+        pthread_join(team->members[i].thread, NULL);
+    pthread_cond_destroy(&team->finished);
+    pthread_cond_destroy(&team->work);
+    pthread_mutex_destroy(&team->lock);
+    free(team->members);
+    free(team);
+}
+
+int team_size(const struct team *team)
+{
+    return team->size;
+}
+
+static void wait_for_done(struct team *team, uint32_t count)
+{
+    for (int spin = 0; spin < SPIN; spin++) {
+        if (atomic_load(&team->done) == count)
+            return;
+        pause_a_little();
+    }
+    pthread_mutex_lock(&team->lock);
+    atomic_store(&team->caller_sleeps, true);
+    while (atomic_load(&team->done) != count)
+        pthread_cond_wait(&team->finished, &team->lock);
+    atomic_store(&team->caller_sleeps, false);
+    pthread_mutex_unlock(&team->lock);
+}
+
+static void run_part(struct team *team, size_t base, uint32_t count, task_fn *task, void *ctx)
+{
+    atomic_store_explicit(&team->task, task, memory_order_relaxed);
+    atomic_store_explicit(&team->ctx, ctx, memory_order_relaxed);
+    atomic_store_explicit(&team->base, base, memory_order_relaxed);
+    atomic_store_explicit(&team->count, count, memory_order_relaxed);
+    atomic_store_explicit(&team->done, 0, memory_order_relaxed);
+    uint64_t run = (atomic_load(&team->ticket) >> 32) + 1;
+    atomic_store(&team->ticket, run << 32 | count);
+    if (atomic_load(&team->sleepers)) {
+        pthread_mutex_lock(&team->lock);
+        pthread_cond_broadcast(&team->work);
+        pthread_mutex_unlock(&team->lock);
+    }
+    take(team, 0);
+    wait_for_done(team, count);
+}
+
+void team_run(struct team *team, size_t tasks, task_fn *task, void *ctx)
+{
+    const size_t most = UINT32_MAX / 2;
+    if (tasks == 1 || team->size == 1) {
+        for (size_t i = 0; i < tasks; i++)
+            task(ctx, i, 0);
+        return;
+    }
+    for (size_t base = 0; base < tasks; base += most)
+        run_part(team, base, (uint32_t)(tasks - base < most ? tasks - base : most), task, ctx);
+}
