@@ -1,0 +1,97 @@
+/* kernels/nn/tape.h - values, their gradients, and the memory of a step
+ *
+ * A model file is forward code written with the operations of ops.h.  In training
+ * each operation records what its backward needs; tape_backward walks the records
+ * in reverse.  What no gradient flows through is not recorded and costs nothing.
+ *
+ * Memory.  Values lie in one arena with a deterministic free list.  A dry run
+ * (tape_plan) executes the same forward and backward without any arithmetic, so the
+ * arena's size is known, and printed, before step 1; the real run repeats the same
+ * allocations.  A value is freed when the backward of the operation that made it
+ * is done; at the end of a segment also whatever no backward asked for. */
+#ifndef PENSTOCK_TAPE_H
+#define PENSTOCK_TAPE_H
+
+#include "kernels/linalg/compute.h"
+#include "kernels/nn/param.h"
+
+enum tape_mode {
+    TAPE_INFER,                 /* no records, no dropout: evaluation and generate */
+    TAPE_TRAIN,
+};
+
+/* A matrix [rows, cols], row-major: rows are positions (of all rows of a batch, one
+ * after another), cols are features.  Lives until the next tape_begin. */
+struct tensor {
+    size_t rows, cols;
+    float *data;
+    float *grad;                /* during backward: NULL until something was added */
+    bool needs_grad;
+    bool kept;                  /* some backward will read data */
+    bool external;              /* data is not the arena's: inputs, caches */
+    struct tensor *next;        /* of those made in the open segment */
+};
+
+/* How many bytes of the arena, at most at one time. */
+struct tape_plan {
+    size_t arena;               /* activations, their gradients, scratch */
+    size_t forward;             /* of it, when the forward had ended: what backward reads */
+    size_t loss;                /* of it, the loss's buffer of logits */
+};
+
+struct record;
+struct block;
+
+struct tape {                   /* fields are for reading outside kernels/nn */
+    const struct compute *compute;
+    enum tape_mode mode;
+    bool dry;                   /* shapes and memory only */
+    bool failed;                /* operations do nothing any more; why says it */
+    char why[WHY];
+    uint64_t key;               /* of this micro-batch: dropout is keyed by (key, operation, element) */
+    uint64_t op;                /* number of the next operation that draws */
+    bool recompute;             /* segments keep their inputs only (--gradient-checkpointing) */
+    size_t loss_bytes;          /* bound of the loss's buffer; 256 MiB unless changed */
+
+    /* called with each named value as it is made; for tests. May be NULL. */
+    void (*tap)(void *ctx, const char *name, const struct tensor *x);
+    void *tap_ctx;
+    bool poison;                /* fill memory with NaN when it is given and when it is freed; for tests */
+
+    /* private */
+    uint8_t *base;
+    size_t size;                /* of the arena in place */
+    size_t high;                /* most used in this run */
+    struct hole *hole;
+    size_t n_holes, room_holes;
+    struct block *blocks;       /* small things: tensors, records */
+    struct block *block;
+    struct record *last;
+    struct tensor *made;        /* in the open segment */
+    bool no_record;             /* inside a recomputed segment's first run */
+    struct tape_plan plan;
+};
+
+/* compute is borrowed.  NULL: out of memory. */
+struct tape *tape_new(const struct compute *compute);
+void tape_free(struct tape *t);
+
+/* Starts a run: all tensors of the last one are gone.  key: see above. */
+void tape_begin(struct tape *t, enum tape_mode mode, uint64_t key);
+/* Runs every recorded backward, last first; gradients of parameters are added to
+ * their grad.  Releases what it passed. */
+void tape_backward(struct tape *t);
+
+/* Does `run` dry and keeps its figures; then the arena is made large enough (it
+ * only grows).  -1 with why: out of memory, or what the run said. */
+int tape_reserve(struct tape *t, enum tape_mode mode, void (*run)(struct tape *t, void *ctx), void *ctx,
+                 struct tape_plan *plan, char why[WHY]);
+/* tape_reserve (which costs microseconds, and allocates only if this run is larger than
+ * all before), then run itself.  -1 with why. */
+int tape_run(struct tape *t, enum tape_mode mode, uint64_t key, void (*run)(struct tape *t, void *ctx), void *ctx,
+             char why[WHY]);
+
+/* Marks the tape failed (the first reason is kept). */
+void tape_fail(struct tape *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
