@@ -1,6 +1,8 @@
 /* libcommon/store/store.h - objects that can be read by range and written at once
  *
- * One interface, one file a kind: file.c (paths and file://), later http, gs, s3.
+ * One interface, one file a kind (libcommon/store/kind.h): file.c (paths and
+ * file://), later http, gs, s3.  Calls block; threads may use the store side by
+ * side, one struct object or store_writer belongs to one thread at a time.
  * An object is pinned when it is opened: if it is replaced afterwards, reads
  * fail with "object changed", never mix two versions. */
 #ifndef PENSTOCK_STORE_H
@@ -29,6 +31,21 @@ int store_get(const char *url, struct buf *b, struct error *e);
 int store_put(const char *url, const void *data, size_t n, struct error *e);
 /* Calls each for every object under the prefix, in the order of its name; each returns 0 to go on. */
 int store_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e);
+
+/* 1: there, *i filled (i may be NULL); 0: no such object; -1: could not be found out. */
+int store_stat(const char *url, struct object_info *i, struct error *e);
+/* Fine if it is not there. */
+int store_delete(const char *url, struct error *e);
+
+/* An object too large for memory, written piece by piece.  It appears at commit,
+ * whole and durable, or not at all; an older one of that name stays until then.
+ * Commit and abort free w, whatever they return; abort takes NULL.  After a failed
+ * append only abort is left to call. */
+struct store_writer;
+struct store_writer *store_writer_open(const char *url, struct error *e);
+int store_writer_append(struct store_writer *w, const void *data, size_t n, struct error *e);
+int store_writer_commit(struct store_writer *w, struct error *e);
+void store_writer_abort(struct store_writer *w);
 
 /* Is this a URL of a store (gs://, s3://, http(s)://, file://), or a path? */
 bool url_is_remote(const char *url);
