@@ -1,0 +1,152 @@
+/* libcommon/plan/pool.c - units of a source made ahead of their turn by threads; see source.h
+ *
+ * A ring of 2 x jobs slots: unit q lives in slot q % slots, from when a thread
+ * takes it on until the taker asks for the one after it. */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "libcommon/plan/source.h"
+
+enum slot_state { EMPTY, MAKING, READY };
+
+struct slot {
+    enum slot_state state;
+    int result;
+    size_t bytes;
+    struct unit unit;
+    struct error error;
+};
+
+struct source_pool {
+    const struct source *source;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t next, take_on;     /* next to be delivered; next to be made */
+    size_t bytes;               /* of units that are ready */
+    bool holding, closing;      /* slot next - 1 is with the taker */
+    size_t n_slots, n_threads;
+    struct slot *slot;
+    pthread_t *thread;
+};
+
+static size_t unit_bytes(const struct unit *u)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < u->k; i++)
+        for (size_t f = 0; f < u->sample[i].n; f++)
+            n += u->sample[i].field[f].value.size;
+    return n;
+}
+
+/* May a thread take on the next unit?  The one that is waited for always. */
+static bool room(const struct source_pool *p)
+{
+    if (p->take_on >= p->source->units || p->slot[p->take_on % p->n_slots].state != EMPTY)
+        return false;
+    return p->take_on == p->next || p->bytes < POOL_BYTES;
+}
+
+static void *make_units(void *arg)
+{
+    struct source_pool *p = arg;
+    pthread_mutex_lock(&p->lock);
+    while (!p->closing) {
+        if (!room(p)) {
+            pthread_cond_wait(&p->changed, &p->lock);
+            continue;
+        }
+        uint64_t q = p->take_on++;
+        struct slot *s = &p->slot[q % p->n_slots];
+        s->state = MAKING;
+        pthread_mutex_unlock(&p->lock);
+        s->result = p->source->unit(p->source->ctx, q, &s->unit, &s->error);
+        s->bytes = s->result < 0 ? 0 : unit_bytes(&s->unit);
+        pthread_mutex_lock(&p->lock);
+        s->state = READY;
+        p->bytes += s->bytes;
+        pthread_cond_broadcast(&p->changed);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+struct source_pool *source_pool_open(const struct source *s, uint64_t start, int64_t jobs, struct error *e)
+{
+    struct source_pool *p = calloc(1, sizeof *p);
+    size_t n = jobs < 1 ? 1 : (size_t)jobs;
+    if (p) {
+        p->slot = calloc(2 * n, sizeof *p->slot);
+        p->thread = calloc(n, sizeof *p->thread);
+    }
+    if (!p || !p->slot || !p->thread) {
+        error_set(e, STATUS_AGAIN, "out of memory");
+        if (p) {
+            free(p->slot);
+            free(p->thread);
+        }
+        free(p);
+        return NULL;
+    }
+    p->source = s;
+    p->next = p->take_on = start;
+    p->n_slots = 2 * n;
+    for (size_t i = 0; i < p->n_slots; i++)
+        unit_init(&p->slot[i].unit);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+    for (; p->n_threads < n; p->n_threads++)
+        if (pthread_create(&p->thread[p->n_threads], NULL, make_units, p) != 0)
+            break;
+    if (p->n_threads == 0) {
+        error_set(e, STATUS_AGAIN, "cannot start a thread");
+        source_pool_close(p);
+        return NULL;
+    }
+    return p;
+}
+
+int source_pool_next(struct source_pool *p, struct unit **u, struct error *e)
+{
+    int r = 0;
+    pthread_mutex_lock(&p->lock);
+    if (p->holding) {
+        struct slot *held = &p->slot[(p->next - 1) % p->n_slots];
+        held->state = EMPTY;
+        p->bytes -= held->bytes;
+        p->holding = false;
+        pthread_cond_broadcast(&p->changed);
+    }
+    if (p->next < p->source->units) {
+        struct slot *s = &p->slot[p->next % p->n_slots];
+        while (s->state != READY)
+            pthread_cond_wait(&p->changed, &p->lock);
+        *u = &s->unit;
+        if (s->result < 0 && e)
+            *e = s->error;
+        r = s->result < 0 ? -1 : 1;
+        p->next++;
+        p->holding = true;
+        pthread_cond_broadcast(&p->changed);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}
+
+void source_pool_close(struct source_pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->closing = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    for (size_t i = 0; i < p->n_threads; i++)
+        pthread_join(p->thread[i], NULL);
+    for (size_t i = 0; i < p->n_slots; i++)
+        unit_release(&p->slot[i].unit);
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->changed);
+    free(p->slot);
+    free(p->thread);
+    free(p);
+}
