@@ -6,5 +6,8 @@
 
 void stop_install(void);        /* without SA_RESTART: a blocked read returns EINTR */
 bool stop_asked(void);
+/* Readable once a stop was asked for, for poll(2) beside what is waited for: a
+ * signal just before a blocking call would not interrupt it.  -1 before stop_install. */
+int stop_fd(void);
 
 #endif
