@@ -1,30 +1,37 @@
 /* kernels/linalg/dispatch.c - the tables, and the choice among them */
 #include "kernels/linalg/dispatch.h"
 
+#include "kernels/dsp/mel_block.h"
+
 #include <string.h>
 
 static const struct kernels table_ref = {
     .name = "ref",
     .gemm_f32_tile = gemm_f32_tile_ref,
+    .mel = &mel_kernel_ref,
 };
 
 #if defined(__x86_64__)
 static const struct kernels table_avx2 = {
     .name = "avx2",
     .gemm_f32_tile = gemm_f32_tile_cblas,
+    .mel = &mel_kernel_avx2,
 };
 static const struct kernels table_avx512 = {
     .name = "avx512",
     .gemm_f32_tile = gemm_f32_tile_cblas,
+    .mel = &mel_kernel_avx512,
 };
 static const struct kernels table_avx512bf16 = {
     .name = "avx512bf16",
     .gemm_f32_tile = gemm_f32_tile_cblas,
+    .mel = &mel_kernel_avx512,
 };
 #elif defined(__aarch64__)
 static const struct kernels table_neon = {
     .name = "neon",
     .gemm_f32_tile = gemm_f32_tile_cblas,
+    .mel = &mel_kernel_ref,
 };
 #endif
 
