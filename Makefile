@@ -102,7 +102,7 @@ asan:
 
 # --- fuzzing: clang's libFuzzer, a corpus a target ------------------------------
 FUZZSECONDS ?= 60
-build/fuzz/%: tests/fuzz/%.c $(wildcard libcommon/*/*.[ch] kernels/text/*.[ch])
+build/fuzz/%: tests/fuzz/%.c $(wildcard libcommon/*/*.[ch] kernels/*/*.[ch])
 	@$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz/obj CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined' \
 	  LDFLAGS='-fsanitize=fuzzer,address,undefined' build/fuzz/obj/fuzz/$*
 	@mkdir -p $(@D) && cp build/fuzz/obj/fuzz/$* $@

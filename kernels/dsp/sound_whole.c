@@ -1,0 +1,150 @@
+/* kernels/dsp/sound_whole.c - see sound_whole.h
+ *
+ * Only lengths are read here; a header that makes no sense is left for libsndfile to name. */
+#include "kernels/dsp/sound_whole.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t number(const uint8_t *p, size_t bytes, bool big)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < bytes; i++)
+        v = v << 8 | p[big ? i : bytes - 1 - i];
+    return v;
+}
+
+static bool is_tag(const uint8_t *p, const char *tag) { return memcmp(p, tag, 4) == 0; }
+
+static bool printable(const uint8_t *p)
+{
+    for (size_t i = 0; i < 4; i++)
+        if (p[i] < 0x20 || p[i] > 0x7e)
+            return false;
+    return true;
+}
+
+static int cut(uint64_t promised, uint64_t there, char why[WHY])
+{
+    snprintf(why, WHY, "cut short: its header promises %llu bytes of sound, %llu are there", (unsigned long long)promised,
+             (unsigned long long)there);
+    return -1;
+}
+
+/* RIFF, RIFX, RF64 and AIFF are lists of chunks: a tag, a size, content padded to an even length
+ * (some writers forget the pad).  Streams of unknown length say 0xffffffff. */
+static int chunks_whole(const uint8_t *b, size_t size, bool big, const char *data_tag, char why[WHY])
+{
+    uint64_t long_size = UINT64_MAX;
+    size_t at = 12;
+    while (size - at >= 8) {
+        const uint8_t *tag = b + at;
+        uint64_t n = number(b + at + 4, 4, big), left = size - at - 8;
+        if (is_tag(tag, data_tag)) {
+            if (n == UINT32_MAX)
+                n = long_size;
+            return n != UINT64_MAX && n > left ? cut(n, left, why) : 0;
+        }
+        if (is_tag(tag, "ds64") && left >= 16)
+            long_size = number(b + at + 16, 8, false);
+        if (!printable(tag) || n > left)
+            return 0;
+        at += 8 + (size_t)n;
+        if (n % 2 && at < size && (size - at < 5 || !printable(b + at) || printable(b + at + 1)))
+            at++;
+    }
+    return 0;
+}
+
+static int au_whole(const uint8_t *b, size_t size, char why[WHY])
+{
+    if (size < 24)
+        return 0;
+    bool big = is_tag(b, ".snd");
+    uint64_t offset = number(b + 4, 4, big), n = number(b + 8, 4, big);
+    if (n == UINT32_MAX || offset > size)
+        return 0;
+    return n > size - offset ? cut(n, size - offset, why) : 0;
+}
+
+/* The checksum of an Ogg page: CRC-32 of polynomial 0x04c11db7, highest bit first, from 0, with the
+ * four bytes of the checksum itself (at 22) taken as 0. */
+static uint32_t ogg_checksum(const uint8_t *page, size_t n, const uint32_t table[256])
+{
+    uint32_t crc = 0;
+    for (size_t i = 0; i < n; i++)
+        crc = crc << 8 ^ table[(crc >> 24 ^ (i - 22 < 4 ? 0 : page[i])) & 255];
+    return crc;
+}
+
+static void ogg_table(uint32_t table[256])
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i << 24;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc << 1 ^ (crc & 0x80000000u ? 0x04c11db7u : 0);
+        table[i] = crc;
+    }
+}
+
+/* A page: "OggS", version, flags (4: the last), ..., checksum at byte 22, number of segments at 26,
+ * their sizes (RFC 3533).  The decoder skips a damaged page as if it had never been. */
+static int ogg_whole(const uint8_t *b, size_t size, char why[WHY])
+{
+    uint32_t table[256];
+    ogg_table(table);
+    bool last = false;
+    for (size_t at = 0; at < size;) {
+        size_t left = size - at;
+        size_t head = left >= 27 ? 27 + (size_t)b[at + 26] : SIZE_MAX, body = 0;
+        if (head <= left)
+            for (size_t i = 27; i < head; i++)
+                body += b[at + i];
+        bool page = left < 4 || is_tag(b + at, "OggS");
+        if (page && (head > left || body > left - head)) {
+            snprintf(why, WHY, "cut short: its last Ogg page, at byte %zu, is not whole", at);
+            return -1;
+        }
+        if (!page || ogg_checksum(b + at, head + body, table) != number(b + at + 22, 4, false)) {
+            snprintf(why, WHY, "damaged: the Ogg page at byte %zu", at);
+            return -1;
+        }
+        last = b[at + 5] & 4;
+        at += head + body;
+    }
+    if (!last)
+        snprintf(why, WHY, "cut short: no Ogg page is marked as the last");
+    return last ? 0 : -1;
+}
+
+/* Layer III begins, behind an ID3v2 tag, with a frame that may hold "Xing" or "Info", flags, and
+ * where flag 2 is set the bytes of all frames from that one on. */
+static int mp3_whole(const uint8_t *b, size_t size, char why[WHY])
+{
+    size_t at = 0;
+    if (size >= 10 && memcmp(b, "ID3", 3) == 0)
+        at = 10 + ((size_t)(b[6] & 127) << 21 | (size_t)(b[7] & 127) << 14 | (size_t)(b[8] & 127) << 7 | (size_t)(b[9] & 127));
+    if (at > size || size - at < 64 || b[at] != 0xff || (b[at + 1] & 0xe0) != 0xe0)
+        return 0;
+    bool mpeg1 = (b[at + 1] >> 3 & 3) == 3, mono = b[at + 3] >> 6 == 3;
+    size_t tag = at + 4 + (mpeg1 ? mono ? 17 : 32 : mono ? 9 : 17);
+    if (!is_tag(b + tag, "Xing") && !is_tag(b + tag, "Info"))
+        return 0;
+    uint64_t flags = number(b + tag + 4, 4, true), bytes = number(b + tag + (flags & 1 ? 12 : 8), 4, true);
+    return flags & 2 && bytes > size - at ? cut(bytes, size - at, why) : 0;
+}
+
+int sound_is_whole(const uint8_t *b, size_t size, char why[WHY])
+{
+    if (size < 12)
+        return 0;
+    if (is_tag(b, "RIFF") || is_tag(b, "RF64") || is_tag(b, "RIFX"))
+        return chunks_whole(b, size, is_tag(b, "RIFX"), "data", why);
+    if (is_tag(b, "FORM"))
+        return chunks_whole(b, size, true, "SSND", why);
+    if (is_tag(b, ".snd") || is_tag(b, "dns."))
+        return au_whole(b, size, why);
+    if (is_tag(b, "OggS"))
+        return ogg_whole(b, size, why);
+    return mp3_whole(b, size, why);
+}
