@@ -20,12 +20,17 @@ struct array {
 
 size_t array_item_size(enum array_type type);
 const char *array_type_name(enum array_type type);      /* "<f4" ...; bfloat16 is "<u2" with "dtype" beside */
+const char *array_dtype_name(enum array_type type);     /* "float32" ... */
 uint64_t array_count(const struct array *a);
 
-/* value: one whole object.  -1 if it is not an array we read (why: a static text). */
+/* Does it look like an array, of whatever type: a map whose first key is nd? */
+bool array_is(struct span value);
+/* value: one whole object; numpy's scalars are arrays of rank 0.  -1 if it is not an array we read (why: a static text). */
 int array_read(struct span value, struct array *a, const char **why);
 /* Writes the map.  bfloat16 travels as "<u2" with a `dtype` key. */
 void array_put(struct buf *b, const struct array *a);
+/* All of the map but the data's bytes, which come last. */
+void array_put_head(struct buf *b, const struct array *a);
 /* The i-th item as a number. */
 double array_at(const struct array *a, uint64_t i);
 

@@ -15,6 +15,7 @@ enum mp_type { MP_NIL, MP_BOOL, MP_INT, MP_UINT, MP_REAL, MP_STR, MP_BIN, MP_ARR
 
 struct mp_value {
     enum mp_type type;
+    int8_t ext;                 /* MP_EXT: its type */
     union {
         bool b;
         int64_t i;              /* MP_INT: negative numbers only */
@@ -29,30 +30,47 @@ struct mp_cursor {
     const uint8_t *p, *end;
 };
 
+static inline struct mp_cursor mp_cursor(struct span bytes)
+{
+    return (struct mp_cursor){ bytes.data, bytes.data + bytes.size };
+}
+
 /* Reads one header (and, for scalars and strings, the value).  0, or -1 if the
  * bytes end early, hold 0xc1, or announce more items than bytes are left. */
 int mp_read(struct mp_cursor *c, struct mp_value *v);
-/* Passes over one whole object; *whole, if not NULL, becomes its bytes.  -1 as mp_read, or deeper than MP_DEPTH. */
+/* Passes over one whole object; *whole, if not NULL, becomes its bytes.  -1 as
+ * mp_read, or deeper than MP_DEPTH, or a map of more than MP_KEYS pairs. */
 int mp_skip(struct mp_cursor *c, struct span *whole);
+/* mp_read of a whole object: for scalars, strings and bins that stand alone. */
+int mp_read_span(struct span object, struct mp_value *v);
 /* Integers of either sign that fit. */
 bool mp_to_i64(const struct mp_value *v, int64_t *to);
 bool mp_to_u64(const struct mp_value *v, uint64_t *to);
 bool mp_to_real(const struct mp_value *v, double *to);      /* any number */
 bool mp_str_is(const struct mp_value *v, const char *text);
 
-/* How many bytes the first object of `bytes` has, for readers of a pipe: > 0 its
- * size; 0 more bytes are needed (*need: at least how many in all); -1 not
- * msgpack, or deeper than MP_DEPTH.  Resumable cost: proportional to headers, not to bytes. */
-int64_t mp_measure(struct span bytes, uint64_t *need);
+/* The same walk for objects that are still arriving: start with a zeroed struct
+ * mp_walk and give it all the object's bytes so far; it goes on where it was.
+ * 1: complete, w->at bytes long; 0: more bytes are needed (*need: at least so
+ * many in all); -1 as mp_skip.  Cost: proportional to headers, not to bytes. */
+struct mp_walk {
+    uint64_t at;
+    uint32_t depth;
+    bool begun;
+    uint32_t left[MP_DEPTH + 1];
+};
+int mp_walk(struct mp_walk *w, struct span bytes, uint64_t *need);
 
+/* Writing: into a buf, whose `failed` says at the end whether all went well. */
 void mp_put_nil(struct buf *b);
 void mp_put_bool(struct buf *b, bool v);
 void mp_put_int(struct buf *b, int64_t v);      /* shortest form, as msgpack-python writes it */
 void mp_put_uint(struct buf *b, uint64_t v);
 void mp_put_real(struct buf *b, double v);
 void mp_put_str(struct buf *b, const char *text);
-void mp_put_strn(struct buf *b, const char *text, size_t n);
+void mp_put_strn(struct buf *b, const char *text, size_t n);     /* as it is; others may insist on UTF-8 */
 void mp_put_bin(struct buf *b, const void *data, size_t n);
+void mp_put_bin_head(struct buf *b, size_t n);  /* then n bytes */
 void mp_put_array(struct buf *b, uint32_t n);   /* then n objects */
 void mp_put_map(struct buf *b, uint32_t n);     /* then n pairs */
 

@@ -18,12 +18,12 @@ struct field {
 };
 
 struct sample {
-    struct field field[SAMPLE_FIELDS];
-    size_t n;
-    struct arena *arena;        /* where put values live: the unit's */
+    struct field *field;        /* n of them, in the arena */
+    size_t n, room;
+    struct arena *arena;        /* where fields and put values live: the unit's */
 };
 
-/* map: one whole object.  -1 with why: not a map, a key that is no str, a key twice, too many. */
+/* map: one whole object, whose bytes are borrowed.  -1 with why: not a map, a key that is no str, a key twice, too many. */
 int sample_read(struct span map, struct arena *arena, struct sample *s, const char **why);
 void sample_write(struct buf *b, const struct sample *s);
 
@@ -43,6 +43,7 @@ int sample_array(const struct sample *s, const char *key, struct array *a, struc
 /* Writers: a field of that name is replaced in its place, else added last.
  * -1 out of memory or too many fields (e filled). */
 int sample_put_raw(struct sample *s, const char *key, struct span object, struct error *e);     /* copied */
+/* Text that is not UTF-8 is mended with U+FFFD: other readers insist on it. */
 int sample_put_str(struct sample *s, const char *key, const char *text, size_t n, struct error *e);
 int sample_put_bin(struct sample *s, const char *key, const void *data, size_t n, struct error *e);
 int sample_put_int(struct sample *s, const char *key, int64_t v, struct error *e);

@@ -6,9 +6,11 @@
 #ifndef PENSTOCK_STREAM_H
 #define PENSTOCK_STREAM_H
 
+#include "libcommon/stream/crc32c.h"
 #include "libcommon/stream/sample.h"
 
-enum { UNIT_MAX = 64 << 20, HEADER_MAX = 1 << 20, CONTROL_MAX = 2048 };
+/* The largest body, header and control map in bytes, and the most samples of a unit. */
+enum { UNIT_MAX = 64 << 20, HEADER_MAX = 1 << 20, CONTROL_MAX = 2048, UNIT_SAMPLES = 1 << 20 };
 
 /* --- header: what a stream is and how it was made ---------------------------- */
 struct header {
@@ -32,13 +34,19 @@ void stage_release(struct stage *st);
 int header_make(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, const struct stage *first, struct error *e);
 /* The same with one stage more. */
 int header_append(struct header *h, const struct stage *st, struct error *e);
+/* A header from bytes, checked in every part: version, run, stages, no key twice. */
+int header_read(struct header *h, struct span map, struct error *e);
+void header_init(struct header *h);
 void header_release(struct header *h);
 /* Facts of a header: all checked when it was read. */
-struct span header_run(const struct header *h);
+struct span header_run(const struct header *h);         /* 16 bytes, unless another program made it: 1 to 64 */
 uint64_t header_samples(const struct header *h);        /* a whole run's samples, all epochs; 0 unknown */
 uint64_t header_epochs(const struct header *h);         /* 0 unknown */
 /* The value of `key` in the last stage called `stage`: a whole object; false if there is none. */
 bool header_option(const struct header *h, const char *stage, const char *key, struct span *value);
+/* The same as text or as a number; false also if it is of another type. */
+bool header_option_str(const struct header *h, const char *stage, const char *key, struct span *text);
+bool header_option_real(const struct header *h, const char *stage, const char *key, double *v);
 
 /* --- units -------------------------------------------------------------------- */
 struct unit {
@@ -54,25 +62,31 @@ void unit_init(struct unit *u);
 void unit_release(struct unit *u);
 /* Empties u for a source to fill: samples are then added with unit_add (id copied). */
 void unit_begin(struct unit *u, uint64_t q, uint64_t epoch);
+/* Pointers that earlier calls returned are void after it. */
 struct sample *unit_add(struct unit *u, const char *id, size_t n, struct error *e);
 /* body as bytes (the wire's second map), for writers. */
 int unit_encode(const struct unit *u, struct buf *body, struct error *e);
 /* Reads samples out of `u->body`; -1 with the reason. */
-int unit_decode(struct unit *u, uint32_t k, struct error *e);
+int unit_decode(struct unit *u, uint64_t k, struct error *e);
 
 struct stream_end { uint64_t units, samples, errors; };
 
 /* --- reading -------------------------------------------------------------------- */
 enum stream_event { STREAM_FAILED = -1, STREAM_EOF, STREAM_HEADER, STREAM_UNIT, STREAM_END };
 
-struct stream_in;
+struct stream_in;               /* end.h has what is inside, for those who write another kind */
 /* spec: NULL or "-" standard input (a terminal is refused), a path, tcp:// or ipc:// ("@" binds). */
 struct stream_in *stream_in_open(const char *spec, struct error *e);
 /* What comes next.  STREAM_HEADER fills stream_in_header; STREAM_UNIT fills *u;
  * STREAM_END has been checked against what was counted; STREAM_EOF comes only
- * after an end.  STREAM_FAILED: e says where (byte, unit) and why; a truncated
- * stream delivered all its valid units before. */
+ * after an end.  STREAM_FAILED: e says where (byte, unit) and why.  A truncated
+ * stream has delivered all its valid units before: STATUS_BAD of a file,
+ * STATUS_AGAIN of a pipe (the stage before died).  Also STREAM_FAILED, with
+ * STATUS_AGAIN: SIGINT or SIGTERM while it waited (if stop_install was called). */
 enum stream_event stream_next(struct stream_in *in, struct unit *u, struct error *e);
+/* Calls `flush` each time before it waits for bytes; -1 from there fails the read, with e as filled there. */
+void stream_in_before_wait(struct stream_in *in, int (*flush)(void *ctx, struct error *e), void *ctx);
+const char *stream_in_name(const struct stream_in *in);     /* for messages: "standard input", "'x.stream'" */
 const struct header *stream_in_header(const struct stream_in *in);
 const struct stream_end *stream_in_end(const struct stream_in *in);     /* after STREAM_END */
 double stream_in_waited(const struct stream_in *in);    /* seconds spent waiting for bytes */
@@ -80,19 +94,23 @@ void stream_in_close(struct stream_in *in);
 
 /* --- writing -------------------------------------------------------------------- */
 struct stream_out;
+/* A file is emptied when its header is written, not before. */
 struct stream_out *stream_out_open(const char *spec, struct error *e);
+/* Each put is handed over before it returns, unless stream_out_batch promises that
+ * stream_out_flush is called before whatever may wait: a unit must not be held back
+ * while the next one is waited for. */
+void stream_out_batch(struct stream_out *out);
+int stream_out_flush(struct stream_out *out, struct error *e);
 int stream_put_header(struct stream_out *out, const struct header *h, struct error *e);
-/* A sample that makes its unit larger than UNIT_MAX is turned into an error record first. */
+/* A sample that makes its unit larger than UNIT_MAX is turned into an error record first.
+ * q must follow the last one. */
 int stream_put_unit(struct stream_out *out, struct unit *u, struct error *e);
 int stream_put_end(struct stream_out *out, struct error *e);
 const struct stream_end *stream_out_end(const struct stream_out *out);  /* counted so far, since the header */
 double stream_out_waited(const struct stream_out *out);
-/* Flushes and closes; a full disk shows here at the latest.  1: the reader left early (EPIPE), which ends a filter quietly. */
+/* Flushes, closes and frees; a full disk shows here at the latest.  1: the reader left early (EPIPE), which ends a filter quietly. */
 int stream_out_close(struct stream_out *out, struct error *e);
 /* After a put returned -1: did the reader leave (EPIPE)? */
 bool stream_out_gone(const struct stream_out *out);
-
-/* Plain bytes in the framing of streams, for checkpoint streams (docs/checkpoint.7). */
-uint32_t crc32c(uint32_t crc, const void *data, size_t n);      /* Castagnoli; start with 0 */
 
 #endif

@@ -62,7 +62,7 @@ static void default_put(struct buf *b, const struct opt *o)
             v /= 1024;
             k++;
         }
-        buf_printf(b, " [%llu%.*s]", (unsigned long long)v, k ? 1 : 0, " KMGT" + k);
+        buf_printf(b, " [%llu%.*s]", (unsigned long long)v, k ? 1 : 0, &" KMGT"[k]);
         break;
     }
     default:

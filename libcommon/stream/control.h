@@ -1,0 +1,24 @@
+/* libcommon/stream/control.h - the small maps before each body and at the end
+ *
+ * {"t": "DATA", "q", "e", "k", "n", "c"} and {"t": "END", "units", "samples",
+ * "errors", "c"}; docs/stream.7 draws them. */
+#ifndef PENSTOCK_CONTROL_H
+#define PENSTOCK_CONTROL_H
+
+#include "libcommon/stream/stream.h"
+
+enum control_type { CONTROL_DATA, CONTROL_END };
+
+struct control {
+    enum control_type type;
+    uint64_t q, e, k, n;        /* CONTROL_DATA */
+    struct stream_end end;      /* CONTROL_END */
+    uint32_t c;
+};
+
+/* map: a whole object, CONTROL_MAX bytes at most.  Every key that its type has must
+ * be there once, in its range; keys of later versions are passed over. */
+int control_read(struct span map, struct control *c, struct error *e);
+void control_put(struct buf *b, const struct control *c);
+
+#endif

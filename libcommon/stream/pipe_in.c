@@ -1,0 +1,353 @@
+/* libcommon/stream/pipe_in.c - a stream read from a pipe, a socket or a file
+ *
+ * Bytes are read in large pieces; what is small is parsed where it lies, a large
+ * body is read straight to its place.  Every byte is summed once for the end's
+ * checksum, bodies' own sums being combined where that is cheaper. */
+#include "libcommon/stream/control.h"
+#include "libcommon/stream/end.h"
+#include "libcommon/sys/metrics.h"
+#include "libcommon/sys/stop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { READ_SIZE = 256 << 10, COMBINE_MIN = 64 << 10 };
+
+struct pipe_in {
+    struct stream_in base;
+    int fd;
+    bool regular;               /* a file: reads do not wait, and a cut is not worth a retry */
+    bool eof, failed;
+    bool inside;                /* between a header and its end */
+    bool any;                   /* a stream has ended: the next header may be missing */
+    struct buf buf;             /* [at, size) is not used yet */
+    size_t at;
+    uint64_t offset;            /* of buf[at] in the input */
+    uint32_t crc;               /* since the header */
+    uint64_t q;                 /* the next one, once base.end.units > 0 */
+    struct error error;         /* why it failed, for those who ask again */
+};
+
+static struct span rest(const struct pipe_in *p) { return span_of(p->buf.data + p->at, p->buf.size - p->at); }
+
+static void take(struct pipe_in *p, size_t n)
+{
+    p->at += n;
+    p->offset += n;
+}
+
+/* --- bytes -------------------------------------------------------------------------------- */
+static int stopped(struct pipe_in *p, struct error *e)
+{
+    return error_set(e, STATUS_AGAIN, "%s: stopped by a signal at byte %llu", p->base.name, (unsigned long long)p->offset);
+}
+
+/* Waits until there are bytes (or the end); 0, or -1. */
+static int wait_readable(struct pipe_in *p, struct error *e)
+{
+    if (stream_in_waits(&p->base, e) < 0)
+        return -1;
+    if (stop_asked())
+        return stopped(p, e);
+    if (p->regular)
+        return 0;
+    struct pollfd fds[2] = { { .fd = p->fd, .events = POLLIN }, { .fd = stop_fd(), .events = POLLIN } };
+    if (poll(fds, 2, 0) > 0 && fds[0].revents)
+        return 0;
+    double began = clock_seconds();
+    int rc = 0;
+    while (!stop_asked() && (rc = poll(fds, 2, -1)) < 0 && errno == EINTR)
+        continue;
+    p->base.waited += clock_seconds() - began;
+    return stop_asked() ? stopped(p, e) : 0;            /* any other trouble shows in the read */
+}
+
+/* Reads at most what iov holds; 0 at the end, -1 failed. */
+static ssize_t bytes_read(struct pipe_in *p, struct iovec *iov, int n, struct error *e)
+{
+    for (;;) {
+        if (wait_readable(p, e) < 0)
+            return -1;
+        ssize_t got = readv(p->fd, iov, n);
+        if (got == 0)
+            p->eof = true;
+        if (got >= 0 || (errno != EINTR && errno != EAGAIN))
+            return got < 0 ? error_set(e, error_errno_status(errno), "%s: byte %llu: cannot read: %s", p->base.name,
+                                       (unsigned long long)p->offset, strerror(errno))
+                           : got;
+    }
+}
+
+/* Makes room for more bytes behind those in the buffer, at least until `want` are there. */
+static int room_make(struct pipe_in *p, size_t want, struct error *e)
+{
+    if (p->at) {
+        p->buf.size -= p->at;
+        memmove(p->buf.data, p->buf.data + p->at, p->buf.size);
+        p->at = 0;
+    }
+    size_t more = want > p->buf.size + READ_SIZE ? want - p->buf.size : READ_SIZE;
+    if (buf_reserve(&p->buf, more) < 0)
+        return error_set(e, STATUS_AGAIN, "%s: out of memory", p->base.name);
+    return 0;
+}
+
+/* One read into the buffer: 1 more bytes, 0 the end, -1 failed. */
+static int fill(struct pipe_in *p, size_t want, struct error *e)
+{
+    if (room_make(p, want, e) < 0)
+        return -1;
+    struct iovec iov = { p->buf.data + p->buf.size, p->buf.room - p->buf.size };
+    ssize_t got = bytes_read(p, &iov, 1, e);
+    if (got > 0)
+        p->buf.size += (size_t)got;
+    return got > 0 ? 1 : (int)got;
+}
+
+/* --- what the bytes are ----------------------------------------------------------------------- */
+static int truncated(struct pipe_in *p, const char *what, struct error *e)
+{
+    uint64_t end = p->offset + rest(p).size;
+    return error_set(e, p->regular ? STATUS_BAD : STATUS_AGAIN, "%s: truncated at byte %llu, %s: %s", p->base.name,
+                     (unsigned long long)end, what,
+                     p->regular ? "the file is not complete" : "the stage before it died or was stopped");
+}
+
+/* The next object, whole in the buffer: 1 (its bytes in *map), 0 the end of the input, -1. */
+static int object_next(struct pipe_in *p, size_t limit, const char *what, struct span *map, struct error *e)
+{
+    struct mp_walk w = { .at = 0 };
+    for (;;) {
+        uint64_t need;
+        struct span have = rest(p);
+        int got = mp_walk(&w, have, &need);
+        if (got < 0)
+            return error_set(e, STATUS_BAD, "%s: byte %llu: %s expected, but this is no msgpack, or nested too deep", p->base.name,
+                             (unsigned long long)p->offset, what);
+        if (need > limit)
+            return error_set(e, STATUS_BAD, "%s: byte %llu: %s expected, but this is larger than %zu bytes", p->base.name,
+                             (unsigned long long)p->offset, what, limit);
+        if (got > 0) {
+            *map = span_of(have.data, (size_t)w.at);
+            return 1;
+        }
+        int more = fill(p, (size_t)need, e);
+        if (more < 0)
+            return -1;
+        if (more == 0)
+            return rest(p).size ? truncated(p, what, e) : 0;
+    }
+}
+
+/* A map can only begin so; told before a length is believed. */
+static bool map_begins(const struct pipe_in *p)
+{
+    struct span s = rest(p);
+    return s.size && ((s.data[0] & 0xf0) == 0x80 || s.data[0] == 0xde || s.data[0] == 0xdf);
+}
+
+static enum stream_event header_next(struct pipe_in *p, struct error *e)
+{
+    struct span map;
+    if (!rest(p).size) {
+        int more = fill(p, 1, e);
+        if (more < 0)
+            return STREAM_FAILED;
+        if (more == 0 && p->any)
+            return STREAM_EOF;
+        if (more == 0) {
+            truncated(p, "before any header", e);
+            return STREAM_FAILED;
+        }
+    }
+    if (!map_begins(p)) {
+        error_set(e, STATUS_BAD, "%s: byte %llu: not a stream: a header was expected", p->base.name, (unsigned long long)p->offset);
+        return STREAM_FAILED;
+    }
+    if (object_next(p, HEADER_MAX, "inside a header", &map, e) < 1)
+        return STREAM_FAILED;
+    if (header_read(&p->base.header, map, e) < 0) {
+        error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)p->offset);
+        return STREAM_FAILED;
+    }
+    p->crc = crc32c(0, map.data, map.size);
+    p->base.end = (struct stream_end){ 0, 0, 0 };
+    p->inside = true;
+    take(p, map.size);
+    return STREAM_HEADER;
+}
+
+/* The body of n bytes into u->body: what is in the buffer, and then straight from the input. */
+static int body_read(struct pipe_in *p, struct unit *u, size_t n, struct error *e)
+{
+    buf_clear(&u->body);
+    uint8_t *to = buf_extend(&u->body, n);
+    if (!to && n)
+        return error_set(e, STATUS_AGAIN, "%s: out of memory for a body of %zu bytes", p->base.name, n);
+    size_t have = rest(p).size < n ? rest(p).size : n;
+    if (have)
+        memcpy(to, rest(p).data, have);
+    take(p, have);
+    while (have < n) {
+        /* The buffer is empty now: what lies behind the body comes with the same call. */
+        p->at = p->buf.size = 0;
+        if (room_make(p, 0, e) < 0)
+            return -1;
+        struct iovec iov[2] = { { to + have, n - have }, { p->buf.data, READ_SIZE } };
+        ssize_t got = bytes_read(p, iov, 2, e);
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            return truncated(p, "inside a body", e);
+        size_t mine = (size_t)got < n - have ? (size_t)got : n - have;
+        have += mine;
+        p->offset += mine;
+        p->buf.size = (size_t)got - mine;
+    }
+    return 0;
+}
+
+static enum stream_event data_next(struct pipe_in *p, const struct control *c, uint64_t at, struct unit *u, struct error *e)
+{
+    if (p->base.end.units && c->q != p->q) {
+        error_set(e, STATUS_BAD, "%s: byte %llu: unit %llu where %llu was expected: units are missing or repeated", p->base.name,
+                  (unsigned long long)at, (unsigned long long)c->q, (unsigned long long)p->q);
+        return STREAM_FAILED;
+    }
+    uint64_t body_at = p->offset;
+    if (body_read(p, u, (size_t)c->n, e) < 0)
+        return STREAM_FAILED;
+    uint32_t crc = crc32c(0, u->body.data, u->body.size);
+    if (crc != c->c)
+        error_set(e, STATUS_BAD, "checksum of the body is %08x, its control map says %08x", crc, c->c);
+    else if (unit_decode(u, c->k, e) == 0) {
+        p->crc = c->n < COMBINE_MIN ? crc32c(p->crc, u->body.data, u->body.size) : crc32c_combine(p->crc, crc, c->n);
+        u->q = c->q;
+        u->epoch = c->e;
+        p->q = c->q + 1;
+        p->base.end.units++;
+        p->base.end.samples += u->k;
+        p->base.end.errors += u->failed;
+        return STREAM_UNIT;
+    }
+    error_prefix(e, "%s: byte %llu: unit %llu", p->base.name, (unsigned long long)body_at, (unsigned long long)c->q);
+    return STREAM_FAILED;
+}
+
+static enum stream_event end_next(struct pipe_in *p, const struct control *c, uint32_t crc, uint64_t at, struct error *e)
+{
+    const struct stream_end *want = &c->end, *got = &p->base.end;
+    if (want->units != got->units || want->samples != got->samples || want->errors != got->errors)
+        error_set(e, STATUS_BAD, "the end says %llu units, %llu samples, %llu errors; %llu, %llu, %llu were read",
+                  (unsigned long long)want->units, (unsigned long long)want->samples, (unsigned long long)want->errors,
+                  (unsigned long long)got->units, (unsigned long long)got->samples, (unsigned long long)got->errors);
+    else if (crc != c->c)
+        error_set(e, STATUS_BAD, "checksum of the stream is %08x, its end says %08x", crc, c->c);
+    else {
+        p->inside = false;
+        p->any = true;
+        return STREAM_END;
+    }
+    error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)at);
+    return STREAM_FAILED;
+}
+
+static enum stream_event control_next(struct pipe_in *p, struct unit *u, struct error *e)
+{
+    struct span map;
+    struct control c;
+    if (!rest(p).size && !p->eof) {
+        int more = fill(p, 1, e);
+        if (more < 0)
+            return STREAM_FAILED;
+    }
+    if (rest(p).size && !map_begins(p)) {
+        error_set(e, STATUS_BAD, "%s: byte %llu: a unit or the end was expected", p->base.name, (unsigned long long)p->offset);
+        return STREAM_FAILED;
+    }
+    uint64_t at = p->offset;
+    int got = object_next(p, CONTROL_MAX, "inside a control map", &map, e);
+    if (got == 0)
+        truncated(p, "before the end of the stream", e);
+    if (got < 1)
+        return STREAM_FAILED;
+    if (control_read(map, &c, e) < 0) {
+        error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)at);
+        return STREAM_FAILED;
+    }
+    uint32_t before = p->crc;
+    p->crc = crc32c(p->crc, map.data, map.size);
+    take(p, map.size);
+    return c.type == CONTROL_DATA ? data_next(p, &c, at, u, e) : end_next(p, &c, before, at, e);
+}
+
+/* --- the operations -------------------------------------------------------------------------------- */
+static enum stream_event pipe_next(struct stream_in *in, struct unit *u, struct error *e)
+{
+    struct pipe_in *p = (struct pipe_in *)in;
+    if (p->failed) {
+        *e = p->error;
+        return STREAM_FAILED;
+    }
+    enum stream_event event = p->inside ? control_next(p, u, e) : header_next(p, e);
+    if (event == STREAM_FAILED) {
+        p->failed = true;
+        p->error = *e;
+    }
+    return event;
+}
+
+static void pipe_close(struct stream_in *in)
+{
+    struct pipe_in *p = (struct pipe_in *)in;
+    if (p->fd > STDERR_FILENO)
+        close(p->fd);
+    buf_release(&p->buf);
+    stream_in_done(in);
+    free(p);
+}
+
+static const struct stream_in_ops ops = { .next = pipe_next, .close = pipe_close };
+
+struct stream_in *pipe_in_open(const char *spec, struct error *e)
+{
+    bool standard = !spec || !strcmp(spec, "-");
+    char name[300];
+    snprintf(name, sizeof name, standard ? "standard input" : "'%s'", spec);
+    int fd = standard ? STDIN_FILENO : open(spec, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        error_set(e, error_errno_status(errno), "cannot read %s: %s", name, strerror(errno));
+        if (fd > STDERR_FILENO)
+            close(fd);
+        return NULL;
+    }
+    struct pipe_in *p = NULL;
+    if (isatty(fd))
+        error_set(e, STATUS_BAD, "%s is a terminal, and a stream is binary: pipe one in, or name it with --in", name);
+    else if (S_ISDIR(st.st_mode))
+        error_set(e, STATUS_BAD, "cannot read %s: it is a directory", name);
+    else if (!(p = calloc(1, sizeof *p)))
+        error_set(e, STATUS_AGAIN, "out of memory");
+    else if (stream_in_base(&p->base, &ops, name, e) == 0) {
+        p->fd = fd;
+        p->regular = S_ISREG(st.st_mode);
+        buf_init(&p->buf, HEADER_MAX + 2 * READ_SIZE);
+#ifdef F_SETPIPE_SZ
+        if (S_ISFIFO(st.st_mode))
+            fcntl(fd, F_SETPIPE_SZ, 1 << 20);           /* refused over the user's limit: then it stays */
+#endif
+        return &p->base;
+    }
+    free(p);
+    if (!standard)
+        close(fd);
+    return NULL;
+}

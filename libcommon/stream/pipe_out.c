@@ -1,0 +1,222 @@
+/* libcommon/stream/pipe_out.c - a stream written to a pipe, a socket or a file
+ *
+ * Small units gather in a buffer until a flush; a large one leaves at once, by
+ * one writev of what waited before it and its pieces where they lie. */
+#include "libcommon/stream/control.h"
+#include "libcommon/stream/end.h"
+#include "libcommon/stream/unit.h"
+#include "libcommon/sys/log.h"
+#include "libcommon/sys/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { PENDING_MAX = 128 << 10, COPY_MAX = 32 << 10, COMBINE_MIN = 64 << 10, VECTORS = 64 };
+
+struct pipe_out {
+    struct stream_out base;
+    int fd;
+    bool fresh;                 /* a regular file, not emptied yet */
+    bool failed;
+    uint32_t crc;               /* since the header */
+    struct buf pending;
+    struct gather gather;
+    struct error error;
+};
+
+static int pipe_failed(struct pipe_out *p, int err, struct error *e)
+{
+    p->failed = true;
+    p->base.gone = err == EPIPE;
+    error_set(&p->error, error_errno_status(err), "cannot write %s: %s", p->base.name, strerror(err));
+    *e = p->error;
+    return -1;
+}
+
+static int writable_wait(struct pipe_out *p, struct iovec *iov, int n, ssize_t *done)
+{
+    double began = clock_seconds();
+    do {
+        *done = writev(p->fd, iov, n);
+        if (*done < 0 && errno == EAGAIN)               /* someone made it non-blocking */
+            poll(&(struct pollfd){ .fd = p->fd, .events = POLLOUT }, 1, -1);
+    } while (*done < 0 && (errno == EINTR || errno == EAGAIN));
+    int err = errno;
+    p->base.waited += clock_seconds() - began;
+    errno = err;
+    return *done < 0 ? -1 : 0;
+}
+
+/* Writes all of iov, which it changes. */
+static int vectors_write(struct pipe_out *p, struct iovec *iov, int n, struct error *e)
+{
+    if (p->failed) {
+        *e = p->error;
+        return -1;
+    }
+    while (n) {
+        if (!iov->iov_len) {
+            iov++;
+            n--;
+            continue;
+        }
+        ssize_t done;
+        if (writable_wait(p, iov, n, &done) < 0)
+            return pipe_failed(p, errno, e);
+        for (size_t left = (size_t)done; left;) {
+            size_t part = left < iov->iov_len ? left : iov->iov_len;
+            iov->iov_base = (uint8_t *)iov->iov_base + part;
+            iov->iov_len -= part;
+            left -= part;
+            if (!iov->iov_len) {
+                iov++;
+                n--;
+            }
+        }
+    }
+    return 0;
+}
+
+static struct iovec vector(struct span s) { return (struct iovec){ (void *)(uintptr_t)s.data, s.size }; }
+
+static int pipe_flush(struct stream_out *out, struct error *e)
+{
+    struct pipe_out *p = (struct pipe_out *)out;
+    struct iovec iov = { p->pending.data, p->pending.size };
+    if (p->pending.failed)
+        return pipe_failed(p, ENOMEM, e);
+    int rc = vectors_write(p, &iov, 1, e);
+    buf_clear(&p->pending);
+    return rc;
+}
+
+/* Writes what is pending, then the body where it lies. */
+static int gather_write(struct pipe_out *p, struct error *e)
+{
+    struct iovec iov[VECTORS];
+    int n = 0;
+    iov[n++] = vector(span_of(p->pending.data, p->pending.size));
+    for (size_t i = 0; i < 2 * p->gather.n + 1; i++) {
+        iov[n++] = vector(gather_span(&p->gather, i));
+        if (n == VECTORS) {
+            if (vectors_write(p, iov, n, e) < 0)
+                return -1;
+            n = 0;
+        }
+    }
+    int rc = vectors_write(p, iov, n, e);
+    buf_clear(&p->pending);
+    return rc;
+}
+
+static int pipe_put_header(struct stream_out *out, const struct header *h, struct error *e)
+{
+    struct pipe_out *p = (struct pipe_out *)out;
+    if (p->fresh && ftruncate(p->fd, 0) < 0)
+        return pipe_failed(p, errno, e);
+    p->fresh = false;
+    p->crc = crc32c(0, h->map.data, h->map.size);
+    buf_append(&p->pending, h->map.data, h->map.size);
+    return p->pending.failed ? pipe_failed(p, ENOMEM, e) : 0;
+}
+
+static void control_add(struct pipe_out *p, const struct control *c)
+{
+    size_t from = p->pending.size;
+    control_put(&p->pending, c);
+    if (!p->pending.failed)
+        p->crc = crc32c(p->crc, p->pending.data + from, p->pending.size - from);
+}
+
+static int pipe_put_unit(struct stream_out *out, struct unit *u, struct error *e)
+{
+    struct pipe_out *p = (struct pipe_out *)out;
+    struct gather *g = &p->gather;
+    if (unit_fit(u, g, log_program(), e) < 0)
+        return -1;
+    struct control c = { .type = CONTROL_DATA, .q = u->q, .e = u->epoch, .k = u->k, .n = g->size, .c = gather_crc(g) };
+    control_add(p, &c);
+    if (g->size >= COMBINE_MIN)
+        p->crc = crc32c_combine(p->crc, c.c, g->size);
+    for (size_t i = 0; i < 2 * g->n + 1; i++) {
+        struct span s = gather_span(g, i);
+        if (g->size < COMBINE_MIN)
+            p->crc = crc32c(p->crc, s.data, s.size);
+        if (g->size < COPY_MAX)
+            buf_append(&p->pending, s.data, s.size);
+    }
+    if (p->pending.failed)
+        return pipe_failed(p, ENOMEM, e);
+    if (g->size >= COPY_MAX)
+        return gather_write(p, e);
+    return p->pending.size >= PENDING_MAX ? pipe_flush(out, e) : 0;
+}
+
+static int pipe_put_end(struct stream_out *out, struct error *e)
+{
+    struct pipe_out *p = (struct pipe_out *)out;
+    struct control c = { .type = CONTROL_END, .end = out->end, .c = p->crc };
+    control_put(&p->pending, &c);
+    return p->pending.failed ? pipe_failed(p, ENOMEM, e) : 0;
+}
+
+static int pipe_close(struct stream_out *out, struct error *e)
+{
+    struct pipe_out *p = (struct pipe_out *)out;
+    int rc = pipe_flush(out, e);
+    /* Network file systems tell of a full disk only here. */
+    if (close(p->fd) < 0 && rc == 0 && errno != EINTR)
+        rc = pipe_failed(p, errno, e);
+    if (rc < 0 && out->gone)
+        rc = 1;
+    buf_release(&p->pending);
+    gather_release(&p->gather);
+    stream_out_done(out);
+    free(p);
+    return rc;
+}
+
+static const struct stream_out_ops ops = { .put_header = pipe_put_header, .put_unit = pipe_put_unit, .put_end = pipe_put_end,
+                                           .flush = pipe_flush, .close = pipe_close };
+
+struct stream_out *pipe_out_open(const char *spec, struct error *e)
+{
+    bool standard = !spec || !strcmp(spec, "-");
+    char name[300];
+    snprintf(name, sizeof name, standard ? "standard output" : "'%s'", spec);
+    int fd = standard ? STDOUT_FILENO : open(spec, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        error_set(e, error_errno_status(errno), "cannot write %s: %s", name, strerror(errno));
+        if (fd > STDERR_FILENO)
+            close(fd);
+        return NULL;
+    }
+    struct pipe_out *p = NULL;
+    if (isatty(fd))
+        error_set(e, STATUS_BAD, "%s is a terminal, and a stream is binary: pipe it on, or name a file with --out; stream-show prints one", name);
+    else if (!(p = calloc(1, sizeof *p)))
+        error_set(e, STATUS_AGAIN, "out of memory");
+    else if (stream_out_base(&p->base, &ops, name, e) == 0) {
+        p->fd = fd;
+        p->fresh = !standard && S_ISREG(st.st_mode);
+        buf_init(&p->pending, SIZE_MAX);
+        gather_init(&p->gather);
+#ifdef F_SETPIPE_SZ
+        if (S_ISFIFO(st.st_mode))
+            fcntl(fd, F_SETPIPE_SZ, 1 << 20);
+#endif
+        return &p->base;
+    }
+    free(p);
+    if (!standard)
+        close(fd);
+    return NULL;
+}
