@@ -40,9 +40,11 @@ struct tensor *tape_embedding(struct tape *t, struct param *w, const int32_t *id
 /* y[i] = x[index[i]] */
 struct tensor *tape_rows(struct tape *t, struct tensor *x, const size_t *index, size_t n);
 
-/* Rotates each head of x [T, heads * D] at its position: dimension i pairs with i + D/2,
- * angle position / factor * theta^(-2 i / D).  x is given away. */
-struct tensor *tape_rope(struct tape *t, struct tensor *x, size_t heads, const int32_t *position, float theta, float factor);
+/* cos and sin of the angles at each position, [n, D] (cos of D/2 pairs, then sin): made once, used by all layers.
+ * Pair i turns by position * theta^(-2 i / D) / factor. */
+struct tensor *tape_rope_table(struct tape *t, const int32_t *position, size_t n, size_t d, float theta, float factor);
+/* Rotates each head of x [T, heads * D]: dimension i pairs with i + D/2.  x is given away. */
+struct tensor *tape_rope(struct tape *t, struct tensor *x, const struct tensor *table);
 
 /* Attention, one operation for all uses: batches, packed ragged rows, cross-attention and
  * caches are segments.  In a segment the last query stands at the last key. */
@@ -91,6 +93,9 @@ enum { SEGMENT_VALUES = 8 };
 typedef void segment_fn(struct tape *t, const void *ctx, struct tensor **in, struct tensor **out);
 void tape_segment(struct tape *t, segment_fn *fn, const void *ctx, size_t ctx_size,
                   struct tensor **in, size_t n_in, struct tensor **out, size_t n_out);
+
+/* x will not be used again: its memory goes now, unless a backward reads it. */
+void tape_drop(struct tape *t, struct tensor *x);
 
 /* Names a value for t->tap. */
 void tape_tap(struct tape *t, const char *name, const struct tensor *x);

@@ -14,7 +14,7 @@ struct adamw {
 };
 
 /* Norm of grad / tokens over all trained parameters that have a gradient. */
-double grad_norm(const struct compute *k, const struct params *ps, double tokens);
+double grad_norm(const struct compute *k, struct params *ps, double tokens);
 
 /* One step: g = grad / tokens, times min(1, max_grad_norm / (norm + 1e-6)); then for each
  * parameter with a gradient, its own t = ++steps:

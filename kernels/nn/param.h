@@ -60,6 +60,9 @@ struct params {
     void *memory[16];           /* what params_reserve gave */
     size_t memory_size[16];
     int n_memory;
+    size_t *chunk;              /* the optimizer's: first chunk of each parameter, n + 1 */
+    double *partial;            /* and a sum a chunk */
+    size_t n_chunked;
 };
 
 /* Appends one with data NULL, trained = !buffer.  NULL: out of memory, or the name is there already. */

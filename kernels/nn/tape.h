@@ -48,7 +48,7 @@ struct tape {                   /* fields are for reading outside kernels/nn */
     bool dry;                   /* shapes and memory only */
     bool failed;                /* operations do nothing any more; why says it */
     char why[WHY];
-    uint64_t key;               /* of this micro-batch: dropout is keyed by (key, operation, element) */
+    uint64_t key;               /* of this micro-batch, not 0: dropout is keyed by (key, operation, element) */
     uint64_t op;                /* number of the next operation that draws */
     bool recompute;             /* segments keep their inputs only (--gradient-checkpointing) */
     size_t loss_bytes;          /* bound of the loss's buffer; 256 MiB unless changed */
@@ -61,7 +61,7 @@ struct tape {                   /* fields are for reading outside kernels/nn */
     /* private */
     uint8_t *base;
     size_t size;                /* of the arena in place */
-    size_t high;                /* most used in this run */
+    size_t used, high;          /* now; at most so far in this run */
     struct hole *hole;
     size_t n_holes, room_holes;
     struct block *blocks;       /* small things: tensors, records */
@@ -69,7 +69,9 @@ struct tape {                   /* fields are for reading outside kernels/nn */
     struct record *last;
     struct tensor *made;        /* in the open segment */
     bool no_record;             /* inside a recomputed segment's first run */
+    bool replaying;             /* inside its second */
     struct tape_plan plan;
+    struct tensor nothing;      /* what operations return after a failure */
 };
 
 /* compute is borrowed.  NULL: out of memory. */
@@ -82,7 +84,7 @@ void tape_begin(struct tape *t, enum tape_mode mode, uint64_t key);
  * their grad.  Releases what it passed. */
 void tape_backward(struct tape *t);
 
-/* Does `run` dry and keeps its figures; then the arena is made large enough (it
+/* Does `run` dry, with key 0 (which stands for the worst case: nothing is left out by chance), and keeps its figures; then the arena is made large enough (it
  * only grows).  -1 with why: out of memory, or what the run said. */
 int tape_reserve(struct tape *t, enum tape_mode mode, void (*run)(struct tape *t, void *ctx), void *ctx,
                  struct tape_plan *plan, char why[WHY]);
@@ -90,6 +92,9 @@ int tape_reserve(struct tape *t, enum tape_mode mode, void (*run)(struct tape *t
  * all before), then run itself.  -1 with why. */
 int tape_run(struct tape *t, enum tape_mode mode, uint64_t key, void (*run)(struct tape *t, void *ctx), void *ctx,
              char why[WHY]);
+
+/* Zeroed memory until the next tape_begin, for what operations are given as arrays.  NULL once failed. */
+void *tape_small(struct tape *t, size_t bytes);
 
 /* Marks the tape failed (the first reason is kept). */
 void tape_fail(struct tape *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,27 @@
+/* kernels/nn/attention.h - a block of queries against a block of keys: what forward and backward share; private to kernels/nn */
+#ifndef PENSTOCK_ATTENTION_H
+#define PENSTOCK_ATTENTION_H
+
+#include "kernels/nn/record.h"
+
+enum { QUERIES = 128, KEYS = 512 };     /* a block: 256 KiB of scores, which stay in the second cache */
+
+struct attend {
+    struct attention a;
+    size_t d, ld_q, ld_k;               /* head size; floats from row to row */
+    const float *q, *k, *v, *o, *d_o;
+    float *lse;                         /* [heads, Tq] */
+    size_t t_q;
+    float *out, *dq, *dk, *dv;
+    float *scratch;                     /* scratch_each floats a worker */
+    size_t scratch_each;
+    const struct kernels *kernels;
+    size_t *first_task;                 /* forward: [segments + 1] */
+};
+
+/* Keys that query i of s sees: [from, to). */
+void attend_range(const struct attention *a, const struct segment *s, size_t i, size_t *from, size_t *to);
+/* s[m, n] = what softmax takes: scaled, capped scores of queries q0.. of segment g and keys k0..; -inf where not seen. */
+void attend_scores(const struct attend *j, const struct segment *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *s);
+
+#endif

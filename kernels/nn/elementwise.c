@@ -1,0 +1,299 @@
+/* kernels/nn/elementwise.c - activations, sums, scaling, dropout
+ *
+ * gelu(x) = x P(x) with P the normal distribution, p its density: gelu' = P + x p.
+ * gelu_tanh(x) = x (1 + tanh(u)) / 2, u = sqrt(2/pi) (x + 0.044715 x^3). */
+#include "kernels/nn/products.h"
+#include "kernels/nn/vmath.h"
+
+#include <string.h>
+
+enum { EACH = 8192 };
+
+struct flat {
+    const float *x, *z, *dy;
+    float *y, *dx, *dz, beta, beta_z;
+    size_t n;
+};
+
+struct unary {
+    struct record r;
+    struct tensor *x, *z;
+    float factor;
+    uint64_t key;
+};
+
+/* --- gelu --------------------------------------------------------------------------- */
+static void gelu_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct flat *j = ctx;
+    const float *restrict x = j->x;
+    float *restrict y = j->y;
+    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++) {
+        float below, density;
+        normal_f32(x[k], &below, &density);
+        y[k] = x[k] * below;
+    }
+}
+
+static void gelu_backward_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct flat *j = ctx;
+    const float *restrict x = j->x, *restrict dy = j->dy;
+    float *restrict dx = j->dx;
+    float beta = j->beta;
+    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++) {
+        float below, density;
+        normal_f32(x[k], &below, &density);
+        float d = dy[k] * (below + x[k] * density);
+        dx[k] = beta == 0 ? d : dx[k] + d;
+    }
+}
+
+static void gelu_backward(struct tape *t, struct record *record)
+{
+    struct unary *r = (struct unary *)record;
+    struct flat j = { .x = r->x->data, .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
+    j.dx = tensor_grad(t, r->x, &j.beta);
+    if (tape_live(t))
+        rows_run(t, j.n, EACH, gelu_backward_task, &j);
+}
+
+struct tensor *tape_gelu(struct tape *t, struct tensor *x)
+{
+    struct tensor *y = tensor_make(t, x->rows, x->cols);
+    struct flat j = { .x = x->data, .y = y->data, .n = tensor_count(x) };
+    if (tape_live(t))
+        rows_run(t, j.n, EACH, gelu_task, &j);
+    struct unary *r = tape_record(t, sizeof *r, gelu_backward, y, x->needs_grad);
+    if (r) {
+        r->x = x;
+        x->kept = true;
+    }
+    return y;
+}
+
+/* --- gated gelu ------------------------------------------------------------------------ */
+static inline float gelu_inner(float x) { return 0.7978845608f * (x + 0.044715f * x * x * x); }
+
+static void gated_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct flat *j = ctx;
+    const float *restrict x = j->x, *restrict z = j->z;
+    float *restrict y = j->y;
+    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++)
+        y[k] = 0.5f * x[k] * (1.0f + tanh_f32(gelu_inner(x[k]))) * z[k];
+}
+
+static void gated_backward_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct flat *j = ctx;
+    const float *restrict x = j->x, *restrict z = j->z, *restrict dy = j->dy;
+    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++) {
+        float h = tanh_f32(gelu_inner(x[k]));
+        float slope = 0.7978845608f * (1.0f + 3.0f * 0.044715f * x[k] * x[k]);
+        float dx = dy[k] * z[k] * (0.5f * (1.0f + h) + 0.5f * x[k] * (1.0f - h * h) * slope);
+        float dz = dy[k] * 0.5f * x[k] * (1.0f + h);
+        if (j->dx)
+            j->dx[k] = j->beta == 0 ? dx : j->dx[k] + dx;
+        if (j->dz)
+            j->dz[k] = j->beta_z == 0 ? dz : j->dz[k] + dz;
+    }
+}
+
+static void gated_backward(struct tape *t, struct record *record)
+{
+    struct unary *r = (struct unary *)record;
+    struct flat j = { .x = r->x->data, .z = r->z->data, .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
+    if (r->x->needs_grad)
+        j.dx = tensor_grad(t, r->x, &j.beta);
+    if (r->z->needs_grad)
+        j.dz = tensor_grad(t, r->z, &j.beta_z);
+    if (tape_live(t))
+        rows_run(t, j.n, EACH, gated_backward_task, &j);
+}
+
+struct tensor *tape_gelu_gated(struct tape *t, struct tensor *gate, struct tensor *up)
+{
+    struct tensor *y = tensor_make(t, gate->rows, gate->cols);
+    struct flat j = { .x = gate->data, .z = up->data, .y = y->data, .n = tensor_count(gate) };
+    if (tape_live(t))
+        rows_run(t, j.n, EACH, gated_task, &j);
+    struct unary *r = tape_record(t, sizeof *r, gated_backward, y, gate->needs_grad || up->needs_grad);
+    if (r) {
+        r->x = gate;
+        r->z = up;
+        gate->kept = up->kept = true;
+    }
+    return y;
+}
+
+/* --- sums ------------------------------------------------------------------------------- */
+/* Adds out's gradient to x's; out's own memory moves there if x has none yet. */
+static void grad_pass(struct tape *t, struct tensor *x, struct tensor *out)
+{
+    if (!x->grad) {
+        x->grad = out->grad;
+        out->grad = NULL;
+        return;
+    }
+    flat_add(t, x->grad, 1, 1, out->grad, tensor_count(x));
+}
+
+static void add_backward(struct tape *t, struct record *record)
+{
+    struct unary *r = (struct unary *)record;
+    struct tensor *out = r->r.out[0];
+    if (r->x->needs_grad && r->z->needs_grad) {
+        float beta, *dx = tensor_grad(t, r->x, &beta);
+        flat_add(t, dx, beta, 1, out->grad, tensor_count(out));
+        grad_pass(t, r->z, out);
+    } else {
+        grad_pass(t, r->x->needs_grad ? r->x : r->z, out);
+    }
+}
+
+struct sum { float *y; const float *a, *b; size_t n; };
+
+static void sum_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct sum *j = ctx;
+    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++)
+        j->y[k] = j->a[k] + j->b[k];
+}
+
+struct tensor *tape_add(struct tape *t, struct tensor *x, struct tensor *y)
+{
+    if (!t->failed && (x->rows != y->rows || x->cols != y->cols))
+        tape_fail(t, "a sum of %zu x %zu and %zu x %zu", x->rows, x->cols, y->rows, y->cols);
+    const float *from = y->data;
+    struct tensor *out = tensor_take_over(t, y);
+    struct sum j = { out->data, x->data, from, tensor_count(out) };
+    if (tape_live(t))
+        rows_run(t, j.n, EACH, sum_task, &j);
+    struct unary *r = tape_record(t, sizeof *r, add_backward, out, x->needs_grad || y->needs_grad);
+    if (r) {
+        r->x = x;
+        r->z = y;
+    }
+    return out;
+}
+
+struct table {
+    struct record r;
+    struct tensor *x;
+    struct param *w;
+    float *y;
+    const float *from, *add;
+    size_t rows, cols, period, each;
+    float beta;
+};
+
+static void table_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct table *j = ctx;
+    for (size_t r = i * j->each, to = rows_end(j->rows, j->each, i); r < to; r++) {
+        const float *a = j->from + r * j->cols, *b = j->add + r % j->period * j->cols;
+        float *y = j->y + r * j->cols;
+        for (size_t c = 0; c < j->cols; c++)
+            y[c] = a[c] + b[c];
+    }
+}
+
+/* One row of the table: the sum of its uses, in order. */
+static void table_grad_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct table *j = ctx;
+    for (size_t p = i * j->each, to = rows_end(j->period, j->each, i); p < to; p++) {
+        float *y = j->y + p * j->cols;
+        if (j->beta == 0)
+            memset(y, 0, j->cols * sizeof *y);
+        for (size_t r = p; r < j->rows; r += j->period)
+            for (size_t c = 0; c < j->cols; c++)
+                y[c] += j->from[r * j->cols + c];
+    }
+}
+
+static void table_backward(struct tape *t, struct record *record)
+{
+    struct table *r = (struct table *)record;
+    struct tensor *out = r->r.out[0];
+    if (r->w->trained) {
+        r->y = param_grad(t, r->w, &r->beta);
+        r->from = out->grad;
+        if (tape_live(t))
+            rows_run(t, r->period, r->each, table_grad_task, r);
+    }
+    if (r->x->needs_grad)
+        grad_pass(t, r->x, out);
+}
+
+struct tensor *tape_add_table(struct tape *t, struct tensor *x, struct param *w)
+{
+    struct table j = { .from = x->data, .add = w->data, .rows = x->rows, .cols = x->cols, .period = w->shape[0] };
+    if (!t->failed && (w->shape[1] != x->cols || x->rows % j.period))
+        tape_fail(t, "'%s' does not fit %zu x %zu", w->name, x->rows, x->cols);
+    struct tensor *out = tensor_take_over(t, x);
+    j.y = out->data;
+    j.each = rows_each(j.cols);
+    if (tape_live(t))
+        rows_run(t, j.rows, j.each, table_task, &j);
+    struct table *r = tape_record(t, sizeof *r, table_backward, out, x->needs_grad || w->trained);
+    if (r) {
+        struct record head = r->r;
+        *r = j;
+        r->r = head;
+        r->x = x;
+        r->w = w;
+    }
+    return out;
+}
+
+/* --- scaling, dropout ------------------------------------------------------------------- */
+static void scale_backward(struct tape *t, struct record *record)
+{
+    struct unary *r = (struct unary *)record;
+    float beta, *dx = tensor_grad(t, r->x, &beta);
+    flat_add(t, dx, beta, r->factor, r->r.out[0]->grad, tensor_count(r->x));
+}
+
+struct tensor *tape_scale(struct tape *t, struct tensor *x, float factor)
+{
+    struct tensor *y = tensor_make(t, x->rows, x->cols);
+    flat_add(t, y->data, 0, factor, x->data, tensor_count(x));
+    struct unary *r = tape_record(t, sizeof *r, scale_backward, y, x->needs_grad);
+    if (r) {
+        r->x = x;
+        r->factor = factor;
+    }
+    return y;
+}
+
+static void dropout_backward(struct tape *t, struct record *record)
+{
+    struct unary *r = (struct unary *)record;
+    float beta, *dx = tensor_grad(t, r->x, &beta);
+    dropout_apply(t, dx, beta, r->r.out[0]->grad, tensor_count(r->x), r->factor, r->key);
+}
+
+struct tensor *tape_dropout(struct tape *t, struct tensor *x, float p)
+{
+    if (t->mode != TAPE_TRAIN || !(p > 0))
+        return x;
+    uint64_t key = dropout_key(t);
+    struct tensor *y = tensor_make(t, x->rows, x->cols);
+    dropout_apply(t, y->data, 0, x->data, tensor_count(x), p, key);
+    struct unary *r = tape_record(t, sizeof *r, dropout_backward, y, x->needs_grad);
+    if (r) {
+        r->x = x;
+        r->factor = p;
+        r->key = key;
+    }
+    return y;
+}

@@ -1,0 +1,121 @@
+/* kernels/nn/embedding.c - lookups of rows, in tables and in values */
+#include "kernels/nn/record.h"
+
+#include <string.h>
+
+enum { COLUMNS = 64 };
+
+struct lookup {
+    struct record r;
+    struct param *w;
+    struct tensor *x;
+    const int32_t *ids;
+    const size_t *index;
+    size_t n, cols, each;
+    int32_t pad;
+    float scale, *to;
+    const float *from;
+};
+
+static void embed_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct lookup *j = ctx;
+    for (size_t r = i * j->each, to = rows_end(j->n, j->each, i); r < to; r++) {
+        const float *from = j->from + (size_t)j->ids[r] * j->cols;
+        for (size_t c = 0; c < j->cols; c++)
+            j->to[r * j->cols + c] = j->scale * from[c];
+    }
+}
+
+/* A block of columns, all lookups in order: an entry met twice sums in that order. */
+static void embed_grad_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct lookup *j = ctx;
+    size_t from = i * COLUMNS, end = rows_end(j->cols, COLUMNS, i);
+    for (size_t r = 0; r < j->n; r++) {
+        if (j->ids[r] == j->pad)
+            continue;
+        float *to = j->to + (size_t)j->ids[r] * j->cols;
+        for (size_t c = from; c < end; c++)
+            to[c] += j->scale * j->from[r * j->cols + c];
+    }
+}
+
+static void embed_backward(struct tape *t, struct record *record)
+{
+    struct lookup *j = (struct lookup *)record;
+    float beta;
+    j->to = param_grad(t, j->w, &beta);
+    j->from = j->r.out[0]->grad;
+    if (beta == 0)
+        flat_zero(t, j->to, j->w->count);
+    if (tape_live(t))
+        rows_run(t, j->cols, COLUMNS, embed_grad_task, j);
+}
+
+struct tensor *tape_embedding(struct tape *t, struct param *w, const int32_t *ids, size_t n, int32_t pad, float scale)
+{
+    struct lookup j = { .w = w, .ids = ids, .n = n, .cols = w->shape[1], .pad = pad, .scale = scale, .from = w->data };
+    for (size_t i = 0; i < n && tape_live(t); i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= w->shape[0])
+            tape_fail(t, "id %d at position %zu: '%s' has %zu entries", ids[i], i, w->name, w->shape[0]);
+    struct tensor *y = tensor_make(t, n, j.cols);
+    j.to = y->data;
+    j.each = rows_each(j.cols);
+    if (tape_live(t))
+        rows_run(t, n, j.each, embed_task, &j);
+    struct lookup *r = tape_record(t, sizeof *r, embed_backward, y, w->trained);
+    if (r) {
+        j.r = r->r;
+        *r = j;
+    }
+    return y;
+}
+
+/* --- rows of a value --------------------------------------------------------------- */
+static void rows_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct lookup *j = ctx;
+    for (size_t r = i * j->each, to = rows_end(j->n, j->each, i); r < to; r++)
+        memcpy(j->to + r * j->cols, j->from + j->index[r] * j->cols, j->cols * sizeof(float));
+}
+
+static void rows_grad_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct lookup *j = ctx;
+    size_t from = i * COLUMNS, end = rows_end(j->cols, COLUMNS, i);
+    for (size_t r = 0; r < j->n; r++)
+        for (size_t c = from; c < end; c++)
+            j->to[j->index[r] * j->cols + c] += j->from[r * j->cols + c];
+}
+
+static void rows_backward(struct tape *t, struct record *record)
+{
+    struct lookup *j = (struct lookup *)record;
+    float beta;
+    j->to = tensor_grad(t, j->x, &beta);
+    j->from = j->r.out[0]->grad;
+    if (beta == 0)
+        flat_zero(t, j->to, tensor_count(j->x));
+    if (tape_live(t))
+        rows_run(t, j->cols, COLUMNS, rows_grad_task, j);
+}
+
+struct tensor *tape_rows(struct tape *t, struct tensor *x, const size_t *index, size_t n)
+{
+    struct tensor *y = tensor_make(t, n, x->cols);
+    struct lookup j = { .x = x, .index = index, .n = n, .cols = x->cols, .each = rows_each(x->cols), .to = y->data,
+                        .from = x->data };
+    if (tape_live(t))
+        rows_run(t, n, j.each, rows_task, &j);
+    struct lookup *r = tape_record(t, sizeof *r, rows_backward, y, x->needs_grad);
+    if (r) {
+        j.r = r->r;
+        *r = j;
+    }
+    return y;
+}

@@ -1,0 +1,172 @@
+/* kernels/nn/loss.c - the output projection and the cross entropy, fused
+ *
+ * Per supervised position: z = W x, p = softmax(z),
+ *   loss = -(1 - e) log p[id] - e mean(log p);   dz = p - (1 - e) onehot(id) - e / V.
+ * A chunk of positions at a time has its logits in a bounded buffer, which becomes
+ * dz in place; then dx = dz W and dW += dz^T x: nothing is computed twice. */
+#include "kernels/nn/products.h"
+#include "kernels/nn/vmath.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 16 };
+
+struct chunk {
+    float *z;                   /* [n, V] logits, then their gradient */
+    size_t n, vocab;
+    const struct target *target;
+    float cap, smoothing;
+    bool gradient;
+    double *nll, *sum;          /* [n] */
+};
+
+static float exp_sum(const float *z, float max, size_t n)
+{
+    float lane[LANES] = { 0 };
+    double total = 0;
+    size_t j = 0;
+    while (j + LANES <= n) {
+        size_t end = j + 4096 < n ? j + 4096 : n;
+        for (; j + LANES <= end; j += LANES)
+            for (size_t i = 0; i < LANES; i++)
+                lane[i] += exp_f32(z[j + i] - max);
+        for (size_t i = 0; i < LANES; i++) {
+            total += (double)lane[i];
+            lane[i] = 0;
+        }
+    }
+    for (; j < n; j++)
+        total += (double)exp_f32(z[j] - max);
+    return (float)total;
+}
+
+static void loss_task(void *ctx, size_t r, int worker)
+{
+    (void)worker;
+    const struct chunk *c = ctx;
+    size_t n = c->vocab, id = (size_t)c->target[r].id;
+    float *restrict z = c->z + r * n, e = c->smoothing, max = -INFINITY;
+    if (c->cap > 0)
+        for (size_t j = 0; j < n; j++)
+            z[j] = c->cap * tanh_f32(z[j] / c->cap);
+    for (size_t j = 0; j < n; j++)
+        max = z[j] > max ? z[j] : max;
+    float total = exp_sum(z, max, n);
+    double lse = (double)max + log((double)total);
+    c->nll[r] = lse - (double)z[id];
+    c->sum[r] = c->nll[r];
+    if (e > 0) {
+        double mean = 0;
+        for (size_t j = 0; j < n; j++)
+            mean += (double)z[j];
+        c->sum[r] = (1 - (double)e) * c->nll[r] + (double)e * (lse - mean / (double)n);
+    }
+    if (!c->gradient)
+        return;
+    float share = 1.0f / total, even = e / (float)n, cap2 = c->cap > 0 ? 1.0f / (c->cap * c->cap) : 0.0f;
+    float at_id = z[id];
+    for (size_t j = 0; j < n; j++) {
+        float slope = 1.0f - z[j] * z[j] * cap2;
+        z[j] = (exp_f32(z[j] - max) * share - even) * slope;
+    }
+    z[id] -= (1 - e) * (1.0f - at_id * at_id * cap2);
+}
+
+struct gather { float *to; const float *from; const struct target *target; size_t n, cols, each; };
+
+static void gather_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct gather *j = ctx;
+    for (size_t r = i * j->each, to = rows_end(j->n, j->each, i); r < to; r++)
+        memcpy(j->to + r * j->cols, j->from + j->target[r].row * j->cols, j->cols * sizeof(float));
+}
+
+struct loss_record {
+    struct record r;
+    struct tensor *x;
+    float *dx;                  /* [n, C] */
+    const struct target *target;
+    size_t n;
+};
+
+/* A position may be asked for more than once: added in order. */
+static void loss_backward(struct tape *t, struct record *record)
+{
+    struct loss_record *r = (struct loss_record *)record;
+    size_t cols = r->x->cols;
+    float beta, *dx = tensor_grad(t, r->x, &beta);
+    if (beta == 0)
+        flat_zero(t, dx, tensor_count(r->x));
+    for (size_t i = 0; i < r->n && tape_live(t); i++)
+        for (size_t c = 0; c < cols; c++)
+            dx[r->target[i].row * cols + c] += r->dx[i * cols + c];
+    arena_give(t, r->dx, r->n * cols * sizeof(float));
+}
+
+static void targets_check(struct tape *t, const struct tensor *x, const struct param *w, const struct target *target, size_t n)
+{
+    for (size_t i = 0; i < n && tape_live(t); i++)
+        if (target[i].row >= x->rows || target[i].id < 0 || (size_t)target[i].id >= w->shape[0])
+            tape_fail(t, "label %d at position %zu: the vocabulary has %zu entries", target[i].id, target[i].row, w->shape[0]);
+}
+
+void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, float smoothing,
+                  const struct target *target, size_t n, struct loss *loss, float *nll)
+{
+    size_t cols = x->cols, vocab = w->shape[0];
+    bool trains = tape_records(t) && (x->needs_grad || w->trained), back = trains && x->needs_grad;
+    targets_check(t, x, w, target, n);
+    if (loss && tape_live(t))
+        *loss = (struct loss){ .tokens = n };
+    if (t->failed || !n)
+        return;
+    size_t each = t->loss_bytes / sizeof(float) / vocab;
+    each = each < 1 ? 1 : each < n ? each : n;
+    float *dx = back ? arena_take(t, n * cols * sizeof(float)) : NULL;
+    float *xs = arena_take(t, each * cols * sizeof(float));
+    float *z = arena_take(t, each * vocab * sizeof(float));
+    double *sums = tape_small(t, 2 * each * sizeof *sums);
+    t->plan.loss = each * vocab * sizeof(float);
+
+    for (size_t from = 0; from < n && tape_live(t); from += each) {
+        size_t m = n - from < each ? n - from : each;
+        struct gather g = { xs, x->data, target + from, m, cols, rows_each(cols) };
+        rows_run(t, m, g.each, gather_task, &g);
+        product_forward(t, z, xs, w, m);
+        struct chunk c = { z, m, vocab, target + from, cap, smoothing, trains, sums, sums + each };
+        rows_run(t, m, 1, loss_task, &c);
+        for (size_t i = 0; i < m; i++) {
+            if (loss) {
+                loss->nll += c.nll[i];
+                loss->sum += c.sum[i];
+            }
+            if (nll)
+                nll[from + i] = (float)c.nll[i];
+        }
+        if (back)
+            product_input(t, dx + from * cols, 0, z, w, m);
+        if (trains && w->trained)
+            product_weight(t, w, z, xs, m);
+    }
+    arena_give(t, z, each * vocab * sizeof(float));
+    arena_give(t, xs, each * cols * sizeof(float));
+    struct loss_record *r = tape_record(t, sizeof *r, loss_backward, NULL, back);
+    if (r) {
+        r->r.always = true;
+        r->x = x;
+        r->dx = dx;
+        r->target = target;
+        r->n = n;
+    }
+}
+
+struct tensor *tape_logits(struct tape *t, struct tensor *x, struct param *w, float cap)
+{
+    struct tensor *y = tensor_make(t, x->rows, w->shape[0]);
+    product_forward(t, y->data, x->data, w, x->rows);
+    for (size_t i = 0; cap > 0 && i < tensor_count(y) && tape_live(t); i++)
+        y->data[i] = cap * tanh_f32(y->data[i] / cap);
+    return y;
+}

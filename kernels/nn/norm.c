@@ -1,0 +1,209 @@
+/* kernels/nn/norm.c - layer norm and rms norm
+ *
+ * Layer norm, per row of C:  h = (x - m) s with s = 1 / sqrt(var + eps), y = h w + b.
+ *   g = dy w;  dx = s (g - mean(g) - h mean(g h));  dw = sum dy h;  db = sum dy.
+ * RMS norm, per group:  h = x s with s = 1 / sqrt(mean(x^2) + eps), y = h (offset + w).
+ *   g = dy (offset + w);  dx = s (g - h mean(g h));  dw = sum dy h.
+ * One code for both: rms norm is the one with m = 0 and no mean of g.
+ * Sums over a row are float32 in fixed lanes, so that they vectorise. */
+#include "kernels/nn/record.h"
+
+#include <math.h>
+
+enum { LANES = 16 };
+
+struct norm {
+    const float *x, *dy;
+    float *y, *dx, beta;
+    const float *w, *b;         /* may be NULL */
+    float *mean, *scale;        /* a number a group */
+    float *dw, beta_w;
+    size_t n, group, each;      /* groups, their width, groups a task */
+    float eps, offset;
+    bool centre;
+};
+
+static float lanes_sum(const float *lane)
+{
+    float sum = 0;
+    for (size_t i = 0; i < LANES; i++)
+        sum += lane[i];
+    return sum;
+}
+
+static float sum_f32(const float *x, size_t n)
+{
+    float lane[LANES] = { 0 };
+    size_t c = 0;
+    for (; c + LANES <= n; c += LANES)
+        for (size_t i = 0; i < LANES; i++)
+            lane[i] += x[c + i];
+    for (size_t i = 0; c + i < n; i++)
+        lane[i] += x[c + i];
+    return lanes_sum(lane);
+}
+
+/* Sum of (x - m)^2. */
+static float squares_f32(const float *x, float m, size_t n)
+{
+    float lane[LANES] = { 0 };
+    size_t c = 0;
+    for (; c + LANES <= n; c += LANES)
+        for (size_t i = 0; i < LANES; i++)
+            lane[i] += (x[c + i] - m) * (x[c + i] - m);
+    for (size_t i = 0; c + i < n; i++)
+        lane[i] += (x[c + i] - m) * (x[c + i] - m);
+    return lanes_sum(lane);
+}
+
+static void forward_task(void *ctx, size_t task, int worker)
+{
+    (void)worker;
+    const struct norm *j = ctx;
+    size_t n = j->group;
+    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++) {
+        const float *restrict x = j->x + r * n;
+        float *restrict y = j->y + r * n;
+        float m = j->centre ? sum_f32(x, n) / (float)n : 0.0f;
+        float s = 1.0f / sqrtf(squares_f32(x, m, n) / (float)n + j->eps);
+        for (size_t c = 0; c < n; c++)
+            y[c] = (x[c] - m) * s;
+        if (j->w)
+            for (size_t c = 0; c < n; c++)
+                y[c] *= j->offset + j->w[c];
+        if (j->b)
+            for (size_t c = 0; c < n; c++)
+                y[c] += j->b[c];
+        if (j->mean)
+            j->mean[r] = m;
+        if (j->scale)
+            j->scale[r] = s;
+    }
+}
+
+static void backward_task(void *ctx, size_t task, int worker)
+{
+    (void)worker;
+    const struct norm *j = ctx;
+    size_t n = j->group;
+    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++) {
+        const float *restrict x = j->x + r * n, *restrict dy = j->dy + r * n;
+        float *restrict dx = j->dx + r * n;
+        float m = j->centre ? j->mean[r] : 0.0f, s = j->scale[r];
+        float lane_g[LANES] = { 0 }, lane_gh[LANES] = { 0 };
+        for (size_t c = 0; c < n; c += LANES) {
+            size_t k = n - c < LANES ? n - c : LANES;
+            for (size_t i = 0; i < k; i++) {
+                float g = j->w ? dy[c + i] * (j->offset + j->w[c + i]) : dy[c + i];
+                lane_g[i] += g;
+                lane_gh[i] += g * (x[c + i] - m) * s;
+            }
+        }
+        float mg = j->centre ? lanes_sum(lane_g) / (float)n : 0.0f, mgh = lanes_sum(lane_gh) / (float)n;
+        for (size_t c = 0; c < n; c++) {
+            float g = j->w ? dy[c] * (j->offset + j->w[c]) : dy[c];
+            float d = s * (g - mg - (x[c] - m) * s * mgh);
+            dx[c] = j->beta == 0 ? d : dx[c] + d;
+        }
+    }
+}
+
+/* dw for a block of columns, all rows: short sums in float32, those in double. */
+enum { COLUMNS = 64, FLUSH = 32 };
+
+static void weight_task(void *ctx, size_t task, int worker)
+{
+    (void)worker;
+    const struct norm *j = ctx;
+    size_t from = task * COLUMNS, k = rows_end(j->group, COLUMNS, task) - from;
+    double sum[COLUMNS] = { 0 };
+    for (size_t r = 0; r < j->n; r += FLUSH) {
+        float part[COLUMNS] = { 0 };
+        for (size_t i = r; i < r + FLUSH && i < j->n; i++) {
+            const float *x = j->x + i * j->group + from, *dy = j->dy + i * j->group + from;
+            float m = j->centre ? j->mean[i] : 0.0f, s = j->scale[i];
+            for (size_t c = 0; c < k; c++)
+                part[c] += dy[c] * (x[c] - m) * s;
+        }
+        for (size_t c = 0; c < k; c++)
+            sum[c] += (double)part[c];
+    }
+    for (size_t c = 0; c < k; c++)
+        j->dw[from + c] = (j->beta_w == 0 ? 0.0f : j->dw[from + c]) + (float)sum[c];
+}
+
+struct norm_record {
+    struct record r;
+    struct tensor *x;
+    struct param *w, *b;
+    struct norm j;
+};
+
+static void stats_give(struct tape *t, struct norm *j)
+{
+    arena_give(t, j->mean, j->n * sizeof(float));
+    arena_give(t, j->scale, j->n * sizeof(float));
+}
+
+static void norm_backward(struct tape *t, struct record *record)
+{
+    struct norm_record *r = (struct norm_record *)record;
+    struct norm *j = &r->j;
+    struct tensor *y = r->r.out[0];
+    j->dy = y->grad;
+    if (r->x->needs_grad) {
+        j->dx = tensor_grad(t, r->x, &j->beta);
+        if (tape_live(t))
+            rows_run(t, j->n, j->each, backward_task, j);
+    }
+    if (r->w && r->w->trained) {
+        j->dw = param_grad(t, r->w, &j->beta_w);
+        if (tape_live(t))
+            rows_run(t, j->group, COLUMNS, weight_task, j);
+    }
+    if (r->b && r->b->trained) {
+        float beta, *db = param_grad(t, r->b, &beta);
+        column_sums(t, db, beta, y->grad, j->n, j->group);
+    }
+    stats_give(t, j);
+}
+
+static struct tensor *norm(struct tape *t, struct tensor *x, struct param *w, struct param *b, struct norm j)
+{
+    if (!t->failed && (x->cols % j.group || (w && w->count != j.group)))
+        tape_fail(t, "a norm of %zu features over %zu", w ? w->count : j.group, x->cols);
+    struct tensor *y = tensor_make(t, x->rows, x->cols);
+    j.n = tensor_count(x) / j.group;
+    j.each = rows_each(j.group);
+    j.x = x->data;
+    j.y = y->data;
+    j.w = w ? w->data : NULL;
+    j.b = b ? b->data : NULL;
+    bool needs = x->needs_grad || (w && w->trained) || (b && b->trained);
+    bool keeps = needs && tape_records(t);
+    j.mean = keeps && j.centre ? arena_take(t, j.n * sizeof(float)) : NULL;
+    j.scale = keeps ? arena_take(t, j.n * sizeof(float)) : NULL;
+    if (tape_live(t))
+        rows_run(t, j.n, j.each, forward_task, &j);
+    struct norm_record *r = tape_record(t, sizeof *r, norm_backward, y, needs);
+    if (r) {
+        r->x = x;
+        r->w = w;
+        r->b = b;
+        r->j = j;
+        x->kept = true;
+    }
+    return y;
+}
+
+struct tensor *tape_layer_norm(struct tape *t, struct tensor *x, struct param *w, struct param *b, float eps)
+{
+    return norm(t, x, w, b, (struct norm){ .group = x->cols ? x->cols : 1, .eps = eps, .centre = true });
+}
+
+struct tensor *tape_rms_norm(struct tape *t, struct tensor *x, struct param *w, size_t group, float eps, float offset)
+{
+    if (!group)
+        group = x->cols ? x->cols : 1;
+    return norm(t, x, w, NULL, (struct norm){ .group = group, .eps = eps, .offset = offset });
+}

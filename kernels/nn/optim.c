@@ -1,0 +1,131 @@
+/* kernels/nn/optim.c - see optim.h */
+#include "kernels/nn/optim.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { CHUNK = 65536, LANES = 16 };         /* numbers a task takes */
+
+/* Chunks of all parameters, numbered through; made once. */
+static int chunks_make(struct params *ps)
+{
+    if (ps->partial && ps->n_chunked == ps->n)
+        return 0;
+    free(ps->chunk);
+    free(ps->partial);
+    ps->partial = NULL;
+    ps->chunk = malloc((ps->n + 1) * sizeof *ps->chunk);
+    if (!ps->chunk)
+        return -1;
+    size_t n = 0;
+    for (size_t i = 0; i < ps->n; i++) {
+        ps->chunk[i] = n;
+        n += ps->p[i]->grad ? (ps->p[i]->count + CHUNK - 1) / CHUNK : 0;
+    }
+    ps->chunk[ps->n] = n;
+    ps->partial = malloc((n ? n : 1) * sizeof *ps->partial);
+    ps->n_chunked = ps->n;
+    return ps->partial ? 0 : -1;
+}
+
+/* The parameter of a chunk, and which numbers of it. */
+static struct param *chunk_find(const struct params *ps, size_t chunk, size_t *from, size_t *to)
+{
+    size_t low = 0, high = ps->n;
+    while (high - low > 1) {
+        size_t mid = (low + high) / 2;
+        if (ps->chunk[mid] <= chunk)
+            low = mid;
+        else
+            high = mid;
+    }
+    struct param *p = ps->p[low];
+    *from = (chunk - ps->chunk[low]) * CHUNK;
+    *to = *from + CHUNK < p->count ? *from + CHUNK : p->count;
+    return p;
+}
+
+static bool steps(const struct param *p) { return p->trained && p->grad && p->has_grad; }
+
+/* --- the norm -------------------------------------------------------------------- */
+static void norm_task(void *ctx, size_t chunk, int worker)
+{
+    (void)worker;
+    const struct params *ps = ctx;
+    size_t from, to;
+    const struct param *p = chunk_find(ps, chunk, &from, &to);
+    double lane[LANES] = { 0 }, sum = 0;
+    if (steps(p)) {
+        size_t i = from;
+        for (; i + LANES <= to; i += LANES)
+            for (size_t k = 0; k < LANES; k++)
+                lane[k] += (double)p->grad[i + k] * (double)p->grad[i + k];
+        for (; i < to; i++)
+            sum += (double)p->grad[i] * (double)p->grad[i];
+    }
+    for (size_t k = 0; k < LANES; k++)
+        sum += lane[k];
+    ps->partial[chunk] = sum;
+}
+
+double grad_norm(const struct compute *k, struct params *ps, double tokens)
+{
+    if (chunks_make(ps))
+        return NAN;
+    team_run(k->team, ps->chunk[ps->n], norm_task, ps);
+    double sum = 0;
+    for (size_t i = 0; i < ps->chunk[ps->n]; i++)
+        sum += ps->partial[i];
+    return sqrt(sum) / tokens;
+}
+
+/* --- the step ---------------------------------------------------------------------- */
+struct step {
+    struct params *ps;
+    const struct adamw *a;
+    float factor;               /* of the gradient: 1 / tokens and clipping */
+};
+
+static void step_task(void *ctx, size_t chunk, int worker)
+{
+    (void)worker;
+    const struct step *j = ctx;
+    const struct adamw *a = j->a;
+    size_t from, to;
+    struct param *p = chunk_find(j->ps, chunk, &from, &to);
+    if (!steps(p))
+        return;
+    double t = (double)(p->steps + 1);
+    float rate = (float)(a->learning_rate / (1 - pow(a->beta1, t))), root = (float)sqrt(1 - pow(a->beta2, t));
+    float keep = p->decay ? (float)(1 - a->learning_rate * a->weight_decay) : 1.0f;
+    float b1 = (float)a->beta1, c1 = (float)(1 - a->beta1), b2 = (float)a->beta2, c2 = (float)(1 - a->beta2);
+    float eps = (float)a->epsilon, factor = j->factor;
+    float *restrict w = p->data, *restrict m = p->m, *restrict v = p->v;
+    const float *restrict g = p->grad;
+    for (size_t i = from; i < to; i++) {
+        float d = g[i] * factor;
+        m[i] = b1 * m[i] + c1 * d;
+        v[i] = b2 * v[i] + c2 * d * d;
+        w[i] = w[i] * keep - rate * m[i] / (sqrtf(v[i]) / root + eps);
+    }
+}
+
+double adamw_step(const struct compute *k, struct params *ps, const struct adamw *a, double tokens)
+{
+    double norm = grad_norm(k, ps, tokens);
+    if (isfinite(norm)) {
+        double clip = a->max_grad_norm > 0 ? a->max_grad_norm / (norm + 1e-6) : 1;
+        struct step j = { ps, a, (float)((clip < 1 ? clip : 1) / tokens) };
+        team_run(k->team, ps->chunk[ps->n], step_task, &j);
+        for (size_t i = 0; i < ps->n; i++)
+            ps->p[i]->steps += steps(ps->p[i]);
+    }
+    grads_clear(ps);
+    return norm;
+}
+
+void grads_clear(struct params *ps)
+{
+    for (size_t i = 0; i < ps->n; i++)
+        ps->p[i]->has_grad = false;
+}

@@ -1,0 +1,56 @@
+/* kernels/nn/record.h - what operations are built from: memory, records, the team; private to kernels/nn
+ *
+ * An operation allocates its result, computes unless tape_live() says no, and, if
+ * a gradient will come, leaves a record: a struct that begins with struct record
+ * and holds what the backward needs.  It must allocate and release the same, dry or not. */
+#ifndef PENSTOCK_RECORD_H
+#define PENSTOCK_RECORD_H
+
+#include "kernels/linalg/dispatch.h"
+#include "kernels/linalg/gemm.h"
+#include "kernels/nn/ops.h"
+
+struct record {
+    struct record *before;
+    void (*backward)(struct tape *t, struct record *r);     /* out[0]->grad is there, unless no gradient came: then it is not called */
+    struct tensor *out[SEGMENT_VALUES];
+    size_t n_out;
+    bool always;                /* called even without a gradient (the loss, which begins them) */
+};
+
+/* Arena memory, 64-byte aligned, unset; the sizes must be the same at both ends.  NULL once failed. */
+void *arena_take(struct tape *t, size_t bytes);
+void arena_give(struct tape *t, void *p, size_t bytes);
+/* False in a dry run and after a failure: no arithmetic then. */
+static inline bool tape_live(const struct tape *t) { return !t->dry && !t->failed; }
+
+struct tensor *tensor_make(struct tape *t, size_t rows, size_t cols);
+struct tensor *tensor_wrap(struct tape *t, float *data, size_t rows, size_t cols);     /* a tensor for memory from arena_take */
+/* A tensor in the memory of x, which was given away, if nobody needs what is there; else new memory. */
+struct tensor *tensor_take_over(struct tape *t, struct tensor *x);
+void tensor_release(struct tape *t, struct tensor *x);      /* its data, if the arena's; its gradient */
+static inline size_t tensor_count(const struct tensor *x) { return x->rows * x->cols; }
+
+/* Will a backward be recorded, if the result needs a gradient? */
+static inline bool tape_records(const struct tape *t) { return t->mode == TAPE_TRAIN && !t->no_record; }
+/* A record of `size` bytes for out, or NULL if `needs` is false or nothing is recorded now.  Sets out->needs_grad. */
+void *tape_record(struct tape *t, size_t size, void (*backward)(struct tape *, struct record *), struct tensor *out, bool needs);
+/* x's gradient, memory taken if it has none: *beta becomes 0 then (overwrite), else 1 (add). */
+float *tensor_grad(struct tape *t, struct tensor *x, float *beta);
+/* The same for a parameter. */
+float *param_grad(struct tape *t, struct param *p, float *beta);
+
+/* task(ctx, i, worker) for chunks of `each` rows out of n: i is the chunk. */
+void rows_run(struct tape *t, size_t n, size_t each, void (*task)(void *ctx, size_t i, int worker), void *ctx);
+/* Rows a task takes, by the width of a row: some 16 Ki numbers. */
+static inline size_t rows_each(size_t cols) { return cols && cols < 16384 ? 16384 / cols : 1; }
+/* The end of chunk i. */
+static inline size_t rows_end(size_t n, size_t each, size_t i) { return (i + 1) * each < n ? (i + 1) * each : n; }
+
+/* Element-wise helpers on the team: y = beta y + factor x; y = 0. */
+void flat_add(struct tape *t, float *y, float beta, float factor, const float *x, size_t n);
+void flat_zero(struct tape *t, float *y, size_t n);
+/* y[c] = beta y[c] + sum over rows of x[rows, cols]. */
+void column_sums(struct tape *t, float *y, float beta, const float *x, size_t rows, size_t cols);
+
+#endif

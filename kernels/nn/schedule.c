@@ -1,0 +1,15 @@
+/* kernels/nn/schedule.c - see schedule.h */
+#include "kernels/nn/schedule.h"
+
+#include <math.h>
+
+double schedule_factor(enum schedule kind, uint64_t step, uint64_t warmup, uint64_t total)
+{
+    if (step < warmup)
+        return (double)step / (double)warmup;
+    if (kind == SCHEDULE_CONSTANT)
+        return 1;
+    double rest = total > warmup ? (double)(total - warmup) : 1, p = (double)(step - warmup) / rest;
+    double f = kind == SCHEDULE_LINEAR ? 1 - p : (1 + cos(3.141592653589793 * p)) / 2;
+    return f > 0 ? f : 0;
+}

@@ -1,0 +1,340 @@
+/* kernels/nn/tape.c - records, tensors and runs; the arena is in arena.c */
+#include "kernels/nn/record.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tape *tape_new(const struct compute *compute)
+{
+    struct tape *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->compute = compute;
+    t->loss_bytes = (size_t)256 << 20;
+    return t;
+}
+
+void tape_fail(struct tape *t, const char *fmt, ...)
+{
+    if (t->failed)
+        return;
+    t->failed = true;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(t->why, sizeof t->why, fmt, ap);
+    va_end(ap);
+}
+
+/* --- tensors ------------------------------------------------------------------ */
+static struct tensor *tensor_new(struct tape *t, size_t rows, size_t cols)
+{
+    struct tensor *x = tape_small(t, sizeof *x);
+    if (!x)
+        return &t->nothing;
+    x->rows = rows;
+    x->cols = cols;
+    return x;
+}
+
+struct tensor *tensor_wrap(struct tape *t, float *data, size_t rows, size_t cols)
+{
+    struct tensor *x = tensor_new(t, rows, cols);
+    if (t->failed)
+        return x;
+    x->data = data;
+    x->next = t->made;
+    t->made = x;
+    return x;
+}
+
+struct tensor *tensor_make(struct tape *t, size_t rows, size_t cols)
+{
+    float *data = arena_take(t, rows * cols * sizeof(float));
+    return tensor_wrap(t, data, rows, cols);
+}
+
+struct tensor *tensor_take_over(struct tape *t, struct tensor *x)
+{
+    if (x->kept || x->external || t->failed)
+        return tensor_make(t, x->rows, x->cols);
+    float *data = x->data;
+    x->data = NULL;
+    return tensor_wrap(t, data, x->rows, x->cols);
+}
+
+struct tensor *tape_temp(struct tape *t, size_t rows, size_t cols) { return tensor_make(t, rows, cols); }
+
+struct tensor *tape_input(struct tape *t, float *data, size_t rows, size_t cols)
+{
+    struct tensor *x = tensor_new(t, rows, cols);
+    if (t->failed)
+        return x;
+    x->data = data;
+    x->external = true;
+    return x;
+}
+
+void tensor_release(struct tape *t, struct tensor *x)
+{
+    size_t bytes = tensor_count(x) * sizeof(float);
+    if (x->data && !x->external)
+        arena_give(t, x->data, bytes);
+    x->data = NULL;
+    if (x->grad)
+        arena_give(t, x->grad, bytes);
+    x->grad = NULL;
+}
+
+float *tensor_grad(struct tape *t, struct tensor *x, float *beta)
+{
+    *beta = x->grad ? 1.0f : 0.0f;
+    if (!x->grad)
+        x->grad = arena_take(t, tensor_count(x) * sizeof(float));
+    return x->grad;
+}
+
+float *param_grad(struct tape *t, struct param *p, float *beta)
+{
+    *beta = p->has_grad ? 1.0f : 0.0f;
+    if (tape_live(t))
+        p->has_grad = true;
+    return p->grad;
+}
+
+/* --- records ------------------------------------------------------------------- */
+void *tape_record(struct tape *t, size_t size, void (*backward)(struct tape *, struct record *), struct tensor *out, bool needs)
+{
+    if (t->failed || t->mode != TAPE_TRAIN || !needs)
+        return NULL;
+    if (out)
+        out->needs_grad = true;
+    if (!tape_records(t))
+        return NULL;
+    struct record *r = tape_small(t, size);
+    if (!r)
+        return NULL;
+    r->backward = backward;
+    if (out)
+        r->out[r->n_out++] = out;
+    r->before = t->last;
+    t->last = r;
+    return r;
+}
+
+/* Down to, not including, `until`. */
+static void records_run(struct tape *t, const struct record *until)
+{
+    while (t->last != until && !t->failed) {
+        struct record *r = t->last;
+        t->last = r->before;
+        bool any = r->always;
+        for (size_t i = 0; i < r->n_out; i++)
+            any |= r->out[i]->grad != NULL;
+        if (any)
+            r->backward(t, r);
+        for (size_t i = 0; i < r->n_out; i++)
+            tensor_release(t, r->out[i]);
+    }
+}
+
+void tape_backward(struct tape *t)
+{
+    t->plan.forward = t->used;
+    records_run(t, NULL);
+}
+
+/* --- segments -------------------------------------------------------------------- */
+struct segment_record {
+    struct record r;
+    segment_fn *fn;
+    void *ctx;
+    struct tensor *in[SEGMENT_VALUES];
+    size_t n_in;
+    uint64_t op;
+};
+
+static bool among(const struct tensor *x, struct tensor *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == x)
+            return true;
+    return false;
+}
+
+/* Frees what was made since `made` was set aside, but for outputs and what a backward reads; the rest goes outward. */
+static void segment_close(struct tape *t, struct tensor *outer, struct tensor **out, size_t n_out)
+{
+    struct tensor *next;
+    for (struct tensor *x = t->made; x; x = next) {
+        next = x->next;
+        if (!among(x, out, n_out) && !x->kept) {
+            tensor_release(t, x);
+        } else {
+            x->next = outer;
+            outer = x;
+        }
+    }
+    t->made = outer;
+}
+
+static void segment_backward(struct tape *t, struct record *record)
+{
+    struct segment_record *r = (struct segment_record *)record;
+    struct tensor *out[SEGMENT_VALUES];
+    for (size_t i = 0; i < r->r.n_out; i++) {       /* computed anew in a moment */
+        struct tensor *x = r->r.out[i];
+        if (x->data && !x->external)
+            arena_give(t, x->data, tensor_count(x) * sizeof(float));
+        x->data = NULL;
+    }
+    uint64_t op = t->op;
+    t->op = r->op;
+    struct tensor *outer = t->made;
+    const struct record *until = t->last;
+    t->made = NULL;
+    t->replaying = true;
+    r->fn(t, r->ctx, r->in, out);
+    t->replaying = false;
+    segment_close(t, outer, out, r->r.n_out);
+    t->op = op;
+    for (size_t i = 0; i < r->r.n_out; i++) {
+        out[i]->grad = r->r.out[i]->grad;
+        r->r.out[i]->grad = NULL;
+    }
+    records_run(t, until);
+}
+
+void tape_segment(struct tape *t, segment_fn *fn, const void *ctx, size_t ctx_size,
+                  struct tensor **in, size_t n_in, struct tensor **out, size_t n_out)
+{
+    bool once = t->mode == TAPE_TRAIN && t->recompute && !t->no_record;
+    uint64_t op = t->op;
+    struct tensor *outer = t->made;
+    t->made = NULL;
+    if (once)
+        t->no_record = true;
+    fn(t, ctx, in, out);
+    if (once)
+        t->no_record = false;
+    segment_close(t, outer, out, n_out);
+    if (!once || t->failed)
+        return;
+
+    bool needs = false;
+    for (size_t i = 0; i < n_out; i++)
+        needs |= out[i]->needs_grad;
+    struct segment_record *r = tape_record(t, sizeof *r, segment_backward, NULL, needs);
+    void *copy = r ? tape_small(t, ctx_size ? ctx_size : 1) : NULL;
+    if (!copy)
+        return;
+    if (ctx_size)
+        memcpy(copy, ctx, ctx_size);
+    r->fn = fn;
+    r->ctx = copy;
+    r->op = op;
+    r->n_in = n_in;
+    for (size_t i = 0; i < n_in; i++) {
+        r->in[i] = in[i];
+        in[i]->kept = true;
+    }
+    r->r.n_out = n_out;
+    for (size_t i = 0; i < n_out; i++) {
+        r->r.out[i] = out[i];
+        out[i]->kept = true;
+    }
+}
+
+void tape_drop(struct tape *t, struct tensor *x)
+{
+    if (!x->kept && !x->external && !x->grad)
+        tensor_release(t, x);
+}
+
+void tape_tap(struct tape *t, const char *name, const struct tensor *x)
+{
+    if (t->tap && tape_live(t) && !t->replaying)
+        t->tap(t->tap_ctx, name, x);
+}
+
+/* --- the team --------------------------------------------------------------------- */
+void rows_run(struct tape *t, size_t n, size_t each, void (*task)(void *ctx, size_t i, int worker), void *ctx)
+{
+    team_run(t->compute->team, (n + each - 1) / each, task, ctx);
+}
+
+struct flat {
+    float *y, beta, factor;
+    const float *x;
+    size_t n, rows, cols;
+};
+
+enum { FLAT_EACH = 16384, COLUMNS_EACH = 128, ROWS_FLUSH = 32 };
+
+static void flat_add_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct flat *f = ctx;
+    size_t from = i * FLAT_EACH, to = rows_end(f->n, FLAT_EACH, i);
+    float *restrict y = f->y;
+    const float *restrict x = f->x;
+    float factor = f->factor;
+    if (f->beta == 0)
+        for (size_t j = from; j < to; j++)
+            y[j] = factor * x[j];
+    else
+        for (size_t j = from; j < to; j++)
+            y[j] += factor * x[j];
+}
+
+void flat_add(struct tape *t, float *y, float beta, float factor, const float *x, size_t n)
+{
+    struct flat f = { .y = y, .beta = beta, .factor = factor, .x = x, .n = n };
+    if (tape_live(t))
+        rows_run(t, n, FLAT_EACH, flat_add_task, &f);
+}
+
+static void flat_zero_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct flat *f = ctx;
+    size_t from = i * FLAT_EACH, to = rows_end(f->n, FLAT_EACH, i);
+    memset(f->y + from, 0, (to - from) * sizeof(float));
+}
+
+void flat_zero(struct tape *t, float *y, size_t n)
+{
+    struct flat f = { .y = y, .n = n };
+    if (tape_live(t))
+        rows_run(t, n, FLAT_EACH, flat_zero_task, &f);
+}
+
+/* Short sums in float32, those summed in double. */
+static void column_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct flat *f = ctx;
+    size_t from = i * COLUMNS_EACH, n = rows_end(f->cols, COLUMNS_EACH, i) - from;
+    double sum[COLUMNS_EACH] = { 0 };
+    for (size_t r = 0; r < f->rows; r += ROWS_FLUSH) {
+        float part[COLUMNS_EACH] = { 0 };
+        size_t end = r + ROWS_FLUSH < f->rows ? r + ROWS_FLUSH : f->rows;
+        for (size_t k = r; k < end; k++) {
+            const float *x = f->x + k * f->cols + from;
+            for (size_t c = 0; c < n; c++)
+                part[c] += x[c];
+        }
+        for (size_t c = 0; c < n; c++)
+            sum[c] += (double)part[c];
+    }
+    for (size_t c = 0; c < n; c++)
+        f->y[from + c] = (f->beta == 0 ? 0.0f : f->y[from + c]) + (float)sum[c];
+}
+
+void column_sums(struct tape *t, float *y, float beta, const float *x, size_t rows, size_t cols)
+{
+    struct flat f = { .y = y, .beta = beta, .x = x, .rows = rows, .cols = cols };
+    if (tape_live(t))
+        rows_run(t, cols, COLUMNS_EACH, column_task, &f);
+}
