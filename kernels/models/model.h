@@ -37,13 +37,13 @@ struct cache {
     size_t rows, room;          /* room: positions a row may have */
     size_t *length;             /* [rows] positions seen */
     size_t layers;
+    size_t width;               /* of a key, all heads */
     float **k, **v;             /* [layers] of [rows * room, width] */
-    size_t *width;              /* [layers] */
-    size_t source;              /* positions of the encoder's output; 0 until encoded or none */
-    float **cross_k, **cross_v; /* [layers] of [rows * source, width], or NULL */
+    size_t source;              /* positions of the encoder's output; 0: no encoder */
+    float **cross_k, **cross_v; /* [layers] of [heard * source, width], or NULL */
+    size_t heard;               /* rows of features; rows / heard rows in a row (beams) share one */
     bool encoded;
     void *memory;
-    size_t size;
 };
 
 /* --- the model ------------------------------------------------------------------------ */
@@ -64,6 +64,7 @@ struct model {
     struct param *output;       /* [vocab, hidden], tied or not */
     float output_cap;           /* soft cap of the logits; 0: none */
     bool shift;                 /* labels are aligned with ids: position p predicts labels[p + 1] */
+    bool failed;                /* out of memory while it was made */
     float smoothing;            /* --label-smoothing-factor: set by the trainer */
 };
 
@@ -85,12 +86,13 @@ int model_plan(struct tape *t, struct model *m, size_t rows, size_t tokens, enum
                struct tape_plan *plan, char why[WHY]);
 
 /* --- generate ---------------------------------------------------------------------------- */
-int cache_reserve(struct cache *c, const struct model *m, size_t rows, size_t room, char why[WHY]);
+/* rows is a multiple of heard, the rows of features that the first batch brings. */
+int cache_reserve(struct cache *c, const struct model *m, size_t rows, size_t heard, size_t room, char why[WHY]);
 void cache_release(struct cache *c);
 void cache_clear(struct cache *c);
 /* Row r becomes what row from[r] was: for beams. */
 void cache_reorder(struct cache *c, const size_t *from);
-/* Feeds b's tokens (one or more a row, same rows as the cache) and gives the logits of each row's
+/* Feeds b's tokens (one or more a row, same rows as the cache; b->features only if !c->encoded) and gives the logits of each row's
  * last position: logits [rows, vocab], the caller's. */
 int model_decode(struct tape *t, struct model *m, const struct batch *b, struct cache *c, float *logits, char why[WHY]);
 
