@@ -1,0 +1,257 @@
+/* tests/unit/whisper_test.c - Whisper against PyTorch: stages, loss, gradients, optimizer steps (tests/golden/whisper-micro) */
+#include "tests/unit/tap.h"
+
+#include <stdlib.h>
+
+#include "kernels/nn/optim.h"
+#include "kernels/nn/schedule.h"
+#include "tests/unit/golden.h"
+
+#define CASE "tests/golden/whisper-micro/"
+
+static struct compute compute;
+static struct safetensors expect, inputs;
+
+/* --- batches ------------------------------------------------------------------------ */
+/* Clips first .. end - 1 with rows cut to their labels, or all of them padded as the golden rows are. */
+static void batch_fill(struct batch *b, size_t first, size_t end, bool padded)
+{
+    char why[WHY] = "";
+    size_t n;
+    float *f = golden_f32(&inputs, "input_features", &n);
+    int64_t *labels = golden_ints(&inputs, "labels", NULL), *ids = golden_ints(&inputs, "decoder_input_ids", &n);
+    int64_t *lengths = golden_ints(&inputs, "label_lengths", NULL);
+    size_t width = n / 3;
+    if (batch_reserve(b, 3, 3 * width, 80, 300, why))
+        ok(false, "batch: %s", why);
+    for (size_t r = first; r < end; r++) {
+        int32_t row_ids[64], row_labels[64];
+        for (size_t i = 0; i < width; i++) {
+            row_ids[i] = (int32_t)ids[r * width + i];
+            row_labels[i] = (int32_t)labels[r * width + i];
+        }
+        if (batch_add(b, row_ids, row_labels, padded ? width : (size_t)lengths[r], f + r * 80 * 300, 80, 300, 0, r, why))
+            ok(false, "batch: %s", why);
+    }
+    free(f);
+    free(labels);
+    free(ids);
+    free(lengths);
+}
+
+/* --- stages --------------------------------------------------------------------------- */
+/* The golden convolutions are [B, D, T], ours [B * T, D]. */
+static void check_stage(void *ctx, const char *name, const struct tensor *x)
+{
+    (void)ctx;
+    size_t n;
+    if (!golden_has(&expect, name))
+        return;
+    float *want = golden_f32(&expect, name, &n);
+    if (!strncmp(name, "enc.conv", 8)) {
+        size_t d = x->cols, t = x->rows / 3;
+        float *flat = malloc(n * sizeof *flat);
+        for (size_t b = 0; b < 3; b++)
+            for (size_t i = 0; i < t; i++)
+                for (size_t c = 0; c < d; c++)
+                    flat[(b * t + i) * d + c] = want[(b * d + c) * t + i];
+        free(want);
+        want = flat;
+    }
+    if (!strcmp(name, "nll")) {                 /* ours are the supervised ones alone */
+        size_t k = 0;
+        for (size_t i = 0; i < n; i++)
+            if (want[i] != 0)
+                want[k++] = want[i];
+        n = k;
+    }
+    if (ok(x->rows * x->cols == n, "%s has %zu values", name, n))
+        is_close(x->data, want, n, strcmp(name, "nll") ? 5e-6 : 2e-6, name);
+    free(want);
+}
+
+static void check_gradients(struct model *m, const struct loss *l, double limit)
+{
+    size_t checked = 0;
+    for (size_t i = 0; i < m->params.n; i++) {
+        struct param *p = m->params.p[i];
+        char name[300];
+        snprintf(name, sizeof name, "grad.%s", p->name);
+        if (!p->trained || !golden_has(&expect, name))
+            continue;
+        float *want = golden_f32(&expect, name, NULL);
+        for (size_t k = 0; k < p->count; k++)
+            want[k] *= (float)l->tokens;
+        is_close(p->grad, want, p->count, limit, name);
+        free(want);
+        checked++;
+    }
+    is_int((long long)checked, 88, "every gradient was compared");
+}
+
+static void test_stages(struct model *m)
+{
+    char why[WHY] = "";
+    struct batch b;
+    struct loss l = { 0 };
+    struct tape *t = tape_new(&compute);
+    t->tap = check_stage;
+    t->poison = true;
+    batch_fill(&b, 0, 3, true);
+    ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "a step of whole padded rows: %s", why);
+    float *want = golden_f32(&expect, "loss", NULL);
+    double loss = l.nll / (double)l.tokens;
+    ok(fabs(loss - (double)want[0]) <= 2e-6 * (double)want[0], "loss %.8f (want %.8f)", loss, (double)want[0]);
+    free(want);
+    check_gradients(m, &l, 2e-5);
+    grads_clear(&m->params);
+
+    batch_release(&b);
+    batch_fill(&b, 0, 3, false);
+    t->tap = NULL;
+    ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "the same rows without padding: %s", why);
+    ok(fabs(l.nll / (double)l.tokens - loss) <= 2e-6 * loss, "give the same loss %.8f", l.nll / (double)l.tokens);
+    check_gradients(m, &l, 2e-5);
+    grads_clear(&m->params);
+    t->recompute = true;
+    ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "and with layers computed again in backward: %s", why);
+    check_gradients(m, &l, 2e-5);
+    grads_clear(&m->params);
+    batch_release(&b);
+    tape_free(t);
+}
+
+/* --- optimizer ------------------------------------------------------------------------ */
+static void check_weights(struct model *m, const char *path, const char *what)
+{
+    struct safetensors st;
+    golden_open(&st, path);
+    size_t off = 0, all = 0, compared = 0;
+    double worst = 0;
+    for (size_t i = 0; i < m->params.n; i++) {
+        struct param *p = m->params.p[i];
+        if (!golden_has(&st, p->name))
+            continue;
+        float *want = golden_f32(&st, p->name, NULL);
+        double sum = 0;
+        for (size_t k = 0; k < p->count; k++) {
+            double d = (double)p->data[k] - (double)want[k];
+            sum += d * d;
+            off += !(fabs(d) <= 1e-5);
+        }
+        double rms = sqrt(sum / (double)p->count);
+        if (!(rms <= worst))
+            worst = rms;
+        all += p->count;
+        compared++;
+        free(want);
+    }
+    ok(compared > 0 && worst <= 2e-6, "%s: worst rms over %zu tensors %.1e (limit 2e-6)", what, compared, worst);
+    ok(off * 1000 <= all, "%s: %zu of %zu weights off by more than 1e-5", what, off, all);
+    safetensors_close(&st);
+}
+
+/* The steps of an adamw.json on the whole batch. */
+static void train(struct model *m, struct tape *t, const char *path, bool tell)
+{
+    json_t *j = golden_json(path), *hyper = json_object_get(j, "hyper"), *steps = json_object_get(j, "steps");
+    double lr = json_number_value(json_object_get(hyper, "lr"));
+    uint64_t warmup = (uint64_t)json_integer_value(json_object_get(hyper, "warmup_steps"));
+    uint64_t total = (uint64_t)json_integer_value(json_object_get(hyper, "total_steps"));
+    struct adamw a = { .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1.0 };
+    struct batch b;
+    char why[WHY] = "";
+    batch_fill(&b, 0, 3, false);
+    for (uint64_t s = 0; s < total; s++) {
+        const json_t *want = json_array_get(steps, s);
+        double want_loss = json_number_value(json_object_get(want, "loss"));
+        double want_norm = json_number_value(json_object_get(want, "grad_norm"));
+        double want_lr = json_number_value(json_object_get(want, "lr"));
+        struct loss l = { 0 };
+        int status = model_step(t, m, &b, TAPE_TRAIN, s + 1, &l, why);
+        a.learning_rate = lr * schedule_factor(SCHEDULE_LINEAR, s, warmup, total);
+        double norm = adamw_step(&compute, &m->params, &a, (double)l.tokens), loss = l.nll / (double)l.tokens;
+        if (tell)
+            ok(status == 0 && fabs(loss - want_loss) <= 1e-5 && fabs(norm - want_norm) <= 1e-5 * want_norm &&
+               fabs(a.learning_rate - want_lr) <= 1e-12,
+               "%s step %d: loss %.7f (%.7f) norm %.7f (%.7f) rate %g (%g) %s", path, (int)s, loss, want_loss, norm,
+               want_norm, a.learning_rate, want_lr, why);
+    }
+    batch_release(&b);
+    json_decref(j);
+}
+
+static void test_adamw(void)
+{
+    struct model *m = golden_model(CASE "model");
+    struct tape *t = tape_new(&compute);
+    train(m, t, CASE "adamw.json", true);
+    check_weights(m, CASE "adamw-final.safetensors", "weights after ten steps");
+    tape_free(t);
+    model_free(m);
+}
+
+static void test_accumulation(struct model *m)
+{
+    json_t *j = golden_json(CASE "accumulate.json");
+    struct tape *t = tape_new(&compute);
+    struct batch b;
+    struct loss l, sum = { 0 };
+    char why[WHY] = "";
+    for (size_t i = 0; i < 2; i++) {
+        batch_fill(&b, i ? 2 : 0, i ? 3 : 2, false);
+        ok(model_step(t, m, &b, TAPE_TRAIN, i + 1, &l, why) == 0, "micro-batch %zu %s", i, why);
+        sum.nll += l.nll;
+        sum.tokens += l.tokens;
+        batch_release(&b);
+    }
+    double norm = grad_norm(&compute, &m->params, (double)sum.tokens), loss = sum.nll / (double)sum.tokens;
+    double want_norm = json_number_value(json_object_get(j, "grad_norm")), want = json_number_value(json_object_get(j, "loss"));
+    is_int((long long)sum.tokens, json_integer_value(json_object_get(j, "supervised")), "supervised tokens of both");
+    ok(fabs(loss - want) <= 1e-5, "accumulated loss %.7f (want %.7f)", loss, want);
+    ok(fabs(norm - want_norm) <= 1e-5 * want_norm, "accumulated norm %.7f (want %.7f)", norm, want_norm);
+    check_gradients(m, &sum, 2e-5);
+    grads_clear(&m->params);
+    tape_free(t);
+    json_decref(j);
+}
+
+/* --- the same bits ---------------------------------------------------------------------- */
+static void test_threads(void)
+{
+    struct model *m[3];
+    for (int i = 0; i < 3; i++) {
+        team_free(compute.team);
+        compute.team = team_new(i + 1, NULL);
+        m[i] = golden_model(CASE "model");
+        struct tape *t = tape_new(&compute);
+        t->recompute = i == 2;                  /* which must not change them either */
+        train(m[i], t, CASE "adamw.json", false);
+        tape_free(t);
+    }
+    for (int i = 1; i < 3; i++) {
+        size_t differ = 0;
+        for (size_t k = 0; k < m[0]->params.n; k++)
+            differ += memcmp(m[0]->params.p[k]->data, m[i]->params.p[k]->data, m[0]->params.p[k]->count * sizeof(float)) != 0;
+        is_int((long long)differ, 0, i == 1 ? "two threads give the bits of one" : "and so do three, with layers computed again");
+    }
+    for (int i = 0; i < 3; i++)
+        model_free(m[i]);
+}
+
+int main(void)
+{
+    golden_compute(&compute, 2);
+    golden_open(&expect, CASE "expect.safetensors");
+    golden_open(&inputs, CASE "inputs.safetensors");
+    struct model *m = golden_model(CASE "model");
+    test_stages(m);
+    test_accumulation(m);
+    model_free(m);
+    test_adamw();
+    test_threads();
+    safetensors_close(&expect);
+    safetensors_close(&inputs);
+    team_free(compute.team);
+    return done();
+}
