@@ -1,49 +1,19 @@
 /* tests/unit/tokenizer_test.c - ids and texts against those of the tokenizers library */
-#include <jansson.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "kernels/text/split.h"
 #include "kernels/text/tokenizer.h"
+#include "tests/unit/rows.h"
 #include "tests/unit/tap.h"
 
 #define GOLDEN "tests/golden/tokenizer-"
-
-/* A file, unpacked if its name ends in .xz. */
-static char *slurp(const char *path, size_t *n)
-{
-    char command[500];
-    size_t room = 1 << 16, got;
-    char *s = malloc(room);
-    const char *dot = strrchr(path, '.');
-    bool packed = dot && !strcmp(dot, ".xz");
-    FILE *f;
-
-    snprintf(command, sizeof command, "xz -dc %s", path);
-    f = packed ? popen(command, "r") : fopen(path, "r");
-    *n = 0;
-    if (!f) {
-        free(s);
-        return NULL;
-    }
-    while ((got = fread(s + *n, 1, room - *n - 1, f)) > 0) {
-        *n += got;
-        if (room - *n < 2)
-            s = realloc(s, room *= 2);
-    }
-    s[*n] = 0;
-    if (packed)
-        pclose(f);
-    else
-        fclose(f);
-    return s;
-}
 
 static struct tokenizer *load(const char *path)
 {
     char why[WHY];
     size_t n;
-    char *json = slurp(path, &n);
+    char *json = rows_slurp(path, &n);
     clock_t start = clock();
     struct tokenizer *t = json ? tokenizer_new(json, n, why) : NULL;
 
@@ -65,31 +35,6 @@ static bool same_ids(const struct ids *got, json_t *want)
 static bool same_text(const struct text *got, json_t *want)
 {
     return got->n == json_string_length(want) && !memcmp(got->s ? got->s : "", json_string_value(want), got->n);
-}
-
-/* Calls check for every line of a file of JSON objects; counts what fails and names the first. */
-static void each_line(const char *path, const char *claim, bool (*check)(void *ctx, json_t *row), void *ctx)
-{
-    size_t n, rows = 0, bad = 0;
-    char *all = slurp(path, &n), *first = NULL;
-
-    for (char *line = all; line && *line; rows++) {
-        char *end = strchr(line, '\n');
-        size_t size = end ? (size_t)(end - line) : strlen(line);
-        json_t *row = json_loadb(line, size, JSON_ALLOW_NUL, NULL);
-        if (!row || !check(ctx, row)) {
-            bad++;
-            if (!first)
-                first = strndup(line, size < 300 ? size : 300);
-        }
-        json_decref(row);
-        line = end ? end + 1 : line + size;
-    }
-    ok(rows > 0 && !bad, "%s: %s: %zu of %zu rows", path, claim, rows - bad, rows);
-    if (first)
-        printf("# first: %s\n", first);
-    free(first);
-    free(all);
 }
 
 struct subject {
@@ -169,7 +114,7 @@ static bool check_decode(void *ctx, json_t *row)
 static void classes_are_unicode_16(void)
 {
     size_t n, wrong = 0;
-    char *all = slurp(GOLDEN "whisper/classes.json", &n);
+    char *all = rows_slurp(GOLDEN "whisper/classes.json", &n);
     json_t *sets = json_loads(all ? all : "", 0, NULL);
     const char *names[] = { NULL, "L", "N", "S" };
     unsigned char *want = calloc(0x110000, 1);
@@ -236,10 +181,10 @@ static void whisper(const char *name)
     s.e = encoder_new(s.t);
     for (int pass = 0; pass < 2; pass++) {      /* again, with the words cached */
         snprintf(path, sizeof path, GOLDEN "whisper/encode-%s.jsonl", name);
-        each_line(path, pass ? "the same from the cache" : "ids, with special tokens and as plain text", check_encode, &s);
+        ok(rows_all(path, check_encode, &s), "%s: %s", path, pass ? "the same from the cache" : "ids, with special tokens and as plain text");
     }
     snprintf(path, sizeof path, GOLDEN "whisper/decode-%s.jsonl", name);
-    each_line(path, "texts and bytes", check_decode, &s);
+    ok(rows_all(path, check_decode, &s), "%s: %s", path, "texts and bytes");
     if (!strcmp(name, "multilingual")) {
         long_words_take_no_longer(&s, "byte level");
         bad_text_is_refused(&s);
@@ -257,9 +202,9 @@ static void gemma(void)
     if (!s.t)
         return;
     s.e = encoder_new(s.t);
-    each_line(GOLDEN "gemma3/encode.jsonl", "ids", check_encode, &s);
-    each_line(GOLDEN "gemma3/encode.jsonl", "the same from the cache", check_encode, &s);
-    each_line(GOLDEN "gemma3/decode.jsonl", "texts, with and without special tokens", check_decode, &s);
+    ok(rows_all(GOLDEN "gemma3/encode.jsonl", check_encode, &s), "%s: %s", GOLDEN "gemma3/encode.jsonl", "ids");
+    ok(rows_all(GOLDEN "gemma3/encode.jsonl", check_encode, &s), "%s: %s", GOLDEN "gemma3/encode.jsonl", "the same from the cache");
+    ok(rows_all(GOLDEN "gemma3/decode.jsonl", check_decode, &s), "%s: %s", GOLDEN "gemma3/decode.jsonl", "texts, with and without special tokens");
     long_words_take_no_longer(&s, "byte fallback");
     is_int(tokenizer_find(s.t, "<end_of_turn>"), 106, "a token is found by its name");
     ok(tokenizer_special(s.t, 106) && !tokenizer_special(s.t, 107) && tokenizer_added(s.t, 107), "special and ordinary added tokens are told apart");
