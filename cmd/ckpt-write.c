@@ -61,7 +61,7 @@ static int record(struct work *w, enum ckpt_event event, const struct ckpt_recor
 
 int main(int argc, char **argv)
 {
-    struct common c;
+    struct common c = { 0 };
     int64_t limit = 0;
     const struct opt opts[] = {
         { OPT_INT, 0, "save-total-limit", &limit, "N", "checkpoints to keep (newest, best, then the latest); 0: all", 0, 1e9, NULL, NULL },
