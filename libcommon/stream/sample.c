@@ -311,7 +311,7 @@ void sample_drop(struct sample *s, const char *key)
     s->n--;
 }
 
-void sample_fail(struct sample *s, const char *stage, const char *message)
+static void fail(struct sample *s, const char *stage, const char *message, bool dropped)
 {
     /* {"stage": "?", "message": "out of memory"}: for when there is none to say more. */
     static const uint8_t last_resort[] = "\x82\xa5stage\xa1?\xa7message\xadout of memory";
@@ -325,11 +325,15 @@ void sample_fail(struct sample *s, const char *stage, const char *message)
     buf_init(&text, 3 * MESSAGE_MAX);
     buf_init(&b, 4 * MESSAGE_MAX);
     text_put_utf8(&text, message, strnlen(message, MESSAGE_MAX));
-    mp_put_map(&b, 2);
+    mp_put_map(&b, dropped ? 3 : 2);
     mp_put_str(&b, "stage");
     mp_put_str(&b, stage);
     mp_put_str(&b, "message");
     mp_put_strn(&b, (const char *)text.data, text.size);
+    if (dropped) {
+        mp_put_str(&b, "dropped");
+        mp_put_bool(&b, true);
+    }
     if (b.failed || text.failed || sample_put_raw(s, "error", span_of(b.data, b.size), NULL) < 0) {
         static const char key[] = "error";
         if (room_make(s, s->n + 1) == 0)
@@ -337,4 +341,23 @@ void sample_fail(struct sample *s, const char *stage, const char *message)
     }
     buf_release(&text);
     buf_release(&b);
+}
+
+void sample_fail(struct sample *s, const char *stage, const char *message) { fail(s, stage, message, false); }
+void sample_pass_over(struct sample *s, const char *stage, const char *message) { fail(s, stage, message, true); }
+
+bool sample_passed_over(const struct sample *s)
+{
+    const struct field *f = find(s, "error");
+    struct mp_value map, v;
+    struct mp_cursor c = f ? mp_cursor(f->value) : (struct mp_cursor){ NULL, NULL };
+    if (!f || mp_read(&c, &map) < 0 || map.type != MP_MAP)
+        return false;
+    for (uint32_t i = 0; i < map.n && mp_read(&c, &v) == 0 && v.type == MP_STR; i++) {
+        if (mp_str_is(&v, "dropped"))
+            return mp_read(&c, &v) == 0 && v.type == MP_BOOL && v.b;
+        if (mp_skip(&c, NULL) < 0)
+            return false;
+    }
+    return false;
 }

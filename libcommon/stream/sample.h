@@ -52,5 +52,9 @@ int sample_put_array(struct sample *s, const char *key, const struct array *a, s
 void sample_drop(struct sample *s, const char *key);
 /* All but the id goes; error becomes {stage, message}. */
 void sample_fail(struct sample *s, const char *stage, const char *message);
+/* The same for a sample that was left out because an option asked for it (--over-long drop): error also
+ * has dropped: true, so that who judges failures (--max-errors) can tell wishes from failures. */
+void sample_pass_over(struct sample *s, const char *stage, const char *message);
+bool sample_passed_over(const struct sample *s);
 
 #endif
