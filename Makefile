@@ -1,7 +1,8 @@
 # Penstock.  make, make test, make demo; make help lists the rest.
 #
 # A program is cmd/NAME.c or the files of cmd/NAME/; it is linked against two
-# archives, libcommon (streams, formats, stores) and kernels (computation).  A
+# archives, libcommon (streams, formats, stores) and kernels (computation), and
+# what several programs join of both, cmd/shared/.  A
 # unit test is tests/unit/NAME_test.c, a test of programs tests/filters/NAME.t,
 # a fuzz target tests/fuzz/NAME_fuzz.c: new files need no line here.
 
@@ -35,7 +36,8 @@ LIBS     := $(NEEDED) $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(BLASLIB) 
 
 COMMON  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard libcommon/*/*.c libcommon/*/*/*.c))
 KERNELS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard kernels/*/*.c kernels/*/*/*.c))
-ARCHIVES := $(BUILD)/libcommon.a $(BUILD)/kernels.a
+SHARED  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/shared/*.c))
+ARCHIVES := $(BUILD)/shared.a $(BUILD)/libcommon.a $(BUILD)/kernels.a
 ONEFILE := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 FOLDERS := $(patsubst cmd/%/,%,$(dir $(wildcard cmd/*/main.c)))
 PROGRAMS := $(ONEFILE) $(FOLDERS)
@@ -71,6 +73,7 @@ $(BUILD)/flags: FORCE
 # A changed list of members makes an archive anew, so that a deleted file leaves.
 $(BUILD)/libcommon.a: $(COMMON)
 $(BUILD)/kernels.a: $(KERNELS)
+$(BUILD)/shared.a: $(SHARED)
 $(ARCHIVES):
 	@rm -f $@
 	$(AR) rcs $@ $^

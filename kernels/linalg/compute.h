@@ -24,6 +24,13 @@ int team_size(const struct team *team);
  * which task is not fixed; results must not depend on it.  Not reentrant. */
 void team_run(struct team *team, size_t tasks, void (*task)(void *ctx, size_t i, int worker), void *ctx);
 
+/* Memory for intermediates, in huge pages where the system gives them, taken when first
+ * touched: of each worker alone, and of all.  Whatever uses it owns it within one
+ * call: it holds nothing from one call of kernels/linalg to the next. */
+enum { TEAM_SCRATCH = 4 << 20, TEAM_SHARED = 96 << 20 };
+void *team_scratch(const struct team *team, int worker);        /* TEAM_SCRATCH bytes */
+void *team_shared(const struct team *team);                     /* TEAM_SHARED bytes */
+
 struct kernels;                 /* the variants in force: kernels/linalg/dispatch.h */
 
 struct compute {

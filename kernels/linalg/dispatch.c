@@ -2,6 +2,7 @@
 #include "kernels/linalg/dispatch.h"
 
 #include "kernels/dsp/mel_block.h"
+#include "kernels/linalg/pack.h"
 
 #include <string.h>
 
@@ -9,6 +10,8 @@ static const struct kernels table_ref = {
     .name = "ref",
     .gemm_f32_tile = gemm_f32_tile_ref,
     .mel = &mel_kernel_ref,
+    .gemm_bf16_tile = gemm_bf16_tile_ref,
+    .pack = &pack_ref,
 };
 
 #if defined(__x86_64__)
@@ -16,22 +19,30 @@ static const struct kernels table_avx2 = {
     .name = "avx2",
     .gemm_f32_tile = gemm_f32_tile_cblas,
     .mel = &mel_kernel_avx2,
+    .gemm_bf16_tile = gemm_bf16_tile_avx2,
+    .pack = &pack_ref,
 };
 static const struct kernels table_avx512 = {
     .name = "avx512",
     .gemm_f32_tile = gemm_f32_tile_cblas,
     .mel = &mel_kernel_avx512,
+    .gemm_bf16_tile = gemm_bf16_tile_avx512,
+    .pack = &pack_ref,
 };
 static const struct kernels table_avx512bf16 = {
     .name = "avx512bf16",
     .gemm_f32_tile = gemm_f32_tile_cblas,
     .mel = &mel_kernel_avx512,
+    .gemm_bf16_tile = gemm_bf16_tile_avx512bf16,
+    .pack = &pack_avx512bf16,
 };
 #elif defined(__aarch64__)
 static const struct kernels table_neon = {
     .name = "neon",
     .gemm_f32_tile = gemm_f32_tile_cblas,
     .mel = &mel_kernel_ref,
+    .gemm_bf16_tile = gemm_bf16_tile_neon,
+    .pack = &pack_ref,
 };
 #endif
 

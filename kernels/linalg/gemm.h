@@ -1,7 +1,7 @@
 /* kernels/linalg/gemm.h - products of matrices, row-major, on the whole team
  *
  * Tiles are fixed by shape alone, each computed by one thread, so the bits do
- * not depend on the number of threads. */
+ * not depend on the number of threads.  No function here allocates. */
 #ifndef PENSTOCK_GEMM_H
 #define PENSTOCK_GEMM_H
 
@@ -12,5 +12,58 @@
  * stored.  beta is 0 (c may be unset, NaN even) or 1.  c overlaps nothing. */
 void gemm_f32(const struct compute *k, bool ta, bool tb, size_t m, size_t n, size_t kk,
               const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
+
+/* --- products in bfloat16, summed in float32 ---------------------------------
+ *
+ * Of y = x w^T, w[n,k] is a weight: it is kept as bfloat16 in an order made for
+ * the products, once for y (vectors along n) and once for dx = dy w (vectors
+ * along k), and made anew when the weight changes.  The other operand is
+ * rounded (to nearest, ties to even) when it is given as float32. */
+
+struct packed {                         /* a weight [n,k] */
+    size_t n, k;
+    uint16_t *forward, *backward;       /* panels: kernels/linalg/pack.h */
+    void *memory;
+    size_t size;
+};
+
+/* Memory for one, unset, in huge pages where the system gives them.  NULL: out of memory. */
+struct packed *packed_new(size_t n, size_t k);
+void packed_free(struct packed *p);
+size_t packed_bytes(size_t n, size_t k);        /* what packed_new takes */
+/* Fills it from w[n,k], ldw floats from row to row. */
+void packed_set(const struct compute *k, const struct packed *p, const float *w, size_t ldw);
+/* Rows first ... first + rows - 1 alone, by the calling thread: for an optimizer that
+ * packs what it has just changed.  first is a multiple of 64, and rows is one too
+ * unless they are the last. */
+void packed_set_rows(const struct compute *k, const struct packed *p, const float *w, size_t ldw,
+                     size_t first, size_t rows);
+
+struct gemm_in {                        /* one of the two pointers is set */
+    const float *f32;
+    const uint16_t *bf16;
+    size_t ld;                          /* elements from row to row */
+};
+
+/* Where a product goes.  done, when set, is called by whatever thread computed
+ * it for each finished block: c[m,n] at (row, col) of the whole, ldc floats from
+ * row to row, free to be changed in place (bias, activation, residual) before it
+ * is stored; it may store elsewhere itself, with f32 and bf16 NULL.  Blocks are
+ * fixed by shape, each is reported once. */
+struct gemm_out {
+    float *f32;                         /* any of the two, or both */
+    uint16_t *bf16;
+    size_t ld;
+    bool add;                           /* f32 only: add to what is there */
+    void (*done)(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
+    void *ctx;
+};
+
+/* y[m,n] = x[m,k] w^T; backward: dx[m,k] = dy[m,n] w.  m counts rows of x. */
+void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct packed *w, bool backward,
+               const struct gemm_out *y);
+/* dw[n,k] (+)= dy[m,n]^T x[m,k], float32; add: to what is there. */
+void gemm_bf16_dw(const struct compute *k, size_t m, size_t n, size_t kk, struct gemm_in dy, struct gemm_in x,
+                  bool add, float *dw, size_t lddw);
 
 #endif

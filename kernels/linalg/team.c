@@ -7,6 +7,7 @@
  * Waiting is a short spin (the next operation of a step comes within
  * microseconds), then a condition variable. */
 #include "kernels/linalg/compute.h"
+#include "kernels/linalg/pages.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -35,6 +36,7 @@ struct member {
 struct team {
     int size, started;
     struct member *members;             /* [size]; the caller's own is unused */
+    uint8_t *memory;                    /* shared, then each worker's */
     _Atomic(task_fn *) task;
     _Atomic(void *) ctx;
     _Atomic size_t base, count;         /* this run's tasks: base ... base + count - 1 */
@@ -121,6 +123,21 @@ static void *member_main(void *arg)
     return NULL;
 }
 
+static size_t team_memory(int threads)
+{
+    return TEAM_SHARED + (size_t)threads * TEAM_SCRATCH;
+}
+
+void *team_shared(const struct team *team)
+{
+    return team->memory;
+}
+
+void *team_scratch(const struct team *team, int worker)
+{
+    return team->memory + TEAM_SHARED + (size_t)worker * TEAM_SCRATCH;
+}
+
 struct team *team_new(int threads, const int *cpus)
 {
 #ifndef __APPLE__
@@ -134,7 +151,10 @@ struct team *team_new(int threads, const int *cpus)
     memset(team, 0, sizeof *team);
     team->size = threads;
     team->members = calloc((size_t)threads, sizeof *team->members);
-    if (!team->members) {
+    team->memory = pages_new(team_memory(threads));
+    if (!team->members || !team->memory) {
+        pages_free(team->memory, team_memory(threads));
+        free(team->members);
         free(team);
         return NULL;
     }
@@ -168,6 +188,7 @@ void team_free(struct team *team)
     pthread_cond_destroy(&team->finished);
     pthread_cond_destroy(&team->work);
     pthread_mutex_destroy(&team->lock);
+    pages_free(team->memory, team_memory(team->size));
     free(team->members);
     free(team);
 }

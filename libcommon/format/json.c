@@ -39,21 +39,27 @@ static void long_integers_to_reals(struct span text, struct buf *to)
     }
 }
 
-json_t *json_parse(struct span text, const char *name, struct error *e)
+json_t *json_load(struct span text, json_error_t *why)
 {
     if (text.size >= 3 && !memcmp(text.data, "\xef\xbb\xbf", 3))
         text = span_of(text.data + 3, text.size - 3);
     const char *bytes = text.size ? (const char *)text.data : "";
-    json_error_t why;
-    json_t *j = json_loadb(bytes, text.size, JSON_FLAGS, &why);
-    if (!j && json_error_code(&why) == json_error_numeric_overflow) {
+    json_t *j = json_loadb(bytes, text.size, JSON_FLAGS, why);
+    if (!j && json_error_code(why) == json_error_numeric_overflow) {
         struct buf again;
         buf_init(&again, JSON_FILE_MAX);
         long_integers_to_reals(text, &again);
         if (!again.failed)
-            j = json_loadb((const char *)again.data, again.size, JSON_FLAGS, &why);
+            j = json_loadb((const char *)again.data, again.size, JSON_FLAGS, why);
         buf_release(&again);
     }
+    return j;
+}
+
+json_t *json_parse(struct span text, const char *name, struct error *e)
+{
+    json_error_t why;
+    json_t *j = json_load(text, &why);
     if (!j)
         error_set(e, STATUS_BAD, "'%s' line %d: not JSON: %s", name, why.line, why.text);
     return j;

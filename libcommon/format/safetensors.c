@@ -174,9 +174,10 @@ int safetensors_parse(struct span file, struct safetensors *st, struct error *e)
     if (n > file.size - 8)
         return error_set(e, STATUS_BAD, "the header has %llu bytes, the file only %zu: it is truncated",
                          (unsigned long long)n, file.size);
-    json_t *header = json_parse(span_of(file.data + 8, (size_t)n), "header", e);
+    json_error_t why;
+    json_t *header = json_load(span_of(file.data + 8, (size_t)n), &why);
     if (!header)
-        return -1;
+        return error_set(e, STATUS_BAD, "the header is not JSON: %s", why.text);
     st->json = json_array();
     if (!st->json || json_array_append_new(st->json, header) < 0) {
         safetensors_close(st);

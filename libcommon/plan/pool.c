@@ -1,11 +1,15 @@
 /* libcommon/plan/pool.c - units of a source made ahead of their turn by threads; see source.h
  *
- * A ring of 2 x jobs slots: unit q lives in slot q % slots, from when a thread
- * takes it on until the taker asks for the one after it. */
+ * A ring of slots: unit q lives in slot q % slots, from when a thread takes it on
+ * until the taker asks for the one after it.  Units may be tiny, so that waking
+ * somebody costs more than making one: threads that found the ring full sleep
+ * until half of it is free, and the taker is woken only for the unit it waits for. */
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "libcommon/plan/source.h"
+
+#define POOL_SLOTS(jobs) (2 * (jobs) + 64)
 
 enum slot_state { EMPTY, MAKING, READY };
 
@@ -20,7 +24,7 @@ struct slot {
 struct source_pool {
     const struct source *source;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    pthread_cond_t made, space;     /* the taker waits; the threads wait */
     uint64_t next, take_on;     /* next to be delivered; next to be made */
     size_t bytes;               /* of units that are ready */
     bool holding, closing;      /* slot next - 1 is with the taker */
@@ -52,7 +56,7 @@ static void *make_units(void *arg)
     pthread_mutex_lock(&p->lock);
     while (!p->closing) {
         if (!room(p)) {
-            pthread_cond_wait(&p->changed, &p->lock);
+            pthread_cond_wait(&p->space, &p->lock);
             continue;
         }
         uint64_t q = p->take_on++;
@@ -64,7 +68,8 @@ static void *make_units(void *arg)
         pthread_mutex_lock(&p->lock);
         s->state = READY;
         p->bytes += s->bytes;
-        pthread_cond_broadcast(&p->changed);
+        if (q == p->next)
+            pthread_cond_signal(&p->made);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -75,7 +80,7 @@ struct source_pool *source_pool_open(const struct source *s, uint64_t start, int
     struct source_pool *p = calloc(1, sizeof *p);
     size_t n = jobs < 1 ? 1 : (size_t)jobs;
     if (p) {
-        p->slot = calloc(2 * n, sizeof *p->slot);
+        p->slot = calloc(POOL_SLOTS(n), sizeof *p->slot);
         p->thread = calloc(n, sizeof *p->thread);
     }
     if (!p || !p->slot || !p->thread) {
@@ -89,11 +94,12 @@ struct source_pool *source_pool_open(const struct source *s, uint64_t start, int
     }
     p->source = s;
     p->next = p->take_on = start;
-    p->n_slots = 2 * n;
+    p->n_slots = POOL_SLOTS(n);
     for (size_t i = 0; i < p->n_slots; i++)
         unit_init(&p->slot[i].unit);
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->changed, NULL);
+    pthread_cond_init(&p->made, NULL);
+    pthread_cond_init(&p->space, NULL);
     for (; p->n_threads < n; p->n_threads++)
         if (pthread_create(&p->thread[p->n_threads], NULL, make_units, p) != 0)
             break;
@@ -105,28 +111,34 @@ struct source_pool *source_pool_open(const struct source *s, uint64_t start, int
     return p;
 }
 
+/* The taker is done with the unit it holds. */
+static void held_release(struct source_pool *p)
+{
+    struct slot *held = &p->slot[(p->next - 1) % p->n_slots];
+    held->state = EMPTY;
+    p->bytes -= held->bytes;
+    p->holding = false;
+    bool half = p->take_on - p->next <= p->n_slots / 2 && p->bytes <= POOL_BYTES / 2;
+    if (half || p->slot[p->next % p->n_slots].state == EMPTY)
+        pthread_cond_broadcast(&p->space);
+}
+
 int source_pool_next(struct source_pool *p, struct unit **u, struct error *e)
 {
     int r = 0;
     pthread_mutex_lock(&p->lock);
-    if (p->holding) {
-        struct slot *held = &p->slot[(p->next - 1) % p->n_slots];
-        held->state = EMPTY;
-        p->bytes -= held->bytes;
-        p->holding = false;
-        pthread_cond_broadcast(&p->changed);
-    }
+    if (p->holding)
+        held_release(p);
     if (p->next < p->source->units) {
         struct slot *s = &p->slot[p->next % p->n_slots];
         while (s->state != READY)
-            pthread_cond_wait(&p->changed, &p->lock);
+            pthread_cond_wait(&p->made, &p->lock);
         *u = &s->unit;
         if (s->result < 0 && e)
             *e = s->error;
         r = s->result < 0 ? -1 : 1;
         p->next++;
         p->holding = true;
-        pthread_cond_broadcast(&p->changed);
     }
     pthread_mutex_unlock(&p->lock);
     return r;
@@ -138,14 +150,15 @@ void source_pool_close(struct source_pool *p)
         return;
     pthread_mutex_lock(&p->lock);
     p->closing = true;
-    pthread_cond_broadcast(&p->changed);
+    pthread_cond_broadcast(&p->space);
     pthread_mutex_unlock(&p->lock);
     for (size_t i = 0; i < p->n_threads; i++)
         pthread_join(p->thread[i], NULL);
     for (size_t i = 0; i < p->n_slots; i++)
         unit_release(&p->slot[i].unit);
     pthread_mutex_destroy(&p->lock);
-    pthread_cond_destroy(&p->changed);
+    pthread_cond_destroy(&p->made);
+    pthread_cond_destroy(&p->space);
     free(p->slot);
     free(p->thread);
     free(p);

@@ -27,8 +27,8 @@ int source_run(const struct source *s, const struct common *c, uint64_t start, i
 
 /* --- the threads behind it, for whoever dispatches differently --------------- */
 
-/* Units made ahead, taken in order.  Ahead of the taker are at most 2 x jobs units
- * and, beside the units being made, POOL_BYTES bytes. */
+/* Units made ahead, taken in order.  Ahead of the taker are at most 2 x jobs + 64
+ * units and, beside the units being made, POOL_BYTES bytes. */
 enum { POOL_BYTES = 256 << 20 };
 struct source_pool;
 struct source_pool *source_pool_open(const struct source *s, uint64_t start, int64_t jobs, struct error *e);

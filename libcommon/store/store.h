@@ -1,8 +1,8 @@
 /* libcommon/store/store.h - objects that can be read by range and written at once
  *
  * One interface, one file a kind (libcommon/store/kind.h): file.c (paths and
- * file://), later http, gs, s3.  Calls block; threads may use the store side by
- * side, one struct object or store_writer belongs to one thread at a time.
+ * file://), later http, gs, s3.  Calls block.  Threads may use the store side by
+ * side and read from one struct object; a store_writer belongs to one thread.
  * An object is pinned when it is opened: if it is replaced afterwards, reads
  * fail with "object changed", never mix two versions. */
 #ifndef PENSTOCK_STORE_H

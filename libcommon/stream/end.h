@@ -19,6 +19,7 @@ struct stream_in {
     char *name;                 /* for messages; malloc'd */
     struct header header;       /* the last one read */
     struct stream_end end;      /* counted since that header */
+    uint64_t bytes;             /* taken so far */
     double waited;              /* seconds spent waiting */
     int (*before_wait)(void *ctx, struct error *e);     /* call stream_in_waits before each wait */
     void *before_ctx;

@@ -29,7 +29,6 @@ struct pipe_in {
     bool any;                   /* a stream has ended: the next header may be missing */
     struct buf buf;             /* [at, size) is not used yet */
     size_t at;
-    uint64_t offset;            /* of buf[at] in the input */
     uint32_t crc;               /* since the header */
     uint64_t q;                 /* the next one, once base.end.units > 0 */
     struct error error;         /* why it failed, for those who ask again */
@@ -40,13 +39,13 @@ static struct span rest(const struct pipe_in *p) { return span_of(p->buf.data + 
 static void take(struct pipe_in *p, size_t n)
 {
     p->at += n;
-    p->offset += n;
+    p->base.bytes += n;
 }
 
 /* --- bytes -------------------------------------------------------------------------------- */
 static int stopped(struct pipe_in *p, struct error *e)
 {
-    return error_set(e, STATUS_AGAIN, "%s: stopped by a signal at byte %llu", p->base.name, (unsigned long long)p->offset);
+    return error_set(e, STATUS_AGAIN, "%s: stopped by a signal at byte %llu", p->base.name, (unsigned long long)p->base.bytes);
 }
 
 /* Waits until there are bytes (or the end); 0, or -1. */
@@ -80,7 +79,7 @@ static ssize_t bytes_read(struct pipe_in *p, struct iovec *iov, int n, struct er
             p->eof = true;
         if (got >= 0 || (errno != EINTR && errno != EAGAIN))
             return got < 0 ? error_set(e, error_errno_status(errno), "%s: byte %llu: cannot read: %s", p->base.name,
-                                       (unsigned long long)p->offset, strerror(errno))
+                                       (unsigned long long)p->base.bytes, strerror(errno))
                            : got;
     }
 }
@@ -112,11 +111,11 @@ static int fill(struct pipe_in *p, size_t want, struct error *e)
 }
 
 /* --- what the bytes are ----------------------------------------------------------------------- */
-static int truncated(struct pipe_in *p, const char *what, struct error *e)
+static int truncated(struct pipe_in *p, const char *where, const char *what, struct error *e)
 {
-    uint64_t end = p->offset + rest(p).size;
-    return error_set(e, p->regular ? STATUS_BAD : STATUS_AGAIN, "%s: truncated at byte %llu, %s: %s", p->base.name,
-                     (unsigned long long)end, what,
+    uint64_t end = p->base.bytes + rest(p).size;
+    return error_set(e, p->regular ? STATUS_BAD : STATUS_AGAIN, "%s: truncated at byte %llu, %s %s: %s", p->base.name,
+                     (unsigned long long)end, where, what,
                      p->regular ? "the file is not complete" : "the stage before it died or was stopped");
 }
 
@@ -130,10 +129,10 @@ static int object_next(struct pipe_in *p, size_t limit, const char *what, struct
         int got = mp_walk(&w, have, &need);
         if (got < 0)
             return error_set(e, STATUS_BAD, "%s: byte %llu: %s expected, but this is no msgpack, or nested too deep", p->base.name,
-                             (unsigned long long)p->offset, what);
+                             (unsigned long long)p->base.bytes, what);
         if (need > limit)
             return error_set(e, STATUS_BAD, "%s: byte %llu: %s expected, but this is larger than %zu bytes", p->base.name,
-                             (unsigned long long)p->offset, what, limit);
+                             (unsigned long long)p->base.bytes, what, limit);
         if (got > 0) {
             *map = span_of(have.data, (size_t)w.at);
             return 1;
@@ -142,7 +141,7 @@ static int object_next(struct pipe_in *p, size_t limit, const char *what, struct
         if (more < 0)
             return -1;
         if (more == 0)
-            return rest(p).size ? truncated(p, what, e) : 0;
+            return rest(p).size ? truncated(p, "inside", what, e) : 0;
     }
 }
 
@@ -163,18 +162,18 @@ static enum stream_event header_next(struct pipe_in *p, struct error *e)
         if (more == 0 && p->any)
             return STREAM_EOF;
         if (more == 0) {
-            truncated(p, "before any header", e);
+            truncated(p, "before", "any header", e);
             return STREAM_FAILED;
         }
     }
     if (!map_begins(p)) {
-        error_set(e, STATUS_BAD, "%s: byte %llu: not a stream: a header was expected", p->base.name, (unsigned long long)p->offset);
+        error_set(e, STATUS_BAD, "%s: byte %llu: not a stream: a header was expected", p->base.name, (unsigned long long)p->base.bytes);
         return STREAM_FAILED;
     }
-    if (object_next(p, HEADER_MAX, "inside a header", &map, e) < 1)
+    if (object_next(p, HEADER_MAX, "a header", &map, e) < 1)
         return STREAM_FAILED;
     if (header_read(&p->base.header, map, e) < 0) {
-        error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)p->offset);
+        error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)p->base.bytes);
         return STREAM_FAILED;
     }
     p->crc = crc32c(0, map.data, map.size);
@@ -205,10 +204,10 @@ static int body_read(struct pipe_in *p, struct unit *u, size_t n, struct error *
         if (got < 0)
             return -1;
         if (got == 0)
-            return truncated(p, "inside a body", e);
+            return truncated(p, "inside", "a body", e);
         size_t mine = (size_t)got < n - have ? (size_t)got : n - have;
         have += mine;
-        p->offset += mine;
+        p->base.bytes += mine;
         p->buf.size = (size_t)got - mine;
     }
     return 0;
@@ -221,7 +220,7 @@ static enum stream_event data_next(struct pipe_in *p, const struct control *c, u
                   (unsigned long long)at, (unsigned long long)c->q, (unsigned long long)p->q);
         return STREAM_FAILED;
     }
-    uint64_t body_at = p->offset;
+    uint64_t body_at = p->base.bytes;
     if (body_read(p, u, (size_t)c->n, e) < 0)
         return STREAM_FAILED;
     uint32_t crc = crc32c(0, u->body.data, u->body.size);
@@ -269,13 +268,13 @@ static enum stream_event control_next(struct pipe_in *p, struct unit *u, struct 
             return STREAM_FAILED;
     }
     if (rest(p).size && !map_begins(p)) {
-        error_set(e, STATUS_BAD, "%s: byte %llu: a unit or the end was expected", p->base.name, (unsigned long long)p->offset);
+        error_set(e, STATUS_BAD, "%s: byte %llu: a unit or the end was expected", p->base.name, (unsigned long long)p->base.bytes);
         return STREAM_FAILED;
     }
-    uint64_t at = p->offset;
-    int got = object_next(p, CONTROL_MAX, "inside a control map", &map, e);
+    uint64_t at = p->base.bytes;
+    int got = object_next(p, CONTROL_MAX, "a control map", &map, e);
     if (got == 0)
-        truncated(p, "before the end of the stream", e);
+        truncated(p, "before", "the end of the stream", e);
     if (got < 1)
         return STREAM_FAILED;
     if (control_read(map, &c, e) < 0) {

@@ -50,6 +50,7 @@ void stream_in_before_wait(struct stream_in *in, int (*flush)(void *ctx, struct 
 enum stream_event stream_next(struct stream_in *in, struct unit *u, struct error *e) { return in->ops->next(in, u, e); }
 const struct header *stream_in_header(const struct stream_in *in) { return &in->header; }
 const struct stream_end *stream_in_end(const struct stream_in *in) { return &in->end; }
+uint64_t stream_in_bytes(const struct stream_in *in) { return in->bytes; }
 double stream_in_waited(const struct stream_in *in) { return in->waited; }
 const char *stream_in_name(const struct stream_in *in) { return in->name; }
 

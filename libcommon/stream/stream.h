@@ -89,6 +89,7 @@ void stream_in_before_wait(struct stream_in *in, int (*flush)(void *ctx, struct 
 const char *stream_in_name(const struct stream_in *in);     /* for messages: "standard input", "'x.stream'" */
 const struct header *stream_in_header(const struct stream_in *in);
 const struct stream_end *stream_in_end(const struct stream_in *in);     /* after STREAM_END */
+uint64_t stream_in_bytes(const struct stream_in *in);   /* taken so far: where the next object begins */
 double stream_in_waited(const struct stream_in *in);    /* seconds spent waiting for bytes */
 void stream_in_close(struct stream_in *in);
 

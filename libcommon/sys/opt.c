@@ -19,12 +19,12 @@ struct parse {
     bool help, version;
 };
 
-static void common_table(struct parse *ps, struct common *c, int without)
+static void common_table(struct parse *ps, struct common *c, int ends)
 {
     struct opt *o = ps->common;
-    if (!(without & OPT_NO_IN))
+    if (!(ends & OPT_NO_IN))
         *o++ = (struct opt){ OPT_STRING, 'i', "in", &c->in, "FROM", "read here, not standard input", 0, 0, NULL, NULL };
-    if (!(without & OPT_NO_OUT))
+    if (!(ends & OPT_NO_OUT))
         *o++ = (struct opt){ OPT_STRING, 'o', "out", &c->out, "TO", "write here, not standard output", 0, 0, NULL, NULL };
     *o++ = (struct opt){ OPT_STRING, 0, "metrics", &c->metrics, "FILE", "append JSON lines", 0, 0, NULL, NULL };
     *o++ = (struct opt){ OPT_INT, 0, "threads", &c->threads, "N", "0: one for each core", 0, 4096, NULL, NULL };
@@ -236,11 +236,11 @@ static void short_options(const struct parse *ps, int argc, char **argv, int *i)
     }
 }
 
-int opt_parse(const struct program *p, struct common *c, int without, int argc, char **argv)
+int opt_parse(const struct program *p, struct common *c, int ends, int argc, char **argv)
 {
     log_open(p->name);
     struct parse ps = { .p = p };
-    common_table(&ps, c, without);
+    common_table(&ps, c, ends);
 
     /* Operands may stand between options: they are gathered at the end of argv, in order. */
     int n_ops = 0, kept = 1;
@@ -268,7 +268,7 @@ int opt_parse(const struct program *p, struct common *c, int without, int argc, 
 
     if (ps.help || ps.version) {
         if (ps.help)
-            opt_help(p, ps.common, without);
+            opt_help(p, ps.common, ends);
         else
             printf("%s %s\n", p->name, PENSTOCK_VERSION);
         if (fflush(stdout) || ferror(stdout))

@@ -49,12 +49,13 @@ struct common {
     bool quiet, verbose;
 };
 
-enum { OPT_NO_IN = 1, OPT_NO_OUT = 2 };     /* for programs without a stream at that end */
+/* For programs without a stream at that end: without the option, or with it, for text. */
+enum { OPT_NO_IN = 1, OPT_NO_OUT = 2, OPT_TEXT_IN = 4, OPT_TEXT_OUT = 8 };
 
 /* Parses argv and exits on --help, --version or misuse.  Also sets up the log
  * (name, level).  Returns the index of the first operand; their number has
  * been checked. */
-int opt_parse(const struct program *p, struct common *c, int without, int argc, char **argv);
+int opt_parse(const struct program *p, struct common *c, int ends, int argc, char **argv);
 
 /* Splits "a,b,c" into a NULL-terminated list: one malloc, free it whole.  NULL if out of memory. */
 char **opt_list(const char *text, size_t *n);

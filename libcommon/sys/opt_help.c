@@ -172,10 +172,11 @@ static void compact_put(struct buf *b, const struct opt *o, const char *heading)
     buf_release(&item);
 }
 
-static void head_put(struct buf *b, const struct program *p, int without)
+static void head_put(struct buf *b, const struct program *p, int ends)
 {
     buf_printf(b, "usage: %s [options]%s%s%s%s\n", p->name, p->operands ? " " : "", p->operands ? p->operands : "",
-               without & OPT_NO_IN ? "" : " < STREAM", without & OPT_NO_OUT ? "" : " > STREAM");
+               ends & OPT_NO_IN ? "" : ends & OPT_TEXT_IN ? " < TEXT" : " < STREAM",
+               ends & OPT_NO_OUT ? "" : ends & OPT_TEXT_OUT ? " > TEXT" : " > STREAM");
     size_t column = 0;
     words_put(b, p->summary, 0, &column);
     buf_printf(b, "\n");
@@ -189,20 +190,20 @@ static size_t lines_of(const struct buf *b)
     return n;
 }
 
-void opt_help(const struct program *p, const struct opt *common, int without)
+void opt_help(const struct program *p, const struct opt *common, int ends)
 {
     static const struct opt none = { .name = NULL };
     static const char exits[] = "exit: 0 done, 1 too many failed records, 100 do not retry, 111 try again";
     const struct opt *own = p->opts ? p->opts : &none;
     struct buf b;
     buf_init(&b, 1 << 20);
-    head_put(&b, p, without);
+    head_put(&b, p, ends);
     full_put(&b, own);
     compact_put(&b, common, "common");
     buf_printf(&b, "%s\n", exits);
     if (lines_of(&b) > LINES) {
         buf_clear(&b);
-        head_put(&b, p, without);
+        head_put(&b, p, ends);
         compact_put(&b, own, "options");
         compact_put(&b, common, "common");
         buf_printf(&b, "%s\n'man %s' explains each option\n", exits, p->name);

@@ -7,7 +7,7 @@
 /* Prints the help on standard output: one option a line while that fits a screen
  * of 24 lines, else option after option under their headings, without the
  * explanations, which are then in the man page. */
-void opt_help(const struct program *p, const struct opt *common, int without);
+void opt_help(const struct program *p, const struct opt *common, int ends);
 /* How the value is named: "N", "FILE", "linear|cosine". */
 const char *opt_arg(const struct opt *o);
 /* What is accepted: "a number from 1 to 256". */

@@ -1,0 +1,257 @@
+/* cmd/gcs-fetch/row.c - see row.h
+ *
+ * A column is used at most once; what is left goes on under `row`. */
+#include "cmd/gcs-fetch/row.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libcommon/format/json.h"
+#include "libcommon/format/json_mp.h"
+#include "libcommon/stream/stream.h"
+
+static const char *const audio_names[] = { "audio", "audio_filepath", "audio_path", "path", NULL };
+static const char *const image_names[] = { "image", "image_path", NULL };
+static const char *const text_names[] = { "text", "text_perfect", "sentence", "transcription", "caption", NULL };
+static const char *const pairs[][2] = { { "prompt", "response" }, { "instruction", "response" }, { "prompt", "completion" } };
+
+static bool present(const json_t *row, const char *name)
+{
+    json_t *v = json_object_get(row, name);
+    return v && !json_is_null(v);
+}
+
+/* The column that is meant: the one that was set, or the first of the usual ones that is there. */
+static const char *column_find(const json_t *row, const char *set, const char *const *names)
+{
+    if (set)
+        return present(row, set) ? set : NULL;
+    for (; *names; names++)
+        if (present(row, *names))
+            return *names;
+    return NULL;
+}
+
+static void pair_find(const struct columns *c, const json_t *row, const char **prompt, const char **response)
+{
+    *prompt = *response = NULL;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        const char *p = c->prompt ? c->prompt : pairs[i][0], *r = c->response ? c->response : pairs[i][1];
+        if (present(row, p) && present(row, r)) {
+            *prompt = p;
+            *response = r;
+            return;
+        }
+    }
+}
+
+int row_columns(const struct columns *c, const json_t *row, char *text, size_t size)
+{
+    const char *prompt, *response, *messages = c->messages ? c->messages : "messages";
+    pair_find(c, row, &prompt, &response);
+    struct { const char *role, *name; } found[] = {
+        { "audio", column_find(row, c->audio, audio_names) }, { "image", column_find(row, c->image, image_names) },
+        { "text", column_find(row, c->text, text_names) }, { "prompt", prompt }, { "response", response },
+        { "messages", present(row, messages) ? messages : NULL },
+    };
+    int n = 0;
+    size_t used = 0;
+    *text = 0;
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++)
+        if (found[i].name && used < size) {
+            used += (size_t)snprintf(text + used, size - used, "%s%s '%s'", n ? ", " : "", found[i].role, found[i].name);
+            n++;
+        }
+    return n;
+}
+
+/* --- media ---------------------------------------------------------------------- */
+
+static void bin_head(struct buf *b, size_t n)
+{
+    int wide = n > 0xffff ? 4 : n > 0xff ? 2 : 1;
+    uint8_t head[5] = { (uint8_t)(wide == 4 ? 0xc6 : 0xc3 + wide) };
+    for (int i = 0; i < wide; i++)
+        head[1 + i] = (uint8_t)(n >> 8 * (wide - 1 - i));
+    buf_append(b, head, (size_t)wide + 1);
+}
+
+/* One file as a msgpack bin at the end of b. */
+static int media_append(const struct row_source *r, const json_t *v, const char *column, struct buf *b, size_t room, struct error *e)
+{
+    if (json_is_object(v))              /* {"path": ...}, as datasets writes it */
+        v = json_object_get(v, "path");
+    const char *name = json_string_value(v);
+    if (!name || !*name || strlen(name) != json_string_length(v))
+        return error_set(e, STATUS_BAD, "column '%s' holds no file name", column);
+    char *url = url_resolve(r->base, name);
+    struct object *o = url ? object_open(url, e) : NULL;
+    free(url);
+    if (!url)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    if (!o)
+        return -1;
+    int bad = 0;
+    uint64_t size = object_info(o)->size;
+    uint8_t *to;
+    if (size > room || b->size > room - (size_t)size) {
+        bad = error_set(e, STATUS_BAD, "'%s' has %llu bytes; a unit may have %d MiB in all", name, (unsigned long long)size, UNIT_MAX >> 20);
+    } else {
+        bin_head(b, (size_t)size);
+        if (!(to = buf_extend(b, (size_t)size)))
+            bad = error_set(e, STATUS_AGAIN, "out of memory");
+        else
+            bad = object_read(o, 0, (size_t)size, to, e);
+    }
+    object_close(o);
+    return bad;
+}
+
+/* A file, or a list of files, as field `key`. */
+static int media_put(const struct row_source *r, const json_t *row, const char *column, const char *key, struct sample *s,
+                     size_t *room, struct error *e)
+{
+    json_t *v = json_object_get(row, column);
+    struct buf b;
+    buf_init(&b, *room + 4096);
+    int bad = 0;
+    if (json_is_array(v)) {
+        mp_put_array(&b, (uint32_t)json_array_size(v));
+        for (size_t i = 0; bad == 0 && i < json_array_size(v); i++)
+            bad = media_append(r, json_array_get(v, i), column, &b, *room, e);
+    } else if (!json_is_string(v) || json_string_length(v)) {   /* an empty CSV field: none */
+        bad = media_append(r, v, column, &b, *room, e);
+    }
+    if (bad == 0 && b.size) {
+        bad = sample_put_raw(s, key, span_of(b.data, b.size), e);
+        *room -= b.size < *room ? b.size : *room;
+    }
+    buf_release(&b);
+    return bad;
+}
+
+/* --- texts ---------------------------------------------------------------------- */
+
+static int text_put(const json_t *row, const char *column, const char *key, struct sample *s, struct error *e)
+{
+    json_t *v = json_object_get(row, column);
+    if (!json_is_string(v))
+        return error_set(e, STATUS_BAD, "column '%s' is no text", column);
+    return sample_put_str(s, key, json_string_value(v), json_string_length(v), e);
+}
+
+static int value_put(const json_t *v, const char *what, const char *key, struct sample *s, struct error *e)
+{
+    struct buf b;
+    buf_init(&b, UNIT_MAX);
+    int bad = json_to_mp(v, &b);
+    if (bad < 0 || b.failed)
+        bad = error_set(e, bad < 0 ? STATUS_BAD : STATUS_AGAIN, bad < 0 ? "%s: nested too deep, or too many keys" : "%s: out of memory", what);
+    else
+        bad = sample_put_raw(s, key, span_of(b.data, b.size), e);
+    buf_release(&b);
+    return bad;
+}
+
+static int messages_put(const json_t *row, const char *column, struct sample *s, struct error *e)
+{
+    json_t *v = json_object_get(row, column), *parsed = NULL;
+    json_error_t why;
+    if (json_is_string(v))              /* of a CSV */
+        v = parsed = json_load(span_of(json_string_value(v), json_string_length(v)), &why);
+    int bad = json_is_array(v) ? value_put(v, column, "messages", s, e)
+                               : error_set(e, STATUS_BAD, "column '%s' is no list of messages", column);
+    json_decref(parsed);
+    return bad;
+}
+
+/* Texts become the turns of a user and of the assistant; lists of turns are joined. */
+static int pair_put(const json_t *row, const char *prompt, const char *response, struct sample *s, struct error *e)
+{
+    json_t *p = json_object_get(row, prompt), *r = json_object_get(row, response), *turns = NULL;
+    if (json_is_string(p) && json_is_string(r)) {
+        turns = json_pack("[{s:s,s:O},{s:s,s:O}]", "role", "user", "content", p, "role", "assistant", "content", r);
+    } else if (json_is_array(p) && json_is_array(r)) {
+        turns = json_copy(p);
+        if (turns && json_array_extend(turns, r) < 0) {
+            json_decref(turns);
+            turns = NULL;
+        }
+    } else {
+        return error_set(e, STATUS_BAD, "columns '%s' and '%s' are neither both text nor both lists of messages", prompt, response);
+    }
+    if (!turns)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    int bad = value_put(turns, prompt, "messages", s, e);
+    json_decref(turns);
+    return bad;
+}
+
+/* A number, or the text of one; what is neither stays an ordinary column. */
+static bool number_of(const json_t *v, double *to)
+{
+    *to = json_number_value(v);
+    if (json_is_string(v) && json_string_length(v)) {
+        char *end;
+        errno = 0;
+        *to = strtod(json_string_value(v), &end);
+        if (*end || errno)
+            return false;
+    } else if (!json_is_number(v)) {
+        return false;
+    }
+    return isfinite(*to);
+}
+
+/* --- the row ---------------------------------------------------------------------- */
+
+static int texts_put(const struct columns *c, json_t *row, struct sample *s, struct error *e)
+{
+    const char *text = column_find(row, c->text, text_names), *prompt, *response;
+    const char *messages = c->messages ? c->messages : "messages", *language = c->language ? c->language : "language";
+    const char *duration = c->duration ? c->duration : "duration";
+    pair_find(c, row, &prompt, &response);
+    bool chat = present(row, messages);
+    if (text && text_put(row, text, "text", s, e) < 0)
+        return -1;
+    if (chat && messages_put(row, messages, s, e) < 0)
+        return -1;
+    if (prompt && !chat && pair_put(row, prompt, response, s, e) < 0)
+        return -1;
+    json_t *v = json_object_get(row, language);
+    bool spoken = present(row, language) && !(json_is_string(v) && json_string_length(v) == 0);
+    if (spoken && text_put(row, language, "language", s, e) < 0)
+        return -1;
+    double seconds;
+    bool timed = number_of(json_object_get(row, duration), &seconds);
+    if (timed && sample_put_real(s, "duration", seconds, e) < 0)
+        return -1;
+    /* Deleted last: the names may be the row's own keys. */
+    const char *used[] = { text, chat ? messages : NULL, chat ? NULL : prompt, chat ? NULL : response, language,
+                           timed ? duration : NULL };
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++)
+        if (used[i])
+            json_object_del(row, used[i]);
+    return 0;
+}
+
+int row_sample(const struct row_source *r, json_t *row, struct sample *s, size_t room, struct error *e)
+{
+    const struct columns *c = &r->columns;
+    const char *audio = column_find(row, c->audio, audio_names), *image = column_find(row, c->image, image_names);
+    if (audio && media_put(r, row, audio, "audio", s, &room, e) < 0)
+        return -1;
+    if (image && media_put(r, row, image, "image", s, &room, e) < 0)
+        return -1;
+    if (audio)
+        json_object_del(row, audio);
+    if (image)
+        json_object_del(row, image);
+    json_object_del(row, c->id ? c->id : "id");
+    if (texts_put(c, row, s, e) < 0)
+        return -1;
+    return json_object_size(row) ? value_put(row, "the row", "row", s, e) : 0;
+}

@@ -1,0 +1,162 @@
+/* cmd/stream-show/main.c - a stream as text: one JSON object a sample
+ *
+ * What a person debugs with.  A truncated stream is shown up to the break. */
+#include "cmd/stream-show/stats.h"
+#include "libcommon/stream/show.h"
+#include "libcommon/sys/error.h"
+#include "libcommon/sys/file.h"
+#include "libcommon/sys/log.h"
+#include "libcommon/sys/metrics.h"
+#include "libcommon/sys/opt.h"
+#include "libcommon/sys/stop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool headers, counts;
+static int64_t values;
+
+static const struct opt options[] = {
+    { OPT_FLAG, 0, "header", &headers, NULL, "print the headers, not the samples", 0, 0, NULL, NULL },
+    { OPT_FLAG, 0, "stats", &counts, NULL, "count instead: the stream, then each field", 0, 0, NULL, NULL },
+    { OPT_INT, 0, "values", &values, "N", "list the first N items of each array", 0, 1 << 30, NULL, NULL },
+    { .name = NULL },
+};
+
+enum { TEXT_MAX = 1 << 30, FLUSH_SIZE = 64 << 10 };
+
+struct text {
+    int fd;
+    const char *name;
+    struct buf buf;
+    bool gone;                  /* the reader left */
+};
+
+static int text_flush(void *ctx, struct error *e)
+{
+    struct text *t = ctx;
+    if (t->buf.failed)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    if (file_write_all(t->fd, t->buf.data, t->buf.size) < 0) {
+        t->gone = errno == EPIPE;
+        return error_set(e, error_errno_status(errno), "cannot write '%s': %s", t->name, strerror(errno));
+    }
+    buf_clear(&t->buf);
+    return 0;
+}
+
+static int header_print(struct text *t, const struct header *h, struct error *e)
+{
+    show_value(&t->buf, span_of(h->map.data, h->map.size), &(struct show){ .hex = true });
+    buf_append(&t->buf, "\n", 1);
+    return t->buf.size > FLUSH_SIZE ? text_flush(t, e) : 0;
+}
+
+static int unit_print(struct text *t, const struct unit *u, struct error *e)
+{
+    const struct show how = { .values = (uint64_t)values };
+    for (uint32_t i = 0; i < u->k; i++) {
+        show_sample(&t->buf, &u->sample[i], &how);
+        buf_append(&t->buf, "\n", 1);
+        if (t->buf.size > FLUSH_SIZE && text_flush(t, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Reads to the end; -1 with e. */
+static int stream_print(struct stream_in *in, struct unit *u, struct stats *st, struct text *t, struct error *e)
+{
+    for (;;) {
+        int rc = 0;
+        switch (stream_next(in, u, e)) {
+        case STREAM_FAILED:
+            return -1;
+        case STREAM_EOF:
+            return 0;
+        case STREAM_HEADER:
+            if (headers)
+                rc = header_print(t, stream_in_header(in), e);
+            stats_header(st);
+            break;
+        case STREAM_UNIT:
+            if (stats_unit(st, u, counts) < 0)
+                return error_set(e, STATUS_AGAIN, "out of memory");
+            if (!counts && !headers)
+                rc = unit_print(t, u, e);
+            break;
+        case STREAM_END:
+            break;
+        }
+        if (rc < 0)
+            return -1;
+    }
+}
+
+/* Standard output, or the file that --out names. */
+static void text_open(struct text *t, const char *out)
+{
+    *t = (struct text){ .fd = STDOUT_FILENO, .name = "standard output" };
+    buf_init(&t->buf, TEXT_MAX);
+    if (!out || !strcmp(out, "-"))
+        return;
+    t->name = out;
+    t->fd = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (t->fd < 0)
+        die(error_errno_status(errno), "cannot write '%s': %s", out, strerror(errno));
+}
+
+static int metrics_print(struct metrics *m, const struct stats *st, const struct stream_in *in, double seconds, struct error *e)
+{
+    metrics_begin(m);
+    metrics_str(m, "stage", "stream-show");
+    stats_metrics(st, m);
+    metrics_real(m, "seconds", seconds);
+    metrics_real(m, "wait_in", stream_in_waited(in));
+    return metrics_end(m, e);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct program prog = { "stream-show", "[FILE]", 0, 1, "prints a stream: one JSON object a sample, arrays in summary", options };
+    struct common c = { 0 };
+    struct error e;
+    int first = opt_parse(&prog, &c, OPT_TEXT_OUT, argc, argv);
+    if (first < argc && c.in)
+        die(STATUS_BAD, "both --in '%s' and operand '%s' name what to read", c.in, argv[first]);
+    stop_install();
+    struct stream_in *in = stream_in_open(first < argc ? argv[first] : c.in, &e);
+    if (!in)
+        die(e.status, "%s", e.text);
+
+    struct text t;
+    text_open(&t, c.out);
+    struct metrics *m = metrics_open(c.metrics, &e);
+    if (!m && e.status)
+        die(e.status, "%s", e.text);
+    double began = clock_seconds();
+    struct stats *st = stats_new();
+    if (!st)
+        die(STATUS_AGAIN, "out of memory");
+    struct unit u;
+    unit_init(&u);
+    stream_in_before_wait(in, text_flush, &t);
+    int rc = stream_print(in, &u, st, &t, &e);
+    if (counts && !t.gone)
+        stats_print(st, &t.buf, stream_in_bytes(in), rc == 0);
+    struct error late;
+    if (!t.gone && text_flush(&t, rc ? &late : &e) < 0)
+        rc = -1;
+    if (metrics_print(m, st, in, clock_seconds() - began, rc ? &late : &e) < 0)
+        rc = -1;
+    metrics_close(m);
+    stream_in_close(in);
+    unit_release(&u);
+    stats_free(st);
+    buf_release(&t.buf);
+    if (rc < 0 && !t.gone)
+        die(e.status, "%s", e.text);
+    return STATUS_OK;
+}

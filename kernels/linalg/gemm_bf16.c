@@ -1,0 +1,267 @@
+/* kernels/linalg/gemm_bf16.c - y = x w^T and dx = dy w: blocks of rows and panels for the team
+ *
+ * Two ways, by shape alone.  Many rows and a weight that the last cache holds:
+ * a task takes 96 rows, rounds them into its own scratch, and passes the whole
+ * weight.  Else: x is rounded once into shared memory, and a task takes a few
+ * panels of the weight, so that a weight larger than the caches (a vocabulary)
+ * is read from memory once. */
+#include "kernels/linalg/gemm_bf16.h"
+#include "kernels/linalg/pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TALL_ROWS = 96,             /* of a task; a multiple of 6 */
+    TALL_DEPTH = 1536,          /* summed in registers at once: 96 rows of it and a panel fit the second cache */
+    TALL_COLS = 256,            /* finished together, when something is done with them */
+    SHORT_ROWS = 384,           /* under one panel */
+    SHORT_DEPTH = 512,          /* 384 rows of it fit the second cache */
+    SHORT_BLOCK = 1024,         /* most rows of a task: its result of 256 columns fits the scratch */
+};
+
+void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, const struct spread *a,
+                     const uint16_t *b, size_t panel, float *c, size_t ldc, bool add)
+{
+    for (size_t j = 0; j < n; j += PANEL, b += panel) {
+        const uint16_t *at = a->a;
+        for (size_t i = 0; i < m; i += SIX) {
+            const uint16_t *next = i + SIX < m ? at + a->tile : a->a;
+            k->gemm_bf16_tile(least(m - i, SIX), least(n - j, PANEL), pairs, at, a->row, a->pair, b,
+                              c + i * ldc + j, ldc, add, next);
+            at = next;
+        }
+    }
+}
+
+void gemm_bf16_copy(const struct kernels *k, uint16_t *to, size_t width, const struct gemm_in *x, size_t row,
+                    size_t rows, size_t col, size_t cols)
+{
+    for (size_t r = row; r < row + rows; r++, to += width) {
+        if (x->bf16)
+            memcpy(to, x->bf16 + r * x->ld + col, cols * sizeof *to);
+        else
+            k->pack->from_f32(to, x->f32 + r * x->ld + col, cols);
+        for (size_t c = cols; c < width; c++)
+            to[c] = 0;
+    }
+}
+
+struct job {
+    const struct compute *k;
+    struct gemm_in x;
+    const struct gemm_out *y;
+    const uint16_t *panels;
+    size_t panel;               /* elements from one to the next */
+    size_t m, n, depth;         /* y is [m, n], depth is summed over */
+    size_t width;               /* elements of x taken at once, even */
+    bool direct;                /* sums go straight to y */
+    /* the second way */
+    uint16_t *shared;           /* x in blocks [rows, width], one for each part of the depth */
+    size_t row, rows;           /* of x that are in it */
+    size_t from, until;         /* part of the depth */
+    size_t block_rows, block_cols, across;
+    bool add;
+};
+
+/* An even width that cuts the depth into equal parts. */
+static size_t width_of(size_t depth, size_t most)
+{
+    return round_to(parts(depth, parts(depth, most)), 32);
+}
+
+static void block_finish(const struct job *j, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
+{
+    const struct gemm_out *y = j->y;
+    if (y->done)
+        y->done(y->ctx, row, col, m, n, c, ldc);
+    for (size_t i = 0; i < m; i++) {
+        const float *from = c + i * ldc;
+        if (y->f32) {
+            float *to = y->f32 + (row + i) * y->ld + col;
+            for (size_t p = 0; p < n; p++)
+                to[p] = from[p] + (y->add ? to[p] : 0);
+        }
+        if (y->bf16)
+            j->k->k->pack->from_f32(y->bf16 + (row + i) * y->ld + col, from, n);
+    }
+}
+
+/* --- many rows -------------------------------------------------------------------- */
+
+static void tall_task(void *ctx, size_t task, int worker)
+{
+    const struct job *j = ctx;
+    const struct kernels *k = j->k->k;
+    size_t row = task * TALL_ROWS, rows = least(j->m - row, TALL_ROWS);
+    uint16_t *copy = team_scratch(j->k->team, worker);
+    float *room = (float *)(void *)(copy + TALL_ROWS * round_to(j->depth, j->width));
+    for (size_t d = 0; d < j->depth; d += j->width)
+        gemm_bf16_copy(k, copy + d * rows, j->width, &j->x, row, rows, d, least(j->depth - d, j->width));
+    size_t wide = j->direct ? j->n : TALL_COLS;
+    for (size_t col = 0; col < j->n; col += wide) {
+        size_t cols = least(j->n - col, wide), ldc = j->direct ? j->y->ld : TALL_COLS;
+        float *c = j->direct ? j->y->f32 + row * ldc + col : room;
+        for (size_t d = 0; d < j->depth; d += j->width) {
+            struct spread a = {copy + d * rows, j->width, 2, SIX * j->width};
+            gemm_bf16_block(k, rows, cols, parts(least(j->depth - d, j->width), 2), &a,
+                            j->panels + col / PANEL * j->panel + d * PANEL, j->panel, c, ldc,
+                            d > 0 || (j->direct && j->y->add));
+        }
+        if (!j->direct)
+            block_finish(j, row, col, rows, cols, c, ldc);
+    }
+}
+
+/* --- few rows, or a large weight ---------------------------------------------------- */
+
+enum { COPY_ROWS = 32 };
+
+static void copy_task(void *ctx, size_t task, int worker)
+{
+    const struct job *j = ctx;
+    (void)worker;
+    size_t groups = parts(j->rows, COPY_ROWS), part = task / groups, r = task % groups * COPY_ROWS;
+    size_t d = j->from + part * j->width;
+    gemm_bf16_copy(j->k->k, j->shared + (part * j->rows + r) * j->width, j->width, &j->x, j->row + r,
+                   least(j->rows - r, COPY_ROWS), d, least(j->until - d, j->width));
+}
+
+static void short_task(void *ctx, size_t task, int worker)
+{
+    const struct job *j = ctx;
+    size_t r = task / j->across * j->block_rows, rows = least(j->rows - r, j->block_rows);
+    size_t col = task % j->across * j->block_cols, cols = least(j->n - col, j->block_cols);
+    size_t ldc = j->direct ? j->y->ld : j->block_cols;
+    float *c = j->direct ? j->y->f32 + (j->row + r) * ldc + col : team_scratch(j->k->team, worker);
+    for (size_t d = j->from; d < j->until; d += j->width)
+        for (size_t i = 0; i < rows; i += SHORT_ROWS) {
+            struct spread a = {j->shared + (d - j->from) * j->rows + (r + i) * j->width, j->width, 2, SIX * j->width};
+            gemm_bf16_block(j->k->k, least(rows - i, SHORT_ROWS), cols, parts(least(j->until - d, j->width), 2), &a,
+                            j->panels + col / PANEL * j->panel + d * PANEL, j->panel, c + i * ldc, ldc,
+                            d > j->from || j->add);
+        }
+    if (!j->direct)
+        block_finish(j, j->row + r, col, rows, cols, c, ldc);
+}
+
+/* Some 32 tasks or more, of at most 4 panels; rows are cut when the panels alone are too few. */
+static void short_blocks(struct job *j)
+{
+    size_t panels = parts(j->n, PANEL), down = parts(j->rows, SHORT_BLOCK);
+    size_t group = panels * down / 32;
+    group = group < 1 ? 1 : least(group, 4);
+    if (panels * down < 16)
+        down = least(parts(16, panels), parts(j->rows, TALL_ROWS));
+    j->block_rows = round_to(parts(j->rows, down), SIX);
+    j->block_cols = group * PANEL;
+    j->across = parts(panels, group);
+}
+
+static void short_run(struct job *j)
+{
+    /* Sums that go straight to y can be cut along the depth, others only along the rows. */
+    const size_t most = (j->direct ? 8u << 20 : 64u << 20) / sizeof *j->shared;
+    size_t deep = round_to(j->depth, j->width), rows = least(j->m, 4 * SHORT_BLOCK);
+    if (j->direct)
+        deep = least(deep, round_to(parts(most, rows), j->width));
+    else
+        rows = least(rows, most / deep ? most / deep : 1);
+    for (j->row = 0; j->row < j->m; j->row += rows) {
+        j->rows = least(j->m - j->row, rows);
+        short_blocks(j);
+        for (j->from = 0; j->from < j->depth; j->from += deep) {
+            j->until = least(j->depth, j->from + deep);
+            j->add = j->from > 0 || (j->direct && j->y->add);
+            team_run(j->k->team, parts(j->until - j->from, j->width) * parts(j->rows, COPY_ROWS), copy_task, j);
+            team_run(j->k->team, parts(j->rows, j->block_rows) * j->across, short_task, j);
+        }
+    }
+}
+
+void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct packed *w, bool backward,
+               const struct gemm_out *y)
+{
+    struct job j = {.k = k, .x = x, .y = y, .m = m, .n = backward ? w->k : w->n, .depth = backward ? w->n : w->k};
+    j.panels = backward ? w->backward : w->forward;
+    j.panel = parts(j.depth, 2) * 2 * PANEL;
+    j.direct = y->f32 && !y->bf16 && !y->done;
+    if (!m || !j.n || !j.depth)
+        return;
+    bool tall = m >= 1024 && j.panel * parts(j.n, PANEL) <= 4u << 20 && j.depth <= 12288;
+    if (tall) {
+        j.width = width_of(j.depth, TALL_DEPTH);
+        team_run(k->team, parts(m, TALL_ROWS), tall_task, &j);
+    } else {
+        j.width = width_of(j.depth, SHORT_DEPTH);
+        j.shared = team_shared(k->team);
+        short_run(&j);
+    }
+}
+
+/* --- weights ------------------------------------------------------------------------ */
+
+static size_t forward_size(size_t n, size_t k)
+{
+    return parts(n, PANEL) * PANEL * round_to(k, 2);
+}
+
+size_t packed_bytes(size_t n, size_t k)
+{
+    return (forward_size(n, k) + forward_size(k, n)) * sizeof(uint16_t);
+}
+
+struct packed *packed_new(size_t n, size_t k)
+{
+    struct packed *p = malloc(sizeof *p);
+    if (!p)
+        return NULL;
+    *p = (struct packed){.n = n, .k = k, .size = packed_bytes(n, k)};
+    p->memory = pages_new(p->size);
+    if (!p->memory) {
+        free(p);
+        return NULL;
+    }
+    p->forward = p->memory;
+    p->backward = p->forward + forward_size(n, k);
+    return p;
+}
+
+void packed_free(struct packed *p)
+{
+    if (p)
+        pages_free(p->memory, p->size);
+    free(p);
+}
+
+void packed_set_rows(const struct compute *k, const struct packed *p, const float *w, size_t ldw,
+                     size_t first, size_t rows)
+{
+    for (size_t r = first; r < first + rows; r += PANEL) {
+        size_t some = least(first + rows - r, PANEL);
+        k->k->pack->columns_f32(p->forward + r * round_to(p->k, 2), w + r * ldw, ldw, some, p->k);
+        for (size_t c = 0; c < p->k; c += PANEL)
+            k->k->pack->rows_f32(p->backward + c * round_to(p->n, 2) + r * PANEL, w + r * ldw + c, ldw, some,
+                                least(p->k - c, PANEL));
+    }
+}
+
+struct set_job {
+    const struct compute *k;
+    const struct packed *p;
+    const float *w;
+    size_t ldw;
+};
+
+static void set_task(void *ctx, size_t i, int worker)
+{
+    const struct set_job *j = ctx;
+    (void)worker;
+    packed_set_rows(j->k, j->p, j->w, j->ldw, i * PANEL, least(j->p->n - i * PANEL, PANEL));
+}
+
+void packed_set(const struct compute *k, const struct packed *p, const float *w, size_t ldw)
+{
+    struct set_job j = {k, p, w, ldw};
+    team_run(k->team, parts(p->n, PANEL), set_task, &j);
+}

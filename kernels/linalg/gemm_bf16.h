@@ -1,0 +1,39 @@
+/* kernels/linalg/gemm_bf16.h - what the two drivers of bfloat16 products share; private to this room */
+#ifndef PENSTOCK_GEMM_BF16_H
+#define PENSTOCK_GEMM_BF16_H
+
+#include "kernels/linalg/dispatch.h"
+#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/pack.h"
+
+static inline size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t parts(size_t n, size_t size)       /* of this size that cover n */
+{
+    return (n + size - 1) / size;
+}
+
+static inline size_t round_to(size_t n, size_t unit)
+{
+    return parts(n, unit) * unit;
+}
+
+/* The spread operand of a block: tile t (6 rows) begins at a + t * tile. */
+struct spread {
+    const uint16_t *a;
+    size_t row, pair, tile;             /* elements */
+};
+
+/* c[m,n] (+)= a b over so many pairs, one thread: panel after panel of b (so that one stays
+ * in the first cache), all tiles of a under each.  panel: elements from one to the next. */
+void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, const struct spread *a,
+                     const uint16_t *b, size_t panel, float *c, size_t ldc, bool add);
+
+/* rows of x as bfloat16, each followed by zeros up to width (>= cols). */
+void gemm_bf16_copy(const struct kernels *k, uint16_t *to, size_t width, const struct gemm_in *x, size_t row,
+                    size_t rows, size_t col, size_t cols);
+
+#endif

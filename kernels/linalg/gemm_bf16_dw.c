@@ -1,0 +1,143 @@
+/* kernels/linalg/gemm_bf16_dw.c - dw = dy^T x, summed over tokens
+ *
+ * Both operands are laid out anew, pairs of neighbouring tokens together.  With
+ * few rows of dw (a layer): a chunk of tokens of both into shared memory, then
+ * tiles of dw.  With many (a vocabulary): x into shared memory, and a task
+ * takes 96 rows of dw over all columns, laying out its part of dy itself. */
+#include "kernels/linalg/gemm_bf16.h"
+
+enum {
+    TOKENS = 256,               /* summed in registers at once: a panel of them stays in the first cache */
+    SIX_SIZE = TOKENS * SIX,    /* elements */
+    GROUP = 384,                /* columns that one task lays out */
+    MANY = 8192,                /* rows of dw */
+    MANY_ROWS = 96,
+    WIDEST = 32768,             /* columns of dw at once */
+};
+
+struct job {
+    const struct compute *k;
+    struct gemm_in dy, x;
+    size_t n, kk;
+    float *dw;
+    size_t lddw;
+    uint16_t *sixes, *panels;   /* [blocks of tokens] [sixes of n] or [panels of kk] */
+    size_t block_sixes, block_panels;           /* elements of one block of tokens */
+    size_t col, cols;           /* of x and dw */
+    size_t token, tokens;       /* of this chunk */
+    size_t rows, wide, across;  /* of a tile */
+    bool add;
+};
+
+static void sixes_make(const struct job *j, uint16_t *to, size_t token, size_t tokens, size_t row, size_t rows)
+{
+    for (size_t r = row; r < row + rows; r += SIX * SIXES, to += SIXES * SIX_SIZE) {
+        size_t some = least(row + rows - r, SIX * SIXES);
+        if (j->dy.bf16)
+            j->k->k->pack->six_bf16(to, SIX_SIZE, j->dy.bf16 + token * j->dy.ld + r, j->dy.ld, tokens, some);
+        else
+            j->k->k->pack->six_f32(to, SIX_SIZE, j->dy.f32 + token * j->dy.ld + r, j->dy.ld, tokens, some);
+    }
+}
+
+static void panels_make(const struct job *j, uint16_t *to, size_t token, size_t tokens, size_t col, size_t cols)
+{
+    for (size_t c = col; c < col + cols; c += PANEL, to += PANEL * TOKENS) {
+        size_t some = least(col + cols - c, PANEL);
+        if (j->x.bf16)
+            j->k->k->pack->rows_bf16(to, j->x.bf16 + token * j->x.ld + c, j->x.ld, tokens, some);
+        else
+            j->k->k->pack->rows_f32(to, j->x.f32 + token * j->x.ld + c, j->x.ld, tokens, some);
+    }
+}
+
+static void layout_task(void *ctx, size_t task, int worker)
+{
+    const struct job *j = ctx;
+    (void)worker;
+    size_t of_dy = j->sixes ? parts(j->n, GROUP) : 0, each = of_dy + parts(j->cols, GROUP);
+    size_t block = task / each, g = task % each;
+    size_t token = j->token + block * TOKENS, tokens = least(j->token + j->tokens - token, TOKENS);
+    if (g < of_dy)
+        sixes_make(j, j->sixes + block * j->block_sixes + g * GROUP / SIX * SIX_SIZE, token, tokens, g * GROUP,
+                   least(j->n - g * GROUP, GROUP));
+    else {
+        size_t c = (g - of_dy) * GROUP;
+        panels_make(j, j->panels + block * j->block_panels + c * TOKENS, token, tokens, j->col + c,
+                    least(j->cols - c, GROUP));
+    }
+}
+
+static void tile_task(void *ctx, size_t task, int worker)
+{
+    const struct job *j = ctx;
+    size_t row = task / j->across * j->rows, rows = least(j->n - row, j->rows);
+    size_t col = task % j->across * j->wide, cols = least(j->cols - col, j->wide);
+    for (size_t block = 0; block * TOKENS < j->tokens; block++) {
+        size_t tokens = least(j->tokens - block * TOKENS, TOKENS);
+        struct spread a = {.row = 2, .pair = 2 * SIX, .tile = SIX_SIZE};
+        if (j->sixes) {
+            a.a = j->sixes + block * j->block_sixes + row / SIX * SIX_SIZE;
+        } else {
+            uint16_t *own = team_scratch(j->k->team, worker);
+            sixes_make(j, own, j->token + block * TOKENS, tokens, row, rows);
+            a.a = own;
+        }
+        gemm_bf16_block(j->k->k, rows, cols, parts(tokens, 2), &a, j->panels + block * j->block_panels + col * TOKENS,
+                        PANEL * TOKENS, j->dw + row * j->lddw + j->col + col, j->lddw, block > 0 || j->add);
+    }
+}
+
+/* Tiles large enough to be worth reading their operands, some 24 of them or more. */
+static void tiles_choose(struct job *j)
+{
+    j->rows = 192;
+    j->wide = 256;
+    while (parts(j->n, j->rows) * parts(j->cols, j->wide) < 24) {
+        if (j->wide > 128)
+            j->wide /= 2;
+        else if (j->rows > 48)
+            j->rows /= 2;
+        else
+            break;
+    }
+}
+
+static void columns_run(struct job *j, size_t m, bool add)
+{
+    const size_t room = TEAM_SHARED / sizeof(uint16_t);
+    bool many = j->n > MANY;
+    j->block_sixes = many ? 0 : parts(j->n, SIX) * SIX_SIZE;
+    j->block_panels = round_to(j->cols, PANEL) * TOKENS;
+    if (many) {
+        j->rows = MANY_ROWS;
+        j->wide = round_to(j->cols, PANEL);
+    } else {
+        tiles_choose(j);
+    }
+    j->across = parts(j->cols, j->wide);
+    size_t one = j->block_sixes + j->block_panels;
+    size_t blocks = (8u << 20) / sizeof(uint16_t) / one;        /* a share of the last cache */
+    blocks = blocks < 1 ? 1 : least(blocks, room / one);
+    j->sixes = many ? NULL : team_shared(j->k->team);
+    j->panels = (uint16_t *)team_shared(j->k->team) + round_to(blocks * j->block_sixes, 32);
+    for (j->token = 0; j->token < m; j->token += j->tokens) {
+        j->tokens = least(m - j->token, blocks * TOKENS);
+        j->add = add || j->token > 0;
+        size_t each = (many ? 0 : parts(j->n, GROUP)) + parts(j->cols, GROUP);
+        team_run(j->k->team, parts(j->tokens, TOKENS) * each, layout_task, j);
+        team_run(j->k->team, parts(j->n, j->rows) * j->across, tile_task, j);
+    }
+}
+
+void gemm_bf16_dw(const struct compute *k, size_t m, size_t n, size_t kk, struct gemm_in dy, struct gemm_in x,
+                  bool add, float *dw, size_t lddw)
+{
+    struct job j = {.k = k, .dy = dy, .x = x, .n = n, .kk = kk, .dw = dw, .lddw = lddw};
+    if (!n)
+        return;
+    for (j.col = 0; j.col < kk; j.col += WIDEST) {
+        j.cols = least(kk - j.col, WIDEST);
+        columns_run(&j, m, add);
+    }
+}

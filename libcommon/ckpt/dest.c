@@ -1,0 +1,265 @@
+/* libcommon/ckpt/dest.c - checkpoints in a directory: parts, fsync, marker, rename, latest */
+#include "libcommon/ckpt/dest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libcommon/ckpt/ckpt.h"
+#include "libcommon/ckpt/steps.h"
+#include "libcommon/sys/file.h"
+#include "libcommon/sys/log.h"
+
+enum { CLEAN_EVERY = 32 << 20 };    /* bytes after which written pages leave the cache */
+
+struct ckpt_dest {
+    char *path;
+    uint64_t limit;
+    int lock;
+    char *newest;               /* path of the newest complete one, or NULL */
+    char *part;                 /* of the checkpoint being written, or NULL */
+    struct buf marker;          /* complete.json so far */
+    uint64_t files;
+    /* the file being written */
+    int fd;
+    char *file;
+    char name[CKPT_NAME + 1];
+    uint64_t size, written, clean;
+    EVP_MD_CTX *sha;
+};
+
+static int lost(const char *what, const char *path, struct error *e)
+{
+    return error_set(e, error_errno_status(errno), "cannot %s '%s': %s", what, path, strerror(errno));
+}
+
+/* --- opening -------------------------------------------------------------------- */
+static int take_lock(struct ckpt_dest *d, double patience, struct error *e)
+{
+    char *path = path_join(d->path, ".lock");
+    if (!path)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int rc = d->lock < 0 ? lost("write in", d->path, e) : 0;
+    bool told = false;
+    for (double waited = 0; rc == 0 && flock(d->lock, LOCK_EX | LOCK_NB) < 0; waited += 0.1) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            rc = lost("lock", path, e);
+        else if (waited >= patience)
+            rc = error_set(e, STATUS_AGAIN, "another ckpt-write still writes in '%s'", d->path);
+        else if (!told)
+            note("waiting for another ckpt-write to leave '%s'", d->path);
+        told = true;
+        nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+    }
+    free(path);
+    return rc;
+}
+
+struct ckpt_dest *ckpt_dest_open(const char *path, uint64_t limit, double patience, struct error *e)
+{
+    struct ckpt_dest *d = calloc(1, sizeof *d);
+    if (!d || !(d->path = strdup(path)) || !(d->sha = EVP_MD_CTX_new())) {
+        error_set(e, STATUS_AGAIN, "out of memory");
+        ckpt_dest_close(d);
+        return NULL;
+    }
+    d->limit = limit;
+    d->lock = d->fd = -1;
+    buf_init(&d->marker, 1 << 20);
+    if (dir_make(path, e) < 0 || take_lock(d, patience, e) < 0 || steps_clean(path, e) < 0 || ckpt_find(path, &d->newest, e) < 0) {
+        ckpt_dest_close(d);
+        return NULL;
+    }
+    return d;
+}
+
+/* --- one file ------------------------------------------------------------------- */
+/* Pages that are on the disk leave the cache: the trainer's memory is worth more. */
+static void keep_cache_clean(struct ckpt_dest *d)
+{
+#ifdef __linux__
+    off_t from = (off_t)d->clean, n = (off_t)(d->written - d->clean);
+    (void)sync_file_range(d->fd, from, n, SYNC_FILE_RANGE_WRITE);
+    if (from > 0) {             /* the piece before has had time to reach the disk */
+        (void)sync_file_range(d->fd, 0, from, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+        (void)posix_fadvise(d->fd, 0, from, POSIX_FADV_DONTNEED);
+    }
+#endif
+    d->clean = d->written;
+}
+
+static int file_finish(struct ckpt_dest *d, struct error *e)
+{
+    if (d->fd < 0)
+        return 0;
+    int rc = fsync(d->fd) < 0 ? lost("write", d->file, e) : 0;
+#ifdef POSIX_FADV_DONTNEED
+    if (rc == 0)
+        (void)posix_fadvise(d->fd, 0, 0, POSIX_FADV_DONTNEED);
+#endif
+    if (close(d->fd) < 0 && rc == 0)
+        rc = lost("write", d->file, e);
+    d->fd = -1;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    if (rc == 0 && !EVP_DigestFinal_ex(d->sha, digest, &n))
+        rc = error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->file);
+    buf_printf(&d->marker, "%s\n  \"%s\": {\"size\": %" PRIu64 ", \"sha256\": \"", d->files++ ? "," : "", d->name, d->written);
+    for (unsigned i = 0; i < n; i++)
+        buf_printf(&d->marker, "%02x", digest[i]);
+    buf_printf(&d->marker, "\"}");
+    free(d->file);
+    d->file = NULL;
+    return rc;
+}
+
+static int part_begin(struct ckpt_dest *d, uint64_t step, struct error *e)
+{
+    d->part = step_path(d->path, ".", step, ".part");
+    if (!d->part)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    buf_clear(&d->marker);
+    buf_printf(&d->marker, "{\"files\": {");
+    d->files = 0;
+    if (dir_remove(d->part, e) < 0)
+        return -1;
+    return mkdir(d->part, 0777) < 0 ? lost("make", d->part, e) : 0;
+}
+
+int ckpt_dest_file(struct ckpt_dest *d, uint64_t step, const char *name, uint64_t size, struct error *e)
+{
+    if ((!d->part && part_begin(d, step, e) < 0) || file_finish(d, e) < 0)
+        return -1;
+    if (!strcmp(name, "complete.json"))
+        return error_set(e, STATUS_BAD, "a checkpoint may not bring its own 'complete.json'");
+    snprintf(d->name, sizeof d->name, "%s", name);
+    d->file = path_join(d->part, name);
+    if (!d->file || !EVP_DigestInit_ex(d->sha, EVP_sha256(), NULL))
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    d->fd = open(d->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (d->fd < 0)
+        return lost("create", d->file, e);
+    d->size = size;
+    d->written = d->clean = 0;
+#ifdef __linux__                /* a disk without room says so before the bytes have come */
+    int err = size ? posix_fallocate(d->fd, 0, (off_t)size) : 0;
+    if (err == ENOSPC || err == EDQUOT || err == EFBIG) {
+        errno = err;
+        return lost("write", d->file, e);
+    }
+#endif
+    return 0;
+}
+
+int ckpt_dest_bytes(struct ckpt_dest *d, const void *data, size_t n, struct error *e)
+{
+    if (d->fd < 0 || n > d->size - d->written)
+        return error_set(e, STATUS_BAD, "bytes of a checkpoint belong to no file");
+    if (file_write_all(d->fd, data, n) < 0)
+        return lost("write", d->file, e);
+    if (!EVP_DigestUpdate(d->sha, data, n))
+        return error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->file);
+    d->written += n;
+    if (d->written - d->clean >= CLEAN_EVERY)
+        keep_cache_clean(d);
+    return 0;
+}
+
+/* --- the whole checkpoint ------------------------------------------------------- */
+static int marker_write(struct ckpt_dest *d, struct error *e)
+{
+    buf_printf(&d->marker, "\n}}\n");
+    char *path = path_join(d->part, "complete.json");
+    if (d->marker.failed || !path) {
+        free(path);
+        return error_set(e, STATUS_AGAIN, "out of memory for 'complete.json'");
+    }
+    int rc = file_replace(path, d->marker.data, d->marker.size, e);
+    free(path);
+    return rc < 0 ? -1 : file_sync_dir(d->part, e);
+}
+
+/* The part takes its name; a checkpoint of that name (of an abandoned run) leaves. */
+static int part_publish(struct ckpt_dest *d, uint64_t step, char *to, struct error *e)
+{
+    char *old = step_path(d->path, ".", step, ".gone");
+    if (!old)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = 0;
+    if (rename(to, old) < 0 && errno != ENOENT)
+        rc = lost("rename", to, e);
+    else if (rename(d->part, to) < 0)
+        rc = lost("rename", d->part, e);
+    if (rc == 0)
+        rc = file_sync_dir(d->path, e);
+    if (rc == 0)
+        rc = dir_remove(old, e);
+    free(old);
+    return rc;
+}
+
+static int latest_point(struct ckpt_dest *d, const char *name, struct error *e)
+{
+    char *link = path_join(d->path, "latest"), *part = path_join(d->path, ".latest.part");
+    int rc = 0;
+    if (!link || !part)
+        rc = error_set(e, STATUS_AGAIN, "out of memory");
+    else if ((unlink(part) < 0 && errno != ENOENT) || symlink(name, part) < 0)
+        rc = lost("create", part, e);
+    else if (rename(part, link) < 0)
+        rc = lost("replace", link, e);
+    else
+        rc = file_sync_dir(d->path, e);
+    free(link);
+    free(part);
+    return rc;
+}
+
+int ckpt_dest_commit(struct ckpt_dest *d, uint64_t step, uint64_t best, struct error *e)
+{
+    if (!d->part)
+        return error_set(e, STATUS_BAD, "a checkpoint without files is committed");
+    char *to = step_path(d->path, "", step, "");
+    if (!to)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    if (file_finish(d, e) < 0 || marker_write(d, e) < 0 || part_publish(d, step, to, e) < 0 ||
+        latest_point(d, strrchr(to, '/') + 1, e) < 0) {
+        free(to);
+        return -1;
+    }
+    free(d->part);
+    d->part = NULL;
+    free(d->newest);
+    d->newest = to;
+    return steps_limit(d->path, d->limit, step, best, e);
+}
+
+const char *ckpt_dest_newest(const struct ckpt_dest *d) { return d->newest; }
+
+void ckpt_dest_close(struct ckpt_dest *d)
+{
+    if (!d)
+        return;
+    if (d->fd >= 0)
+        close(d->fd);
+    if (d->part)
+        (void)dir_remove(d->part, NULL);
+    if (d->lock >= 0)
+        close(d->lock);
+    EVP_MD_CTX_free(d->sha);
+    buf_release(&d->marker);
+    free(d->path);
+    free(d->newest);
+    free(d->part);
+    free(d->file);
+    free(d);
+}

@@ -1,0 +1,409 @@
+/* libcommon/plan/index.c - opening a manifest: one pass over its bytes that finds rows and double ids */
+#include "libcommon/plan/index.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "libcommon/plan/ids.h"
+#include "libcommon/format/json_peek.h"
+#include "libcommon/plan/spool.h"
+#include "libcommon/format/json.h"
+#include "libcommon/sys/file.h"
+#include "libcommon/sys/text.h"
+
+enum { PIECE = 1 << 20, PLACES = 4096 };
+
+struct pass {
+    struct manifest *m;
+    const char *id_column;
+    EVP_MD_CTX *digest;
+    struct buf window;          /* bytes of the manifest from `base` on */
+    uint64_t base, line;
+    size_t at;                  /* in the window: the next record */
+    struct row_place place[PLACES];     /* not yet in the file */
+    size_t n_places;
+    int fd;                     /* the index */
+    bool cut;                   /* the record found is longer than is read; its line goes on */
+    uint64_t explicit_ids;
+    struct ids *ids;
+    struct csv_record record;
+};
+
+char manifest_separator(enum manifest_format format)
+{
+    return format == MANIFEST_CSV ? ',' : format == MANIFEST_TSV ? '\t' : 0;
+}
+
+/* --- bytes ---------------------------------------------------------------------- */
+
+/* More bytes at the end of the window: 1, 0 there are none, -1. */
+static int window_fill(struct pass *p, struct error *e)
+{
+    if (p->at) {
+        memmove(p->window.data, p->window.data + p->at, p->window.size - p->at);
+        p->window.size -= p->at;
+        p->base += p->at;
+        p->at = 0;
+    }
+    uint64_t next = p->base + p->window.size, left = object_info(p->m->bytes)->size - next;
+    size_t n = left < PIECE ? (size_t)left : PIECE;
+    if (n == 0)
+        return 0;
+    uint8_t *to = buf_extend(&p->window, n);
+    if (!to)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    return object_read(p->m->bytes, next, n, to, e) < 0 ? -1 : 1;
+}
+
+static void window_pass(struct pass *p, size_t n)
+{
+    EVP_DigestUpdate(p->digest, p->window.data + p->at, n);
+    p->at += n;
+}
+
+/* The length of the next record in the window with its newline, of which it holds
+ * *lines; 0 at the end.  Of a quote that never closes only the line is taken: it
+ * is a broken row, and what follows may be sound.  -1 failed. */
+static int64_t record_find(struct pass *p, uint64_t *lines, struct error *e)
+{
+    struct csv_scan scan = { .separator = manifest_separator(p->m->format) };
+    size_t scanned = 0, n = 0;
+    *lines = 0;
+    p->cut = false;
+    for (;;) {
+        const uint8_t *start = p->window.data + p->at;
+        struct span fresh = span_of(start + scanned, p->window.size - p->at - scanned);
+        if (scan.separator) {
+            n = csv_scan(&scan, fresh, lines);
+        } else {
+            const uint8_t *newline = fresh.size ? memchr(fresh.data, '\n', fresh.size) : NULL;
+            n = newline ? (size_t)(newline + 1 - fresh.data) : 0;
+            *lines += n > 0;
+        }
+        if (n)
+            return (int64_t)(scanned + n);
+        scanned += fresh.size;
+        int more = 0;
+        if (scanned <= MANIFEST_ROW_MAX && (more = window_fill(p, e)) < 0)
+            return -1;
+        if (!more) {
+            p->cut = scanned > MANIFEST_ROW_MAX && !csv_scan_quoted(&scan);
+            start = p->window.data + p->at;
+            const uint8_t *newline = csv_scan_quoted(&scan) ? memchr(start, '\n', scanned) : NULL;
+            *lines = 1;
+            return newline ? newline + 1 - start : (int64_t)scanned;
+        }
+    }
+}
+
+/* The rest of a line that was too long. */
+static int line_pass(struct pass *p, struct error *e)
+{
+    int more = 1;
+    while (more > 0) {
+        const uint8_t *start = p->window.data + p->at;
+        size_t n = p->window.size - p->at;
+        const uint8_t *newline = n ? memchr(start, '\n', n) : NULL;
+        window_pass(p, newline ? (size_t)(newline + 1 - start) : n);
+        if (newline)
+            return 0;
+        more = window_fill(p, e);
+    }
+    return more;
+}
+
+static bool blank(struct span s)
+{
+    size_t i = 0;
+    while (i < s.size && (s.data[i] == '\n' || s.data[i] == '\r' || s.data[i] == ' ' || s.data[i] == '\t'))
+        i++;
+    return i == s.size;
+}
+
+/* --- the first bytes ---------------------------------------------------------------- */
+
+static int encoding_check(struct pass *p, struct error *e)
+{
+    const uint8_t *b = p->window.data;
+    size_t n = p->window.size;
+    if (n >= 3 && !memcmp(b, "\xef\xbb\xbf", 3))
+        window_pass(p, 3);
+    if (n >= 2 && (!memcmp(b, "\xff\xfe", 2) || !memcmp(b, "\xfe\xff", 2)))
+        return error_set(e, STATUS_BAD, "'%s' is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8", p->m->name);
+    if (n >= 2 && !memcmp(b, "\x1f\x8b", 2))
+        return error_set(e, STATUS_BAD, "'%s' is compressed; use: gzip -dc '%s' | gcs-fetch - --base DIR", p->m->name, p->m->name);
+    if (n >= 4 && !memcmp(b, "PAR1", 4))
+        return error_set(e, STATUS_BAD, "'%s' is Parquet, which is not read yet; make it lines of JSON", p->m->name);
+    return 0;
+}
+
+static int format_choose(struct pass *p, const char *format, struct error *e)
+{
+    static const struct { const char *name; enum manifest_format format; } known[] = {
+        { "jsonl", MANIFEST_JSONL }, { "ndjson", MANIFEST_JSONL }, { "json", MANIFEST_JSONL },
+        { "csv", MANIFEST_CSV }, { "tsv", MANIFEST_TSV },
+    };
+    const char *dot = strrchr(p->m->title, '.');
+    const char *word = format ? format : dot ? dot + 1 : "";
+    const uint8_t *b = p->window.data + p->at, *end = p->window.data + p->window.size;
+    while (b < end && strchr(" \t\r\n", *b) && *b)
+        b++;
+    uint8_t first = b < end ? *b : 0;
+    const uint8_t *newline = b < end ? memchr(b, '\n', (size_t)(end - b)) : NULL;
+    p->m->format = first == '{' ? MANIFEST_JSONL :
+                   first && memchr(b, '\t', (size_t)((newline ? newline : end) - b)) ? MANIFEST_TSV : MANIFEST_CSV;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcasecmp(word, known[i].name))
+            p->m->format = known[i].format;
+    if (p->m->format == MANIFEST_JSONL && first == '[')
+        return error_set(e, STATUS_BAD, "'%s' is one JSON list, not a JSON object a line; use: jq -c '.[]' '%s'", p->m->name, p->m->name);
+    return 0;
+}
+
+static int columns_read(struct pass *p, struct error *e)
+{
+    struct manifest *m = p->m;
+    uint64_t lines = 0;
+    int64_t n;
+    for (;;) {                  /* blank lines may come first */
+        if ((n = record_find(p, &lines, e)) <= 0)
+            return n < 0 ? -1 : error_set(e, STATUS_BAD, "'%s' is empty", m->name);
+        if (!blank(span_of(p->window.data + p->at, (size_t)n)))
+            break;
+        window_pass(p, (size_t)n);
+        p->line += lines;
+    }
+    if (csv_record_read(&p->record, span_of(p->window.data + p->at, (size_t)n), manifest_separator(m->format), e) < 0)
+        return error_prefix(e, "'%s' line %llu (names of columns)", m->name, (unsigned long long)p->line);
+    window_pass(p, (size_t)n);
+    p->line += lines;
+    if (!(m->column = calloc(p->record.n, sizeof *m->column)))
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    for (size_t i = 0; i < p->record.n; i++) {
+        struct span f = p->record.field[i];
+        if (!text_is_utf8(f.data, f.size) || memchr(f.data, 0, f.size))
+            return error_set(e, STATUS_BAD, "'%s': the name of column %zu is not UTF-8", m->name, i + 1);
+        if (!(m->column[m->n_columns++] = strndup((const char *)f.data, f.size)))
+            return error_set(e, STATUS_AGAIN, "out of memory");
+        for (size_t j = 0; j < i; j++)
+            if (!strcmp(m->column[i], m->column[j]))
+                return error_set(e, STATUS_BAD, "'%s': columns %zu and %zu are both called '%s'", m->name, j + 1, i + 1, m->column[i]);
+    }
+    return 0;
+}
+
+/* --- rows --------------------------------------------------------------------------- */
+
+static int places_write(struct pass *p, struct error *e)
+{
+    if (file_write_all(p->fd, p->place, p->n_places * sizeof *p->place) < 0)
+        return error_set(e, STATUS_AGAIN, "cannot write the index to a temporary file (TMPDIR chooses its place): %s", strerror(errno));
+    p->n_places = 0;
+    return 0;
+}
+
+static int place_add(struct pass *p, struct error *e)
+{
+    p->place[p->n_places++] = (struct row_place){ p->base + p->at, p->line };
+    return p->n_places == PLACES ? places_write(p, e) : 0;
+}
+
+/* The id of a row that may be broken: then it has none. */
+static struct span id_of(struct pass *p, struct span row, struct buf *scratch)
+{
+    const char *column = p->id_column ? p->id_column : "id";
+    struct span id = { 0 };
+    if (p->cut)
+        return id;
+    if (p->m->format != MANIFEST_JSONL) {
+        if (csv_record_read(&p->record, row, manifest_separator(p->m->format), NULL) < 0 || p->record.n != p->m->n_columns)
+            return id;
+        for (size_t i = 0; i < p->m->n_columns; i++)
+            if (!strcmp(p->m->column[i], column))
+                return p->record.field[i];
+        return id;
+    }
+    if (json_peek(row, column, &id) >= 0)
+        return id;
+    json_error_t why;
+    json_t *j = json_load(row, &why);
+    char number[24];
+    const char *text;
+    size_t n;
+    buf_clear(scratch);
+    if (manifest_id(j, column, number, &text, &n) == 1)
+        buf_append(scratch, text, n);
+    json_decref(j);
+    return span_of(scratch->data, scratch->size);
+}
+
+static int row_add(struct pass *p, struct span row, struct buf *scratch, struct error *e)
+{
+    struct span id = id_of(p, row, scratch);
+    if (id.size) {
+        p->explicit_ids++;
+    } else {
+        buf_clear(scratch);
+        buf_printf(scratch, "%s:%llu", p->m->title, (unsigned long long)p->line);
+        id = span_of(scratch->data, scratch->size);
+    }
+    if (ids_add(p->ids, id, p->m->rows, e) < 0 || place_add(p, e) < 0)
+        return -1;
+    p->m->rows++;
+    return 0;
+}
+
+static int rows_read(struct pass *p, uint64_t limit, struct error *e)
+{
+    struct buf scratch;
+    buf_init(&scratch, MANIFEST_ROW_MAX);
+    uint64_t lines;
+    int64_t n = 0;
+    while ((limit == 0 || p->m->rows < limit) && (n = record_find(p, &lines, e)) > 0) {
+        struct span row = span_of(p->window.data + p->at, (size_t)n);
+        if (!blank(row) && row_add(p, row, &scratch, e) < 0) {
+            n = -1;
+            break;
+        }
+        window_pass(p, (size_t)n);
+        p->line += lines;
+        if (p->cut && line_pass(p, e) < 0) {
+            n = -1;
+            break;
+        }
+    }
+    buf_release(&scratch);
+    if (n < 0 || place_add(p, e) < 0 || places_write(p, e) < 0)
+        return -1;
+    if (p->m->rows == 0)
+        return error_set(e, STATUS_BAD, "'%s' has no rows", p->m->name);
+    return 0;
+}
+
+static int place_map(struct pass *p, struct error *e)
+{
+    size_t size = ((size_t)p->m->rows + 1) * sizeof *p->m->place;
+    void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, p->fd, 0);
+    if (map == MAP_FAILED)
+        return error_set(e, STATUS_AGAIN, "cannot map the index: %s", strerror(errno));
+    p->m->place = map;
+    return 0;
+}
+
+static int same_id(void *ctx, uint64_t a, uint64_t b, struct error *e)
+{
+    struct pass *p = ctx;
+    uint64_t row[2] = { a, b };
+    struct buf id[2];
+    int r = 0;
+    for (int i = 0; i < 2; i++) {
+        struct error why = { 0 };
+        json_t *j = manifest_row(p->m, row[i], &why);
+        char number[24];
+        const char *text;
+        size_t n;
+        buf_init(&id[i], MANIFEST_ROW_MAX);
+        if (!j && why.status == STATUS_AGAIN)
+            r = error_set(e, why.status, "%s", why.text);
+        if (j && manifest_id(j, p->id_column, number, &text, &n) == 1)
+            buf_append(&id[i], text, n);
+        else
+            buf_printf(&id[i], "%s:%llu", p->m->title, (unsigned long long)p->m->place[row[i]].line);
+        json_decref(j);
+    }
+    if (r == 0 && id[0].size == id[1].size && !memcmp(id[0].data, id[1].data, id[0].size))
+        r = 1;
+    buf_release(&id[0]);
+    buf_release(&id[1]);
+    return r;
+}
+
+static int ids_unique(struct pass *p, struct error *e)
+{
+    uint64_t a, b;
+    if (p->explicit_ids == 0)
+        return 0;               /* named by their lines */
+    int r = ids_check(p->ids, same_id, p, &a, &b, e);
+    if (r <= 0)
+        return r;
+    struct error why;
+    json_t *row = manifest_row(p->m, a, &why);
+    char number[24];
+    const char *id = "";
+    size_t n = 0;
+    if (row)
+        manifest_id(row, p->id_column, number, &id, &n);
+    error_set(e, STATUS_BAD, "'%s': lines %llu and %llu have the same id '%.*s'; ids must differ", p->m->name,
+              (unsigned long long)p->m->place[a].line, (unsigned long long)p->m->place[b].line, n < 200 ? (int)n : 200, id ? id : "");
+    json_decref(row);
+    return -1;
+}
+
+/* --- opening ------------------------------------------------------------------------ */
+
+static int index_make(struct pass *p, const char *format, uint64_t limit, struct error *e)
+{
+    if ((p->fd = temporary_file(e)) < 0 || !(p->ids = ids_open(e)))
+        return -1;
+    if (!p->digest || EVP_DigestInit_ex(p->digest, EVP_sha256(), NULL) != 1)
+        return error_set(e, STATUS_AGAIN, "cannot begin a SHA-256 sum");
+    if (window_fill(p, e) < 0 || encoding_check(p, e) < 0 || format_choose(p, format, e) < 0)
+        return -1;
+    if (p->m->format != MANIFEST_JSONL && columns_read(p, e) < 0)
+        return -1;
+    if (rows_read(p, limit, e) < 0 || place_map(p, e) < 0)
+        return -1;
+    EVP_DigestFinal_ex(p->digest, p->m->hash, NULL);
+    return ids_unique(p, e);
+}
+
+int manifest_open(struct manifest *m, const char *name, const char *format, uint64_t limit, const char *id_column, struct error *e)
+{
+    *m = (struct manifest){ .name = name, .title = name };
+    if (!(m->bytes = spool_open(name, e)))
+        return -1;
+    if (!strcmp(name, "-"))
+        m->name = "stdin";
+    const char *slash = strrchr(m->name, '/');
+    m->title = slash ? slash + 1 : m->name;
+    struct pass *p = calloc(1, sizeof *p);
+    if (!p) {
+        manifest_close(m);
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    }
+    p->m = m;
+    p->id_column = id_column;
+    p->line = 1;
+    p->fd = -1;
+    p->digest = EVP_MD_CTX_new();
+    buf_init(&p->window, MANIFEST_ROW_MAX + 2 * (size_t)PIECE);
+    csv_record_init(&p->record);
+    int r = index_make(p, format, limit, e);
+    ids_close(p->ids);
+    if (p->fd >= 0)
+        close(p->fd);
+    EVP_MD_CTX_free(p->digest);
+    buf_release(&p->window);
+    csv_record_release(&p->record);
+    free(p);
+    if (r < 0)
+        manifest_close(m);
+    return r;
+}
+
+void manifest_close(struct manifest *m)
+{
+    if (m->place)
+        munmap((void *)m->place, ((size_t)m->rows + 1) * sizeof *m->place);
+    for (size_t i = 0; i < m->n_columns; i++)
+        free(m->column[i]);
+    free(m->column);
+    object_close(m->bytes);
+    *m = (struct manifest){ 0 };
+}

@@ -1,0 +1,206 @@
+/* tests/unit/gemm_bf16_test.c - bfloat16 products against a sum in double of the rounded operands */
+#include "kernels/linalg/dispatch.h"
+#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/pack.h"
+#include "tests/unit/tap.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static uint32_t seed = 1;
+
+static float noise(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (float)(seed >> 8) / 8388608.0f - 1.0f;
+}
+
+static float *noise_new(size_t n)
+{
+    float *x = malloc((n + 1) * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = noise();
+    return x;
+}
+
+static uint16_t *rounded_new(const float *x, size_t n)
+{
+    uint16_t *r = malloc((n + 1) * sizeof *r);
+    for (size_t i = 0; i < n; i++)
+        r[i] = bf16_of(x[i]);
+    return r;
+}
+
+/* want[m,n] = sum over k of a(i,p) b(p,j); strides say what a and b are. */
+static float *product_new(size_t m, size_t n, size_t k, const uint16_t *a, size_t ai, size_t ap, const uint16_t *b,
+                          size_t bp, size_t bj, size_t ldc, const float *plus)
+{
+    float *want = malloc((m * ldc + 1) * sizeof *want), *af = malloc((k + 1) * sizeof *af);
+    double *sum = malloc((n + 1) * sizeof *sum);
+    float *bf = malloc((k * n + 1) * sizeof *bf);
+    for (size_t p = 0; p < k; p++)
+        for (size_t j = 0; j < n; j++)
+            bf[p * n + j] = bf16_float(b[p * bp + j * bj]);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j++)
+            sum[j] = plus ? (double)plus[i * ldc + j] : 0;
+        for (size_t p = 0; p < k; p++) {
+            af[p] = bf16_float(a[i * ai + p * ap]);
+            for (size_t j = 0; j < n; j++)
+                sum[j] += (double)af[p] * (double)bf[p * n + j];
+        }
+        for (size_t j = 0; j < ldc; j++)
+            want[i * ldc + j] = j < n ? (float)sum[j] : plus ? plus[i * ldc + j] : 0;
+    }
+    free(af), free(bf), free(sum);
+    return want;
+}
+
+/* Terms are below 1, so a sum of `depth` of them is about sqrt(depth), and float32 sums differ by its rounding. */
+static bool close_to(const float *got, const float *want, size_t m, size_t n, size_t ldc, size_t depth, const char *what)
+{
+    double limit = 1e-6 * (1 + sqrt((double)depth));
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double e = fabs((double)got[i * ldc + j] - (double)want[i * ldc + j]);
+            if (!(e <= limit)) {
+                printf("# %s: error %g (limit %g) at row %zu column %zu: got %g want %g\n", what, e, limit, i, j,
+                       (double)got[i * ldc + j], (double)want[i * ldc + j]);
+                return false;
+            }
+        }
+    return true;
+}
+
+struct blocks {
+    float *to;
+    size_t ld;
+    _Atomic size_t covered;
+};
+
+static void take_block(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
+{
+    struct blocks *b = ctx;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            b->to[(row + i) * b->ld + col + j] = c[i * ldc + j];
+            c[i * ldc + j] *= 2;
+        }
+    atomic_fetch_add(&b->covered, m * n);
+}
+
+/* y, dx and dw of one weight [n,k] and m tokens, from both types of input. */
+static bool right(const struct compute *c, size_t m, size_t n, size_t k)
+{
+    float *w = noise_new(n * (k + 2)), *x = noise_new(m * (k + 1)), *dy = noise_new(m * (n + 3));
+    uint16_t *wr = rounded_new(w, n * (k + 2)), *xr = rounded_new(x, m * (k + 1)), *dyr = rounded_new(dy, m * (n + 3));
+    struct packed *p = packed_new(n, k);
+    packed_set(c, p, w, k + 2);
+    float *y = noise_new(m * (n + 5)), *dx = noise_new(m * k), *dw = noise_new(n * k);
+    float *y_plus = product_new(m, n, k, xr, k + 1, 1, wr, 1, k + 2, n + 5, y);
+    float *y_want = product_new(m, n, k, xr, k + 1, 1, wr, 1, k + 2, n + 5, NULL);
+    float *dx_want = product_new(m, k, n, dyr, n + 3, 1, wr, k + 2, 1, k, NULL);
+    float *dw_want = product_new(n, k, m, dyr, 1, n + 3, xr, k + 1, 1, k, NULL);
+    float *dw_plus = product_new(n, k, m, dyr, 1, n + 3, xr, k + 1, 1, k, dw);
+    struct gemm_in xf = {.f32 = x, .ld = k + 1}, xb = {.bf16 = xr, .ld = k + 1};
+    struct gemm_in df = {.f32 = dy, .ld = n + 3}, db = {.bf16 = dyr, .ld = n + 3};
+
+    gemm_bf16(c, m, xf, p, false, &(struct gemm_out){.f32 = y, .ld = n + 5, .add = true});
+    bool good = close_to(y, y_plus, m, n + 5, n + 5, k, "y += x w^T");
+    for (size_t i = 0; i < m * (n + 5); i++)
+        y[i] = NAN;
+    gemm_bf16(c, m, xb, p, false, &(struct gemm_out){.f32 = y, .ld = n + 5});
+    good = close_to(y, y_want, m, n, n + 5, k, "y = x w^T") && good;
+    gemm_bf16(c, m, df, p, true, &(struct gemm_out){.f32 = dx, .ld = k});
+    good = close_to(dx, dx_want, m, k, k, n, "dx = dy w") && good;
+    gemm_bf16_dw(c, m, n, k, df, xb, true, dw, k);
+    good = close_to(dw, dw_plus, n, k, k, m, "dw += dy^T x") && good;
+    gemm_bf16_dw(c, m, n, k, db, xf, false, dw, k);
+    good = close_to(dw, dw_want, n, k, k, m, "dw = dy^T x") && good;
+
+    /* Through done: every element once, changed in place before it is stored, also as bfloat16. */
+    struct blocks b = {.to = y, .ld = n + 5};
+    uint16_t *half = calloc(m * n + 1, 2);
+    float *wide = malloc((m * n + 1) * 4);
+    gemm_bf16(c, m, xf, p, false, &(struct gemm_out){.bf16 = half, .ld = n, .done = take_block, .ctx = &b});
+    good = close_to(y, y_want, m, n, n + 5, k, "y in blocks") && b.covered == m * n && good;
+    c->k->pack->to_f32(wide, half, m * n);
+    for (size_t i = 0; i < m * n && good; i++) {
+        float now = y_want[i / n * (n + 5) + i % n];
+        good = fabsf(wide[i] / 2 - now) <= 0.004f * fabsf(now) + 1e-5f;
+    }
+    if (!good)
+        printf("# at m %zu n %zu k %zu\n", m, n, k);
+    packed_free(p);
+    free(w), free(x), free(dy), free(wr), free(xr), free(dyr), free(y), free(dx), free(dw), free(y_plus), free(y_want);
+    free(dx_want), free(dw_want), free(dw_plus), free(half), free(wide);
+    return good;
+}
+
+static void same_bits(const struct kernels *k, size_t m, size_t n, size_t kk)
+{
+    float *w = noise_new(n * kk), *x = noise_new(m * kk), *dy = noise_new(m * n);
+    float *out[2] = {calloc(m * n + m * kk + n * kk, 4), calloc(m * n + m * kk + n * kk, 4)};
+    bool good = true;
+    for (int threads = 1; threads <= 7; threads += 3) {
+        struct compute c = {.team = team_new(threads, NULL), .k = k};
+        struct packed *p = packed_new(n, kk);
+        packed_set(&c, p, w, kk);
+        float *y = out[threads > 1], *dx = y + m * n, *dw = dx + m * kk;
+        gemm_bf16(&c, m, (struct gemm_in){.f32 = x, .ld = kk}, p, false, &(struct gemm_out){.f32 = y, .ld = n});
+        gemm_bf16(&c, m, (struct gemm_in){.f32 = dy, .ld = n}, p, true, &(struct gemm_out){.f32 = dx, .ld = kk});
+        gemm_bf16_dw(&c, m, n, kk, (struct gemm_in){.f32 = dy, .ld = n}, (struct gemm_in){.f32 = x, .ld = kk}, false, dw, kk);
+        good = good && (threads == 1 || memcmp(out[0], out[1], (m * n + m * kk + n * kk) * 4) == 0);
+        packed_free(p);
+        team_free(c.team);
+    }
+    ok(good, "%s: the same bits from 1, 4 and 7 threads, %zu tokens, weight %zux%zu", kernels_name(k), m, n, kk);
+    free(w), free(x), free(dy), free(out[0]), free(out[1]);
+}
+
+static void rounding(const struct kernels *k)
+{
+    enum { N = 77 };
+    float x[N];
+    uint16_t got[N + 1], want[N + 1] = {0};
+    for (size_t i = 0; i < N; i++)
+        x[i] = noise() * (i % 3 ? 1.0f : 1e20f);
+    uint32_t ties[] = {0x3f808000, 0x3f818000, 0x3f817fff, 0x3f808001, 0x7f7fffff, 0x7f800000, 0xff800000, 0x80000000};
+    memcpy(x, ties, sizeof ties);
+    memset(got, 0xee, sizeof got);
+    k->pack->from_f32(got, x, N);
+    pack_ref.from_f32(want, x, N);
+    ok(memcmp(got, want, N * 2) == 0 && got[N] == 0xeeee, "%s: rounds to nearest, ties to even, and stops at the end",
+       kernels_name(k));
+    x[0] = NAN;
+    k->pack->from_f32(got, x, 1);
+    ok(isnan(bf16_float(got[0])), "%s: NaN stays NaN", kernels_name(k));
+}
+
+int main(void)
+{
+    ok(bf16_of(1.00390625f) == 0x3f80 && bf16_of(1.01171875f) == 0x3f82, "a tie goes to the even neighbour");
+    static const char *names[] = {"ref", "avx2", "avx512", "avx512bf16", "neon"};
+    static const size_t large[][3] = {{100, 65, 600}, {7, 130, 1100}, {300, 200, 97}, {1030, 70, 33},
+                                      {1100, 70, 1600}, {40, 8200, 35}, {3000, 33, 20}};
+    struct team *team = team_new(3, NULL);
+    for (size_t v = 0; v < sizeof names / sizeof *names; v++) {
+        struct compute k = {.team = team, .k = kernels_choose(names[v]), .bf16 = true};
+        if (!k.k)
+            continue;
+        rounding(k.k);
+        bool good = true;
+        for (size_t m = 1; m <= 40; m += m < 8 ? 1 : 5)
+            for (size_t n = 1; n <= 40; n += n < 4 ? 1 : 6)
+                for (size_t kk = 1; kk <= 40; kk += kk < 4 ? 1 : 9)
+                    good = right(&k, m, n, kk) && good;
+        ok(good, "%s: y, dx and dw of all small shapes", names[v]);
+        for (size_t s = 0; s < sizeof large / sizeof *large; s++)
+            ok(right(&k, large[s][0], large[s][1], large[s][2]), "%s: %zu tokens, weight %zux%zu", names[v],
+               large[s][0], large[s][1], large[s][2]);
+        same_bits(k.k, 1100, 100, 200);
+        same_bits(k.k, 50, 700, 60);
+    }
+    team_free(team);
+    return done();
+}
