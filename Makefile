@@ -44,7 +44,7 @@ PROGRAMS := $(ONEFILE) $(FOLDERS)
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 HELPERS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%.o,$(filter-out %_test.c,$(wildcard tests/unit/*.c)))
 FILTERS := $(wildcard tests/filters/*.t)
-FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZERS := $(if $(shell command -v clang),$(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c)))
 
 all: deps-check $(addprefix $(BIN)/,$(PROGRAMS))
 

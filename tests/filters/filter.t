@@ -1,0 +1,69 @@
+#!/bin/sh
+# tests/filters/filter.t - the loop that all filters share, with two that exist for tests (stream_test.c)
+. "$(dirname "$0")/lib.sh"
+tool=${BUILD:-$top/build/obj}/unit/stream_test
+show() { stream-show "$@" 2>/dev/null; }
+
+"$tool" make 20 3 400 7 >"$tmp/s"
+run "$tool" pass --in "$tmp/s" --out "$tmp/p"
+is 'a filter that changes nothing succeeds and is silent' "$st:$err" 0:
+ok 'and passes all samples on' sh -c "[ \"\$(stream-show '$tmp/s')\" = \"\$(stream-show '$tmp/p')\" ]"
+like 'with itself in the header' "$(show --header "$tmp/p")" '"name": "stream-make".*"name": "pass", "version": "[0-9.]+"'
+runsh "cat '$tmp/s' '$tmp/s' | '$tool' pass --metrics '$tmp/m' | stream-show --stats"
+like 'two streams one after another stay two' "$(head -n 1 "$out")" '"headers": 2, "units": 40, "samples": 120'
+like 'metrics count both' "$(tail -n 1 "$tmp/m")" \
+    '^\{"stage": "pass", "units": 40, "samples": 120, "errors": 8, "seconds": [0-9.e-]+, "wait_in": [0-9.e-]+, "wait_out": [0-9.e-]+, "rate": [0-9.e+]+\}$'
+
+run "$tool" flip --in "$tmp/s" --out "$tmp/f"
+is 'samples that fail do not fail the run' "$st" 0
+like 'they are named on standard error' "$err" "^flip: sample 'clip-7-2': the third is never good$"
+like 'as many as a person reads' "$err" '^flip: further failed samples are counted, and named with -v$'
+like 'and counted at the end' "$err" '^flip: 18 samples failed here; they travel on as error records$'
+like 'they travel on as error records' "$(show "$tmp/f")" '\{"id": "clip-7-2", "error": \{"stage": "flip", "message": "the third is never good"\}\}'
+like 'the counts add up' "$(show --stats "$tmp/f")" '"units": 20, "samples": 60, "errors": 22'
+
+head -c 20000 "$tmp/s" >"$tmp/cut"
+runsh "'$tool' pass <'$tmp/cut' >'$tmp/p'"
+like 'a truncated file is told' "$err" '^pass: standard input: truncated at byte 20000,'
+is 'status 100' "$st" 100
+like 'and what was valid was passed on, without an end' "$(show --stats "$tmp/p")" '"units": 14, .*"complete": false'
+
+# A unit is put before the next is waited for: the first 2 units of a source that then sleeps.
+mkfifo "$tmp/fifo"
+"$tool" pass <"$tmp/fifo" >"$tmp/live" 2>"$tmp/live.err" &
+pid=$!
+exec 3>"$tmp/fifo"
+head -c 3500 "$tmp/s" >&3
+n=0
+until [ "$(show --stats "$tmp/live" | head -n 1 | grep -c '"units": 2,')" = 1 ] || [ $n = 50 ]; do sleep 0.1; n=$((n + 1)); done
+like 'units are handed on before the next is waited for' "$(show --stats "$tmp/live" | head -n 1)" '"units": 2,'
+kill -TERM "$pid"
+st=0; wait "$pid" || st=$?
+exec 3>&-
+is 'SIGTERM ends a filter that waits, with status 111' "$st" 111
+like 'saying so' "$(cat "$tmp/live.err")" 'stopped by a signal'
+like 'and without an end' "$(show --stats "$tmp/live" | head -n 1)" '"units": 2, .*"complete": false'
+
+runsh "'$tool' make 5000 1 4000 | ('$tool' pass; echo pass \$? >&2) | head -c 100 >/dev/null"
+is 'a reader that leaves early ends a filter quietly' "$err" 'pass 0'
+if [ -e /dev/full ]; then
+    runsh "'$tool' pass <'$tmp/s' >/dev/full"
+    is 'a full disk is one line' "$err" 'pass: cannot write standard output: No space left on device'
+    is 'and status 111' "$st" 111
+else
+    skip 'a full disk is one line' 'no /dev/full'
+fi
+run "$tool" pass --in "$tmp/s" --out "$tmp/s"
+like 'input and output must differ' "$err" 'is both --in and --out'
+ok 'and the file is as it was' sh -c "stream-show '$tmp/s' >/dev/null"
+run "$tool" pass --in tcp://localhost:1
+is 'endpoints are told apart' "$st" 100
+if command -v script >/dev/null && script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+    script -qec "'$tool' pass" /dev/null >"$tmp/tty" 2>&1 </dev/null || :
+    like 'a terminal is refused as input' "$(cat "$tmp/tty")" 'standard input is a terminal'
+    script -qec "'$tool' pass <'$tmp/s'" /dev/null >"$tmp/tty" 2>&1 </dev/null || :
+    like 'and as output' "$(cat "$tmp/tty")" 'standard output is a terminal'
+else
+    skip 'a terminal is refused' 'no script(1) of util-linux'
+fi
+plan
