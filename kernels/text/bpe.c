@@ -72,14 +72,14 @@ static void join(struct bpe *b, uint32_t i)
         b->node[node->next].before = i;
 }
 
-int bpe_run(struct bpe *b, const struct pairs *pairs, struct ids *out)
+int bpe_run(struct bpe *b, const struct pairs *pairs, struct tokens *out)
 {
     uint32_t n = (uint32_t)b->nodes;
 
     /* each join removes a node and adds two candidates at most */
     if (!n)
         return 0;
-    if (grow(&b->heap, &b->heap_room, 0, 2 * b->nodes, sizeof *b->heap) || ids_reserve(out, n))
+    if (grow(&b->heap, &b->heap_room, 0, 2 * b->nodes, sizeof *b->heap) || tokens_reserve(out, n))
         return -1;
     for (uint32_t i = 0; i < n; i++) {
         b->node[i].before = i ? i - 1 : BPE_END;

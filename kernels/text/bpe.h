@@ -26,7 +26,7 @@ struct bpe {                    /* scratch: starts as { 0 } */
 /* The next symbol of the word; bpe->nodes = 0 begins a new one.  -1: out of memory. */
 int bpe_add(struct bpe *b, int32_t symbol);
 /* Merges and appends the ids to `out`.  -1: out of memory. */
-int bpe_run(struct bpe *b, const struct pairs *pairs, struct ids *out);
+int bpe_run(struct bpe *b, const struct pairs *pairs, struct tokens *out);
 void bpe_release(struct bpe *b);
 
 #endif

@@ -175,7 +175,7 @@ void chat_release(struct chat_row *row)
     *row = (struct chat_row){ 0 };
 }
 
-int chat_encode(const struct tokenizer *t, struct encoder *e, const struct chat_row *row, struct ids *ids,
+int chat_encode(const struct tokenizer *t, struct encoder *e, const struct chat_row *row, struct tokens *ids,
                 unsigned char **answer, char why[WHY])
 {
     size_t from = ids->n, n, *end, span = 0;

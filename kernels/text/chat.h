@@ -44,7 +44,7 @@ void chat_release(struct chat_row *row);
 
 /* Encodes the text of a row and marks each token that has a byte in a span:
  * answer[i] is 1, else 0; of a row without spans none is.  *answer is malloc'd, the caller's. */
-int chat_encode(const struct tokenizer *t, struct encoder *e, const struct chat_row *row, struct ids *ids,
+int chat_encode(const struct tokenizer *t, struct encoder *e, const struct chat_row *row, struct tokens *ids,
                 unsigned char **answer, char why[WHY]);
 
 #endif

@@ -72,7 +72,7 @@ static int add_symbols(struct encoder *e, const char *s, size_t n)
 }
 
 /* One word: a piece of text that no merge leaves. */
-static int encode_word(struct encoder *e, const char *s, size_t n, struct ids *out)
+static int encode_word(struct encoder *e, const char *s, size_t n, struct tokens *out)
 {
     struct cached *c = NULL;
     size_t before = out->n;
@@ -80,7 +80,7 @@ static int encode_word(struct encoder *e, const char *s, size_t n, struct ids *o
     if (n <= CACHE_BYTES) {
         c = &e->cache[bytes_hash(s, n) >> (64 - CACHE_BITS)];
         if (c->bytes == n && !memcmp(c->word, s, n)) {
-            if (ids_reserve(out, CACHE_IDS))
+            if (tokens_reserve(out, CACHE_IDS))
                 return -1;
             memcpy(out->id + out->n, c->id, sizeof c->id);
             out->n += c->ids;
@@ -119,7 +119,7 @@ static size_t seam_find(const struct tokenizer *t, const char *s, size_t n)
 }
 
 /* Text without added tokens. */
-static int encode_piece(struct encoder *e, const char *s, size_t n, struct ids *out)
+static int encode_piece(struct encoder *e, const char *s, size_t n, struct tokens *out)
 {
     const struct tokenizer *t = e->t;
 
@@ -152,7 +152,7 @@ static size_t added_find(const struct tokenizer *t, const char *s, size_t n, enu
     return best;
 }
 
-static int encode_text(struct encoder *e, const char *s, size_t n, enum added added, struct ids *out)
+static int encode_text(struct encoder *e, const char *s, size_t n, enum added added, struct tokens *out)
 {
     const struct tokenizer *t = e->t;
     size_t start = 0;
@@ -164,7 +164,7 @@ static int encode_text(struct encoder *e, const char *s, size_t n, enum added ad
             at++;
             continue;
         }
-        if (encode_piece(e, s + start, at - start, out) || ids_add(out, id))
+        if (encode_piece(e, s + start, at - start, out) || tokens_add(out, id))
             return -1;
         at += size;
         start = at;
@@ -172,7 +172,7 @@ static int encode_text(struct encoder *e, const char *s, size_t n, enum added ad
     return encode_piece(e, s + start, n - start, out);
 }
 
-int encode(struct encoder *e, const char *text, size_t n, enum added added, struct ids *out, char why[WHY])
+int encode(struct encoder *e, const char *text, size_t n, enum added added, struct tokens *out, char why[WHY])
 {
     size_t before = out->n, valid;
 

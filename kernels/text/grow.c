@@ -53,21 +53,21 @@ void text_release(struct text *t)
     *t = (struct text){ 0 };
 }
 
-int ids_reserve(struct ids *l, size_t more)
+int tokens_reserve(struct tokens *l, size_t more)
 {
     return grow(&l->id, &l->room, l->n, more, sizeof *l->id);
 }
 
-int ids_add(struct ids *l, int32_t id)
+int tokens_add(struct tokens *l, int32_t id)
 {
-    if (ids_reserve(l, 1))
+    if (tokens_reserve(l, 1))
         return -1;
     l->id[l->n++] = id;
     return 0;
 }
 
-void ids_release(struct ids *l)
+void tokens_release(struct tokens *l)
 {
     free(l->id);
-    *l = (struct ids){ 0 };
+    *l = (struct tokens){ 0 };
 }

@@ -18,7 +18,7 @@ struct text {
     size_t n, room;
 };
 
-struct ids {
+struct tokens {
     int32_t *id;
     size_t n, room;
 };
@@ -28,9 +28,9 @@ int text_add(struct text *t, const char *s, size_t n);
 int text_puts(struct text *t, const char *s);
 void text_release(struct text *t);      /* leaves { 0 } */
 
-int ids_reserve(struct ids *l, size_t more);
-int ids_add(struct ids *l, int32_t id);
-void ids_release(struct ids *l);
+int tokens_reserve(struct tokens *l, size_t more);
+int tokens_add(struct tokens *l, int32_t id);
+void tokens_release(struct tokens *l);
 
 /* For other lists: makes *array, of items of `size` bytes, hold n + more of them.  -1: out of memory. */
 int grow(void *array, size_t *room, size_t n, size_t more, size_t size);

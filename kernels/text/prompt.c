@@ -39,9 +39,9 @@ int prompt_init(struct prompt *p, const struct tokenizer *t, int english, char w
     return 0;
 }
 
-int prompt_prefix(const struct prompt *p, const struct prompt_ask *ask, struct ids *out)
+int prompt_prefix(const struct prompt *p, const struct prompt_ask *ask, struct tokens *out)
 {
-    if (ids_reserve(out, 4))
+    if (tokens_reserve(out, 4))
         return -1;
     out->id[out->n++] = p->begin;
     if (ask->language >= 0)
@@ -54,7 +54,7 @@ int prompt_prefix(const struct prompt *p, const struct prompt_ask *ask, struct i
 }
 
 /* The timestamp nearest to a time. */
-static int put_time(const struct prompt *p, double seconds, struct ids *row, char why[WHY])
+static int put_time(const struct prompt *p, double seconds, struct tokens *row, char why[WHY])
 {
     double at = round(seconds * 50);
 
@@ -62,14 +62,14 @@ static int put_time(const struct prompt *p, double seconds, struct ids *row, cha
         snprintf(why, WHY, "a time of %g s: timestamps go from 0 to %.2f s", seconds, (p->timestamps - 1) / 50.0);
         return TEXT_BAD;
     }
-    if (ids_add(row, p->timestamp + (int32_t)at)) {
+    if (tokens_add(row, p->timestamp + (int32_t)at)) {
         snprintf(why, WHY, "out of memory");
         return TEXT_MEMORY;
     }
     return 0;
 }
 
-static int put_segments(const struct prompt *p, struct encoder *e, const struct transcript *x, struct ids *row, char why[WHY])
+static int put_segments(const struct prompt *p, struct encoder *e, const struct transcript *x, struct tokens *row, char why[WHY])
 {
     double last = 0;
     int bad;
@@ -90,7 +90,7 @@ static int put_segments(const struct prompt *p, struct encoder *e, const struct 
 }
 
 /* Times that the text spells must not go back either. */
-static int check_times(const struct prompt *p, const struct ids *row, size_t from, char why[WHY])
+static int check_times(const struct prompt *p, const struct tokens *row, size_t from, char why[WHY])
 {
     int32_t last = -1;
 
@@ -107,9 +107,9 @@ static int check_times(const struct prompt *p, const struct ids *row, size_t fro
     return 0;
 }
 
-static int put_previous(const struct prompt *p, struct encoder *e, const struct transcript *x, struct ids *row, char why[WHY])
+static int put_previous(const struct prompt *p, struct encoder *e, const struct transcript *x, struct tokens *row, char why[WHY])
 {
-    struct ids said = { 0 };
+    struct tokens said = { 0 };
     int bad = encode(e, x->previous.s, x->previous.n, ADDED_NONE, &said, why);
     size_t n = said.n < x->previous_max ? said.n : x->previous_max;
 
@@ -117,7 +117,7 @@ static int put_previous(const struct prompt *p, struct encoder *e, const struct 
         snprintf(why, WHY, "the tokenizer has no <|startofprev|>");
         bad = TEXT_BAD;
     }
-    if (!bad && ids_reserve(row, n + 1)) {
+    if (!bad && tokens_reserve(row, n + 1)) {
         snprintf(why, WHY, "out of memory");
         bad = TEXT_MEMORY;
     }
@@ -126,12 +126,12 @@ static int put_previous(const struct prompt *p, struct encoder *e, const struct 
         memcpy(row->id + row->n, said.id + said.n - n, n * sizeof *row->id);
         row->n += n;
     }
-    ids_release(&said);
+    tokens_release(&said);
     return bad;
 }
 
 int prompt_row(const struct prompt *p, struct encoder *e, const struct prompt_ask *ask, const struct transcript *x,
-               struct ids *row, size_t *learnt, char why[WHY])
+               struct tokens *row, size_t *learnt, char why[WHY])
 {
     size_t from = row->n;
     int bad = x->previous.n ? put_previous(p, e, x, row, why) : 0;
@@ -147,7 +147,7 @@ int prompt_row(const struct prompt *p, struct encoder *e, const struct prompt_as
         bad = encode(e, x->text.s, x->text.n, ask->timestamps ? ADDED_ORDINARY : ADDED_NONE, row, why);
     if (!bad && ask->timestamps)
         bad = check_times(p, row, from + *learnt, why);
-    if (!bad && ids_add(row, p->end)) {
+    if (!bad && tokens_add(row, p->end)) {
         snprintf(why, WHY, "out of memory");
         bad = TEXT_MEMORY;
     }

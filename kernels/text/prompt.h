@@ -39,7 +39,7 @@ struct prompt_ask {
 };
 
 /* The tokens before the text. */
-int prompt_prefix(const struct prompt *p, const struct prompt_ask *ask, struct ids *out);
+int prompt_prefix(const struct prompt *p, const struct prompt_ask *ask, struct tokens *out);
 
 struct segment {
     double start, end;          /* seconds from the clip's beginning */
@@ -57,7 +57,7 @@ struct transcript {
 /* Appends the row; tokens from *learnt on are supervised.  TEXT_BAD with why: text
  * that encode refuses, or times that go backwards or past the last timestamp. */
 int prompt_row(const struct prompt *p, struct encoder *e, const struct prompt_ask *ask, const struct transcript *x,
-               struct ids *row, size_t *learnt, char why[WHY]);
+               struct tokens *row, size_t *learnt, char why[WHY]);
 
 /* Appends the text of a row for reading: no control tokens, no times, nothing of
  * what was said before.  As transformers' decode with skip_special_tokens. */

@@ -51,7 +51,7 @@ void encoder_free(struct encoder *e);
 /* Appends the ids of text[0, n) to `out`; no begin or end token is added.  0, or
  * TEXT_BAD (not UTF-8, longer than TOKENIZER_TEXT_MAX) or TEXT_MEMORY, both with
  * why and `out` as it was. */
-int encode(struct encoder *e, const char *text, size_t n, enum added added, struct ids *out, char why[WHY]);
+int encode(struct encoder *e, const char *text, size_t n, enum added added, struct tokens *out, char why[WHY]);
 
 /* Where each of ids[0, n), the encoding of text[0, size), ends in the text: end[i]
  * bytes.  TEXT_BAD: they are not its encoding. */

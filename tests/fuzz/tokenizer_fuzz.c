@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         n--;
     }
     for (size_t i = 0; e && i < sizeof modes / sizeof *modes; i++) {
-        struct ids ids = { 0 };
+        struct tokens ids = { 0 };
         struct text back = { 0 };
         size_t *end;
         if (encode(e, text, n, modes[i], &ids, why))
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (decode(t, ids.id, ids.n, i == 1, &back, why))
             abort();
         free(end);
-        ids_release(&ids);
+        tokens_release(&ids);
         text_release(&back);
     }
     encoder_free(e);

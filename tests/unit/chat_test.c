@@ -58,7 +58,7 @@ static bool talk_read(struct talk *k, json_t *messages)
     return true;
 }
 
-static bool ids_are(const struct ids *ids, json_t *want)
+static bool ids_are(const struct tokens *ids, json_t *want)
 {
     bool good = ids->n == json_array_size(want);
 
@@ -78,7 +78,7 @@ static bool check_chat(void *ctx, json_t *row)
     char why[WHY];
     struct talk k;
     struct chat_row c = { 0 };
-    struct ids ids = { 0 };
+    struct tokens ids = { 0 };
     unsigned char *answer = NULL;
     json_t *want = json_object_get(row, "text");
     bool good;
@@ -92,7 +92,7 @@ static bool check_chat(void *ctx, json_t *row)
                ids_are(&ids, json_object_get(row, "ids"));
     }
     free(answer);
-    ids_release(&ids);
+    tokens_release(&ids);
     chat_release(&c);
     return good;
 }
@@ -104,7 +104,7 @@ static bool check_row(void *ctx, json_t *row)
     char why[WHY];
     struct talk k;
     struct chat_row c = { 0 };
-    struct ids ids = { 0 };
+    struct tokens ids = { 0 };
     unsigned char *answer = NULL;
     json_t *messages = json_object_get(json_object_get(row, "row"), "messages"), *mask = json_object_get(row, "assistant");
     bool good;
@@ -121,7 +121,7 @@ static bool check_row(void *ctx, json_t *row)
             good = answer[i] == json_integer_value(json_array_get(mask, i));
     }
     free(answer);
-    ids_release(&ids);
+    tokens_release(&ids);
     chat_release(&c);
     return good;
 }

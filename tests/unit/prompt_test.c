@@ -68,12 +68,12 @@ static bool check_prefix(void *ctx, json_t *row)
     char why[WHY];
     struct prompt_ask ask = ask_of(s, row);
     struct transcript x = { .text = str_json(json_object_get(row, "text")) };
-    struct ids ids = { 0 };
+    struct tokens ids = { 0 };
     size_t learnt;
     bool good = !prompt_row(&s->p, s->e, &ask, &x, &ids, &learnt, why) && learnt == 1 &&
                 same(ids.id, ids.n, json_object_get(row, "ids"));
 
-    ids_release(&ids);
+    tokens_release(&ids);
     return good;
 }
 
@@ -81,17 +81,17 @@ static bool check_skip(void *ctx, json_t *row)
 {
     struct subject *s = ctx;
     char why[WHY];
-    struct ids ids = { 0 };
+    struct tokens ids = { 0 };
     struct text text = { 0 };
     json_t *list = json_object_get(row, "ids");
     struct str want = str_json(json_object_get(row, "skip"));
     bool good;
 
     for (size_t i = 0; i < json_array_size(list); i++)
-        ids_add(&ids, (int32_t)json_integer_value(json_array_get(list, i)));
+        tokens_add(&ids, (int32_t)json_integer_value(json_array_get(list, i)));
     good = !prompt_decode(&s->p, ids.id, ids.n, &text, why) && text.n == want.n && (!want.n || !memcmp(text.s, want.s, want.n));
     text_release(&text);
-    ids_release(&ids);
+    tokens_release(&ids);
     return good;
 }
 
@@ -124,12 +124,12 @@ static void training_rows(struct subject *s)
         char why[WHY];
         struct prompt_ask ask = ask_of(s, row);
         struct transcript x = { .text = str_json(json_object_get(row, "text")) };
-        struct ids ids = { 0 };
+        struct tokens ids = { 0 };
         size_t learnt;
         bool good = !prompt_row(&s->p, s->e, &ask, &x, &ids, &learnt, why);
         ok(good && same(ids.id, ids.n, json_object_get(row, "tokens")), "training row %zu has the golden tokens", i + 1);
         is_int((long long)(ids.n - learnt), json_integer_value(json_object_get(row, "supervised")), "and as many are supervised");
-        ids_release(&ids);
+        tokens_release(&ids);
     }
     is_int((long long)json_array_size(rows), 3, "there are three training rows");
     json_decref(rows);
@@ -143,7 +143,7 @@ static void segments_become_times(struct subject *s)
     struct prompt_ask ask = { s->p.language[language_find(str_of("german", 6))], s->p.translate, true };
     struct transcript spelled = { .text = str_of("<|0.00|> five<|0.72|><|0.76|> five<|1.54|>", 42) };
     struct transcript timed = { .text = str_of("five five", 9), .segment = two, .segments = 2 };
-    struct ids a = { 0 }, b = { 0 };
+    struct tokens a = { 0 }, b = { 0 };
     size_t learnt;
 
     ok(!prompt_row(&s->p, s->e, &ask, &spelled, &a, &learnt, why) && !prompt_row(&s->p, s->e, &ask, &timed, &b, &learnt, why) &&
@@ -161,8 +161,8 @@ static void segments_become_times(struct subject *s)
     b.n = 0;
     spelled.text = str_of("<|0.72|>", 8);
     ok(!prompt_row(&s->p, s->e, &ask, &spelled, &b, &learnt, why) && b.n > 6, "without timestamps their spelling is text");
-    ids_release(&a);
-    ids_release(&b);
+    tokens_release(&a);
+    tokens_release(&b);
 }
 
 static void previous_text_is_read_only(struct subject *s)
@@ -170,13 +170,13 @@ static void previous_text_is_read_only(struct subject *s)
     char why[WHY];
     struct prompt_ask ask = { -1, -1, false };
     struct transcript x = { .text = str_of("a", 1), .previous = str_of("<|en|>bbbb", 10), .previous_max = 3 };
-    struct ids row = { 0 };
+    struct tokens row = { 0 };
     size_t learnt = 0;
 
     ok(!prompt_row(&s->p, s->e, &ask, &x, &row, &learnt, why) && row.n == 8 && row.id[0] == s->p.previous &&
        row.id[4] == s->p.begin, "the last tokens of the text before come first");
     is_int((long long)learnt, 5, "and learning begins behind <|startoftranscript|>");
-    ids_release(&row);
+    tokens_release(&row);
 }
 
 static void languages_are_found(void)

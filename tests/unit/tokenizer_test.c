@@ -22,7 +22,7 @@ static struct tokenizer *load(const char *path)
     return t;
 }
 
-static bool same_ids(const struct ids *got, json_t *want)
+static bool same_ids(const struct tokens *got, json_t *want)
 {
     if (got->n != json_array_size(want))
         return false;
@@ -45,7 +45,7 @@ struct subject {
 static bool encodes_as(struct subject *s, json_t *text, enum added added, json_t *want)
 {
     char why[WHY];
-    struct ids ids = { 0 };
+    struct tokens ids = { 0 };
     const char *p = json_string_value(text);
     size_t n = json_string_length(text), *end;
     bool good = p && !encode(s->e, p, n, added, &ids, why) && same_ids(&ids, want);
@@ -53,7 +53,7 @@ static bool encodes_as(struct subject *s, json_t *text, enum added added, json_t
     end = malloc((ids.n + 1) * sizeof *end);
     good = good && !encode_offsets(s->t, ids.id, ids.n, p, n, end);
     free(end);
-    ids_release(&ids);
+    tokens_release(&ids);
     return good;
 }
 
@@ -66,7 +66,7 @@ static bool check_encode(void *ctx, json_t *row)
     return encodes_as(s, text, ADDED_ALL, ids) && (!whisper || encodes_as(s, text, ADDED_NONE, plain ? plain : ids));
 }
 
-static bool decodes_as(struct subject *s, const struct ids *ids, bool skip, json_t *want)
+static bool decodes_as(struct subject *s, const struct tokens *ids, bool skip, json_t *want)
 {
     char why[WHY];
     struct text text = { 0 };
@@ -76,21 +76,21 @@ static bool decodes_as(struct subject *s, const struct ids *ids, bool skip, json
     return good;
 }
 
-static void ids_of(json_t *list, struct ids *ids)
+static void tokens_of(json_t *list, struct tokens *ids)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
-        ids_add(ids, (int32_t)json_integer_value(json_array_get(list, i)));
+        tokens_add(ids, (int32_t)json_integer_value(json_array_get(list, i)));
 }
 
 static bool check_decode(void *ctx, json_t *row)
 {
     struct subject *s = ctx;
-    struct ids ids = { 0 };
+    struct tokens ids = { 0 };
     struct text raw = { 0 };
     json_t *bytes = json_object_get(row, "bytes");
     bool good;
 
-    ids_of(json_object_get(row, "ids"), &ids);
+    tokens_of(json_object_get(row, "ids"), &ids);
     good = decodes_as(s, &ids, false, json_object_get(row, "text"));
     if (bytes) {                        /* of the text tokens alone, in hexadecimal */
         char two[3];
@@ -107,7 +107,7 @@ static bool check_decode(void *ctx, json_t *row)
         good = good && decodes_as(s, &ids, true, json_object_get(row, "skip"));
     }
     text_release(&raw);
-    ids_release(&ids);
+    tokens_release(&ids);
     return good;
 }
 
@@ -140,7 +140,7 @@ static void classes_are_unicode_16(void)
 static void long_words_take_no_longer(struct subject *s, const char *name)
 {
     char why[WHY], *text = malloc(1 << 20);
-    struct ids ids = { 0 };
+    struct tokens ids = { 0 };
     clock_t start = clock();
     double seconds;
 
@@ -150,23 +150,23 @@ static void long_words_take_no_longer(struct subject *s, const char *name)
     ok(good && ids.n > 1000, "%s: a word of 1 MB is encoded (%zu tokens)", name, ids.n);
     seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
     ok(seconds <= 20, "%s: and not in quadratic time (%.2f s)", name, seconds);
-    ids_release(&ids);
+    tokens_release(&ids);
     free(text);
 }
 
 static void bad_text_is_refused(struct subject *s)
 {
     char why[WHY] = "";
-    struct ids ids = { 0 };
+    struct tokens ids = { 0 };
 
     is_int(encode(s->e, "ab\xff", 3, ADDED_ALL, &ids, why), TEXT_BAD, "text that is not UTF-8 is refused");
     is_str(why, "the text is not UTF-8 at byte 2", "and the byte is named");
     is_int(encode(s->e, "ab\xed\xa0\x80", 5, ADDED_ALL, &ids, why), TEXT_BAD, "so is a surrogate in UTF-8's clothes");
     is_int((long long)ids.n, 0, "nothing is added to the ids then");
-    ids_add(&ids, 1 << 20);
+    tokens_add(&ids, 1 << 20);
     struct text text = { 0 };
     is_int(decode(s->t, ids.id, 1, false, &text, why), TEXT_BAD, "an id that is none is refused in decoding");
-    ids_release(&ids);
+    tokens_release(&ids);
 }
 
 static void whisper(const char *name)
@@ -197,7 +197,7 @@ static void gemma(void)
 {
     struct subject s = { .t = load(GOLDEN "gemma3/tokenizer.json.xz") };
     char why[WHY];
-    struct ids ids = { 0 };
+    struct tokens ids = { 0 };
 
     if (!s.t)
         return;
@@ -210,7 +210,7 @@ static void gemma(void)
     ok(tokenizer_special(s.t, 106) && !tokenizer_special(s.t, 107) && tokenizer_added(s.t, 107), "special and ordinary added tokens are told apart");
     encode(s.e, "<bos>\n\n", 7, ADDED_ORDINARY, &ids, why);
     ok(ids.n > 1 && ids.id[0] != 2 && ids.id[ids.n - 1] == 108, "only ordinary added tokens are found where only they are wanted");
-    ids_release(&ids);
+    tokens_release(&ids);
     encoder_free(s.e);
     tokenizer_free(s.t);
 }

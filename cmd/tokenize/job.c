@@ -1,0 +1,138 @@
+/* cmd/tokenize/job.c - one sample: its row, the policy for long ones, the arrays that travel on */
+#include "cmd/tokenize/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int text_error(int bad, const char *why, struct error *e)
+{
+    return error_set(e, bad == TEXT_MEMORY ? STATUS_AGAIN : STATUS_BAD, "%s", why);
+}
+
+int learnt_from(struct job *j, size_t from, struct error *e)
+{
+    if (grow(&j->learnt, &j->learnt_room, 0, j->ids.n + 1, 1))
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    memset(j->learnt, 0, from);
+    memset(j->learnt + from, 1, j->ids.n - from);
+    return 0;
+}
+
+int over_long(struct job *j, size_t n, size_t most, struct error *e)
+{
+    if (!strcmp(j->over_long, "cut"))
+        return 1;
+    error_set(e, STATUS_BAD, "%zu tokens, but at most %zu are taken (--over-long cut or drop would go on)", n, most);
+    return *j->over_long == 'd' ? 0 : -1;
+}
+
+/* --- columns ------------------------------------------------------------------- */
+bool column_get(const struct sample *s, const char *key, struct span *value)
+{
+    const struct span *own = sample_get(s, key), *row = sample_get(s, "row");
+    struct mp_cursor c;
+    struct mp_value v, k;
+
+    if (own) {
+        *value = *own;
+        return true;
+    }
+    if (!row)
+        return false;
+    c = mp_cursor(*row);
+    if (mp_read(&c, &v) < 0 || v.type != MP_MAP)
+        return false;
+    for (uint32_t i = 0; i < v.n; i++) {
+        if (mp_read(&c, &k) < 0 || mp_skip(&c, value) < 0)
+            return false;
+        if (mp_str_is(&k, key))
+            return true;
+    }
+    return false;
+}
+
+int column_str(const struct sample *s, const char *key, struct str *to, struct error *e)
+{
+    struct span value;
+    struct mp_value v;
+
+    if (!column_get(s, key, &value))
+        return 0;
+    if (mp_read_span(value, &v) < 0 || (v.type != MP_STR && v.type != MP_NIL))
+        return error_set(e, STATUS_BAD, "'%s' is not text", key);
+    if (v.type == MP_NIL || !v.bytes.size)
+        return 0;
+    *to = str_of((const char *)v.bytes.data, v.bytes.size);
+    return 1;
+}
+
+/* --- the arrays ------------------------------------------------------------------ */
+static int put_ids(struct sample *s, const char *key, const int32_t *id, size_t n, struct error *e)
+{
+    struct array a = { ARRAY_I32, 1, { n }, span_of(id, n * sizeof *id) };
+
+    return sample_put_array(s, key, &a, e);
+}
+
+/* Whisper's labels are the row without its first token, its inputs the row
+ * without its last; the others' are aligned, and the model shifts them. */
+static int put_row(struct job *j, struct sample *s, struct error *e)
+{
+    size_t shift = j->whisper, n = j->ids.n - shift;
+    int32_t *labels = malloc((n + 1) * sizeof *labels);
+    int rc;
+
+    if (!labels)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        labels[i] = j->learnt[i + shift] ? j->ids.id[i + shift] : -100;
+    rc = put_ids(s, "input_ids", j->ids.id, n, e) < 0 || put_ids(s, "labels", labels, n, e) < 0 ? -1 : 0;
+    free(labels);
+    return rc;
+}
+
+/* Every id must have a row in the model's embedding. */
+static int check_ids(const struct job *j, struct error *e)
+{
+    for (size_t i = 0; i < j->ids.n && j->vocab_size; i++)
+        if (j->ids.id[i] >= j->vocab_size) {
+            struct str name = tokenizer_name(j->t, j->ids.id[i]);
+            return error_set(e, STATUS_BAD, "token '%.*s' is %d, past the model's vocabulary of %lld", (int)(name.n < 60 ? name.n : 60),
+                             name.s, (int)j->ids.id[i], (long long)j->vocab_size);
+        }
+    return 0;
+}
+
+/* A token after the first: what stands first is never predicted. */
+static bool any_learnt(const struct job *j)
+{
+    for (size_t i = 1; i < j->ids.n; i++)
+        if (j->learnt[i])
+            return true;
+    return false;
+}
+
+int job_sample(void *ctx, struct sample *s, uint64_t epoch, struct error *e)
+{
+    struct job *j = ctx;
+    int rc;
+
+    j->ids.n = 0;
+    rc = j->whisper ? whisper_row(j, s, epoch, e) : chat_row(j, s, e);
+    if (rc < 0)
+        return -1;
+    if (rc == 0) {
+        j->dropped++;
+        sample_pass_over(s, "tokenize", e->text);
+        return 0;
+    }
+    if (!any_learnt(j))
+        return error_set(e, STATUS_BAD, "nothing of it is learnt: there is no answer in it");
+    if (check_ids(j, e) < 0 || put_row(j, s, e) < 0)
+        return -1;
+    if (!j->keep) {                     /* text stays: it is the reference when answers are judged */
+        sample_drop(s, "messages");
+        sample_drop(s, "segments");
+    }
+    return 0;
+}

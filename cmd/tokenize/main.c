@@ -1,0 +1,95 @@
+/* cmd/tokenize/main.c - texts in a stream become input_ids and labels
+ *
+ * The model's directory says which rows it was trained on: Whisper's prompt
+ * tokens around a transcript, or the turns of a talk. */
+#include "cmd/tokenize/job.h"
+
+#include <stdio.h>
+
+#include "libcommon/sys/log.h"
+
+/* What shaped the data: train-step refuses features made for another model. */
+static void stage_fill(struct stage *st, const struct job *j)
+{
+    char hash[17];
+
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)tokenizer_hash(j->t));
+    stage_init(st, "tokenize");
+    stage_put_str(st, "model_type", j->model_type);
+    stage_put_str(st, "tokenizer", hash);
+    stage_put_int(st, "vocab_size", tokenizer_size(j->t));
+    stage_put_int(st, "max_length", j->max_length);
+    stage_put_str(st, "over_long", j->over_long);
+    if (!j->whisper) {
+        stage_put_str(st, "loss_on", j->loss_on);
+        return;
+    }
+    if (j->default_language >= 0)
+        stage_put_str(st, "language", language_code[j->default_language]);
+    if (j->task)
+        stage_put_str(st, "task", j->task);
+    stage_put_bool(st, "timestamps", j->timestamps);
+    if (j->mixed)
+        stage_put_real(st, "timestamp_probability", j->timestamp_probability);
+    if (j->previous_probability > 0)
+        stage_put_real(st, "condition_on_prev_probability", j->previous_probability);
+    if (j->mixed || j->previous_probability > 0)
+        stage_put_int(st, "seed", j->seed);
+}
+
+/* What was bent or is likely a mistake is told once, counted. */
+static void counts_tell(const struct job *j)
+{
+    if (j->cut || j->dropped)
+        note("over-long rows: %llu cut, %llu dropped", (unsigned long long)j->cut, (unsigned long long)j->dropped);
+    if (j->untimed)
+        warn("%llu rows have no times in them, though timestamps were asked for", (unsigned long long)j->untimed);
+    if (j->no_language)
+        warn("%llu rows name no language, so none is learnt; --language would set one", (unsigned long long)j->no_language);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const policies[] = { "error", "drop", "cut", NULL }, *const tasks[] = { "transcribe", "translate", NULL };
+    static const char *const losses[] = { "assistant", "all", NULL };
+    struct job j = { .over_long = "error", .loss_on = "assistant", .timestamp_probability = 1 };
+    bool show = false;
+    const struct opt opts[] = {
+        { OPT_STRING, 0, "model", &j.model, "DIR", "tokenizer and settings: a Hugging Face model directory", 0, 0, NULL, NULL },
+        { OPT_INT, 0, "max-length", &j.max_length, "N", "tokens of a row at most; 0: as many as the model takes", 0, 1 << 24, NULL, NULL },
+        { OPT_CHOICE, 0, "over-long", &j.over_long, "WHAT", "with longer rows", 0, 0, policies, NULL },
+        { OPT_FLAG, 0, "show", &show, NULL, "print rows as text, what is learnt in brackets", 0, 0, NULL, NULL },
+        { OPT_FLAG, 0, "keep", &j.keep, NULL, "leave 'messages' and 'segments' in the record", 0, 0, NULL, NULL },
+        { OPT_GROUP, 0, "Whisper; a row's own columns come first", NULL, NULL, NULL, 0, 0, NULL, NULL },
+        { OPT_STRING, 0, "language", &j.language, "NAME", "code or English name", 0, 0, NULL, NULL },
+        { OPT_CHOICE, 0, "task", &j.task, "TASK", "what the speech becomes", 0, 0, tasks, NULL },
+        { OPT_FLAG, 0, "timestamps", &j.timestamps, NULL, "with times, from 'segments' or spelled in the text", 0, 0, NULL, NULL },
+        { OPT_REAL, 0, "timestamp-probability", &j.timestamp_probability, "P", "of rows with times, this share keeps them", 0, 1, NULL, &j.mixed },
+        { OPT_REAL, 0, "condition-on-prev-probability", &j.previous_probability, "P", "share of rows behind their 'previous_text'", 0, 1, NULL, NULL },
+        { OPT_INT, 0, "seed", &j.seed, "N", "of these shares", 0, 0, NULL, NULL },
+        { OPT_GROUP, 0, "Gemma", NULL, NULL, NULL, 0, 0, NULL, NULL },
+        { OPT_CHOICE, 0, "loss-on", &j.loss_on, "WHAT", "which turns are learnt", 0, 0, losses, NULL },
+        { .name = NULL },
+    };
+    const struct program program = { "tokenize", NULL, 0, 0, "texts in a stream become tokens (input_ids, labels)", opts };
+    struct common common = { 0 };
+    struct stage stage;
+    struct error e;
+    int status;
+
+    opt_parse(&program, &common, 0, argc, argv);
+    if (!j.model)
+        die(STATUS_BAD, "--model DIR is missing: which model's tokens?");
+    if (model_open(&j, &e) < 0)
+        die(e.status, "%s", e.text);
+    if (show) {
+        status = show_run(&j, &common);
+    } else {
+        stage_fill(&stage, &j);
+        status = filter_run(&(struct filter){ &j, &stage, NULL, job_sample }, &common);
+        stage_release(&stage);
+    }
+    counts_tell(&j);
+    job_release(&j);
+    return status;
+}
