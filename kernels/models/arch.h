@@ -31,7 +31,7 @@ struct param *model_vector(struct model *m, size_t n, enum param_init init, cons
 
 /* --- what forwards share ------------------------------------------------------------------- */
 /* Segments of self-attention: each row by itself, or with a cache all it has seen. */
-const struct segment *batch_segments(struct tape *t, const struct batch *b, const struct cache *c);
+const struct attended *batch_segments(struct tape *t, const struct batch *b, const struct cache *c);
 /* The position of each token in its row. */
 const int32_t *batch_positions(struct tape *t, const struct batch *b, const struct cache *c);
 /* Adds keys and values [tokens, width] of layer i behind what is cached, and makes *k and *v the whole. */

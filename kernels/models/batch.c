@@ -80,12 +80,12 @@ int batch_add(struct batch *b, const int32_t *ids, const int32_t *labels, size_t
 }
 
 /* --- for forwards ------------------------------------------------------------------------ */
-const struct segment *batch_segments(struct tape *t, const struct batch *b, const struct cache *c)
+const struct attended *batch_segments(struct tape *t, const struct batch *b, const struct cache *c)
 {
-    struct segment *s = tape_small(t, b->rows * sizeof *s);
+    struct attended *s = tape_small(t, b->rows * sizeof *s);
     for (size_t r = 0; s && r < b->rows; r++) {
         size_t n = b->start[r + 1] - b->start[r];
-        s[r] = (struct segment){ b->start[r], n, c ? r * c->room : b->start[r], c ? c->length[r] + n : n };
+        s[r] = (struct attended){ b->start[r], n, c ? r * c->room : b->start[r], c ? c->length[r] + n : n };
     }
     return s;
 }

@@ -79,13 +79,16 @@ static void decode_run(struct tape *t, void *ctx)
 {
     const struct work *w = ctx;
     const struct batch *b = w->b;
-    size_t *last = tape_small(t, b->rows * sizeof *last);
-    for (size_t r = 0; last && r < b->rows; r++)
-        last[r] = b->start[r + 1] - 1;
+    size_t *last = tape_small(t, (b->rows + 1) * sizeof *last), *row = tape_small(t, (b->rows + 1) * sizeof *row), n = 0;
+    for (size_t r = 0; last && row && r < b->rows; r++)
+        if (b->start[r + 1] > b->start[r]) {
+            last[n] = b->start[r + 1] - 1;
+            row[n++] = r;
+        }
     struct tensor *x = model_forward(t, w->m, b, w->c);
-    struct tensor *y = tape_logits(t, tape_rows(t, x, last, b->rows), w->m->output, w->m->output_cap);
-    if (!t->dry && !t->failed)
-        memcpy(w->logits, y->data, b->rows * w->m->vocab * sizeof(float));
+    struct tensor *y = tape_logits(t, tape_rows(t, x, last, n), w->m->output, w->m->output_cap);
+    for (size_t i = 0; i < n && !t->dry && !t->failed; i++)
+        memcpy(w->logits + row[i] * w->m->vocab, y->data + i * w->m->vocab, w->m->vocab * sizeof(float));
 }
 
 int model_decode(struct tape *t, struct model *m, const struct batch *b, struct cache *c, float *logits, char why[WHY])

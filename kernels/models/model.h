@@ -92,7 +92,7 @@ void cache_release(struct cache *c);
 void cache_clear(struct cache *c);
 /* Row r becomes what row from[r] was: for beams. */
 void cache_reorder(struct cache *c, const size_t *from);
-/* Feeds b's tokens (one or more a row, same rows as the cache; b->features only if !c->encoded) and gives the logits of each row's
+/* Feeds b's tokens (any number a row, none: its logits stay as they were; same rows as the cache; b->features only if !c->encoded) and gives the logits of each row's
  * last position: logits [rows, vocab], the caller's. */
 int model_decode(struct tape *t, struct model *m, const struct batch *b, struct cache *c, float *logits, char why[WHY]);
 

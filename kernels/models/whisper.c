@@ -48,7 +48,7 @@ static void tap_layer(struct tape *t, const char *stack, size_t i, const struct 
 struct layer_run {              /* what a layer's segment of the tape is given */
     const struct whisper *w;
     const struct whisper_layer *l;
-    const struct segment *self, *cross;
+    const struct attended *self, *cross;
     size_t rows, i;
     const struct batch *b;
     struct cache *c;
@@ -109,9 +109,9 @@ static void stem(struct tape *t, const void *ctx, struct tensor **in, struct ten
 /* [B * S, D] */
 static struct tensor *encode(struct tape *t, const struct whisper *w, const struct batch *b)
 {
-    struct segment *self = tape_small(t, (b->rows + 1) * sizeof *self);
+    struct attended *self = tape_small(t, (b->rows + 1) * sizeof *self);
     for (size_t i = 0; self && i < b->rows; i++)
-        self[i] = (struct segment){ i * w->source, w->source, i * w->source, w->source };
+        self[i] = (struct attended){ i * w->source, w->source, i * w->source, w->source };
     struct layer_run r = { .w = w, .self = self, .rows = b->rows, .b = b };
     struct tensor *x, *y;
     tape_segment(t, stem, &r, sizeof r, NULL, 0, &x, 1);
@@ -180,11 +180,11 @@ static void decoder_layer(struct tape *t, const void *ctx, struct tensor **in, s
 static struct tensor *decode(struct tape *t, const struct whisper *w, const struct batch *b, struct cache *c, struct tensor *encoded)
 {
     const int32_t *position = batch_positions(t, b, c);
-    struct segment *cross = tape_small(t, (b->rows + 1) * sizeof *cross);
+    struct attended *cross = tape_small(t, (b->rows + 1) * sizeof *cross);
     struct layer_run r = { .w = w, .self = batch_segments(t, b, c), .cross = cross, .rows = b->rows, .b = b, .c = c };
     size_t beams = c ? c->rows / c->heard : 1, n = b->start[b->rows];
     for (size_t i = 0; cross && i < b->rows; i++)
-        cross[i] = (struct segment){ b->start[i], b->start[i + 1] - b->start[i], i / beams * w->source, w->source };
+        cross[i] = (struct attended){ b->start[i], b->start[i + 1] - b->start[i], i / beams * w->source, w->source };
     struct tensor *x = tape_embedding(t, w->tokens, b->ids, n, w->pad, w->scale_embedding ? sqrtf((float)w->d) : 1);
     x = tape_add(t, tape_embedding(t, w->decoder_positions, position, n, -1, 1), x);
     x = tape_dropout(t, x, w->dropout);

@@ -11,14 +11,14 @@
 
 enum { LANES = 16 };
 
-void attend_range(const struct attention *a, const struct segment *s, size_t i, size_t *from, size_t *to)
+void attend_range(const struct attention *a, const struct attended *s, size_t i, size_t *from, size_t *to)
 {
     size_t at = s->n_k + i;                     /* the key it stands at, + n_q, so that it stays positive */
     *from = a->window && at + 1 > a->window + s->n_q ? at + 1 - a->window - s->n_q : 0;
     *to = a->causal ? at + 1 - s->n_q : s->n_k;
 }
 
-void attend_scores(const struct attend *j, const struct segment *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *s)
+void attend_scores(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *s)
 {
     const struct attention *a = &j->a;
     size_t kv = head / (a->heads / a->kv_heads);
@@ -72,7 +72,7 @@ static void forward_task(void *ctx, size_t task, int worker)
     size_t g_at = 0;
     while (task >= j->first_task[g_at + 1])
         g_at++;
-    const struct segment *g = a->segment + g_at;
+    const struct attended *g = a->segment + g_at;
     size_t blocks = (g->n_q + QUERIES - 1) / QUERIES, in = task - j->first_task[g_at];
     size_t head = in / blocks, q0 = in % blocks * QUERIES, kv = head / (a->heads / a->kv_heads);
     size_t m = g->n_q - q0 < QUERIES ? g->n_q - q0 : QUERIES;
@@ -122,7 +122,7 @@ static bool attention_fits(struct tape *t, const struct tensor *q, const struct 
     bool fits = a->heads && a->kv_heads && a->heads % a->kv_heads == 0 && q->cols % a->heads == 0 &&
                 k->cols == q->cols / a->heads * a->kv_heads && v->cols == k->cols && v->rows == k->rows;
     for (size_t i = 0; i < a->n && fits; i++) {
-        const struct segment *s = a->segment + i;
+        const struct attended *s = a->segment + i;
         fits = s->q + s->n_q <= q->rows && s->k + s->n_k <= k->rows && (!a->causal || s->n_q <= s->n_k);
     }
     if (!fits && !t->failed)

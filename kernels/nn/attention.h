@@ -20,8 +20,8 @@ struct attend {
 };
 
 /* Keys that query i of s sees: [from, to). */
-void attend_range(const struct attention *a, const struct segment *s, size_t i, size_t *from, size_t *to);
+void attend_range(const struct attention *a, const struct attended *s, size_t i, size_t *from, size_t *to);
 /* s[m, n] = what softmax takes: scaled, capped scores of queries q0.. of segment g and keys k0..; -inf where not seen. */
-void attend_scores(const struct attend *j, const struct segment *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *s);
+void attend_scores(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *s);
 
 #endif

@@ -44,7 +44,7 @@ static void scores_backward(float *restrict p, float *restrict dp, size_t n, flo
 }
 
 /* One block of queries of one head against one block of keys. */
-static void block_backward(const struct attend *j, const struct segment *g, size_t head, size_t q0, size_t m, size_t k0,
+static void block_backward(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0,
                            size_t n, float *p)
 {
     const struct attention *a = &j->a;
@@ -70,7 +70,7 @@ static void backward_task(void *ctx, size_t task, int worker)
 {
     const struct attend *j = ctx;
     const struct attention *a = &j->a;
-    const struct segment *g = a->segment + task / a->kv_heads;
+    const struct attended *g = a->segment + task / a->kv_heads;
     size_t group = a->heads / a->kv_heads, kv = task % a->kv_heads;
     float *scratch = j->scratch + (size_t)worker * j->scratch_each;
     for (size_t k0 = 0; k0 < g->n_k; k0 += KEYS_BACK) {

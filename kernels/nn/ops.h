@@ -48,7 +48,7 @@ struct tensor *tape_rope(struct tape *t, struct tensor *x, const struct tensor *
 
 /* Attention, one operation for all uses: batches, packed ragged rows, cross-attention and
  * caches are segments.  In a segment the last query stands at the last key. */
-struct segment {
+struct attended {
     size_t q, n_q;              /* rows of q (and of the result) */
     size_t k, n_k;              /* rows of k and v */
 };
@@ -58,7 +58,7 @@ struct attention {
     float cap;                  /* scores become cap tanh(score / cap); 0: none */
     bool causal;                /* query at p sees keys <= p */
     size_t window;              /* and > p - window; 0: all */
-    const struct segment *segment;
+    const struct attended *segment;
     size_t n;
 };
 /* q [Tq, heads * D], k and v [Tk, kv_heads * D] -> [Tq, heads * D].  No matrix of

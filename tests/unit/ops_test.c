@@ -178,7 +178,7 @@ static void ref_attention(const struct attention *a, size_t d, double *const *l,
     for (size_t g = 0; g < a->n; g++)
         for (size_t h = 0; h < a->heads; h++)
             for (size_t i = 0; i < a->segment[g].n_q; i++) {
-                const struct segment *s = a->segment + g;
+                const struct attended *s = a->segment + g;
                 size_t kv = h / (a->heads / a->kv_heads);
                 long at = (long)(s->n_k - s->n_q + i);
                 double w[1024], sum = 0;
@@ -202,10 +202,10 @@ static void ref_attention(const struct attention *a, size_t d, double *const *l,
             }
 }
 
-static const struct segment ragged[] = { { 0, 5, 0, 5 }, { 5, 1, 5, 1 }, { 6, 9, 6, 9 } };
-static const struct segment crossing[] = { { 0, 3, 10, 14 }, { 3, 4, 0, 10 } };
-static const struct segment cached[] = { { 0, 1, 0, 9 }, { 1, 3, 12, 10 } };
-static const struct segment longer[] = { { 0, 300, 0, 600 } };
+static const struct attended ragged[] = { { 0, 5, 0, 5 }, { 5, 1, 5, 1 }, { 6, 9, 6, 9 } };
+static const struct attended crossing[] = { { 0, 3, 10, 14 }, { 3, 4, 0, 10 } };
+static const struct attended cached[] = { { 0, 1, 0, 9 }, { 1, 3, 12, 10 } };
+static const struct attended longer[] = { { 0, 300, 0, 600 } };
 static const struct attention causal = { .heads = 4, .kv_heads = 2, .scale = 0.7f, .causal = true, .segment = ragged, .n = 3 };
 static const struct attention windowed = { .heads = 4, .kv_heads = 1, .scale = 0.9f, .causal = true, .window = 3, .cap = 2,
                                            .segment = ragged, .n = 3 };
