@@ -15,22 +15,21 @@ void gemm_f32(const struct compute *k, bool ta, bool tb, size_t m, size_t n, siz
 
 /* --- products in bfloat16, summed in float32 ---------------------------------
  *
- * Of y = x w^T, w[n,k] is a weight: it is kept as bfloat16 in an order made for
- * the products, once for y (vectors along n) and once for dx = dy w (vectors
- * along k), and made anew when the weight changes.  The other operand is
- * rounded (to nearest, ties to even) when it is given as float32. */
+ * Of y = x w^T, w[n,k] is a weight: it is kept as bfloat16 in the order that y
+ * wants, and made anew when the weight changes; dx = dy w turns it, block by
+ * block, while it computes.  The other operand is rounded (to nearest, ties to
+ * even) when it is given as float32. */
 
 struct packed {                         /* a weight [n,k] */
     size_t n, k;
-    uint16_t *forward, *backward;       /* panels: kernels/linalg/pack.h */
-    void *memory;
-    size_t size;
+    uint16_t *panels;                   /* over n, of pairs along k: kernels/linalg/pack.h */
+    size_t bytes;
 };
 
 /* Memory for one, unset, in huge pages where the system gives them.  NULL: out of memory. */
 struct packed *packed_new(size_t n, size_t k);
 void packed_free(struct packed *p);
-size_t packed_bytes(size_t n, size_t k);        /* what packed_new takes */
+size_t packed_bytes(size_t n, size_t k);        /* what packed_new takes: 2 an element, and rounding */
 /* Fills it from w[n,k], ldw floats from row to row. */
 void packed_set(const struct compute *k, const struct packed *p, const float *w, size_t ldw);
 /* Rows first ... first + rows - 1 alone, by the calling thread: for an optimizer that

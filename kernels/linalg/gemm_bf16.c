@@ -53,6 +53,7 @@ struct job {
     const struct gemm_out *y;
     const uint16_t *panels;
     size_t panel;               /* elements from one to the next */
+    bool turned;                /* these panels lie along the other dimension */
     size_t m, n, depth;         /* y is [m, n], depth is summed over */
     size_t width;               /* elements of x taken at once, even */
     bool direct;                /* sums go straight to y */
@@ -67,7 +68,7 @@ struct job {
 /* An even width that cuts the depth into equal parts. */
 static size_t width_of(size_t depth, size_t most)
 {
-    return round_to(parts(depth, parts(depth, most)), 32);
+    return round_to(parts(depth, parts(depth, most)), PANEL);
 }
 
 static void block_finish(const struct job *j, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
@@ -113,6 +114,26 @@ static void tall_task(void *ctx, size_t task, int worker)
     }
 }
 
+/* --- turning a weight ---------------------------------------------------------------- */
+
+/* Of the weight's panels, columns col ... and rows (of the sum) d ...: panels as the product
+ * wants them, `panel` elements from one to the next. */
+static void panels_turn(const struct job *j, uint16_t *to, size_t panel, size_t col, size_t cols, size_t d, size_t depth)
+{
+    for (size_t c = 0; c < cols; c += PANEL)
+        for (size_t i = 0; i < depth; i += PANEL)
+            j->k->k->pack->turn(to + c / PANEL * panel + i * PANEL,
+                                j->panels + (d + i) / PANEL * j->panel + (col + c) * PANEL, least(cols - c, PANEL));
+}
+
+static void turn_task(void *ctx, size_t i, int worker)
+{
+    const struct job *j = ctx;
+    size_t panel = round_to(j->depth, PANEL) * PANEL;
+    (void)worker;
+    panels_turn(j, j->shared + i * panel, panel, i * PANEL, least(j->n - i * PANEL, PANEL), 0, j->depth);
+}
+
 /* --- few rows, or a large weight ---------------------------------------------------- */
 
 enum { COPY_ROWS = 32 };
@@ -133,14 +154,21 @@ static void short_task(void *ctx, size_t task, int worker)
     size_t r = task / j->across * j->block_rows, rows = least(j->rows - r, j->block_rows);
     size_t col = task % j->across * j->block_cols, cols = least(j->n - col, j->block_cols);
     size_t ldc = j->direct ? j->y->ld : j->block_cols;
-    float *c = j->direct ? j->y->f32 + (j->row + r) * ldc + col : team_scratch(j->k->team, worker);
-    for (size_t d = j->from; d < j->until; d += j->width)
+    uint16_t *own = team_scratch(j->k->team, worker);
+    float *c = j->direct ? j->y->f32 + (j->row + r) * ldc + col : (float *)(void *)(own + SHORT_DEPTH * 4 * PANEL);
+    for (size_t d = j->from; d < j->until; d += j->width) {
+        size_t depth = least(j->until - d, j->width), panel = j->turned ? j->width * PANEL : j->panel;
+        const uint16_t *b = j->panels + col / PANEL * j->panel + d * PANEL;
+        if (j->turned) {
+            panels_turn(j, own, panel, col, cols, d, depth);
+            b = own;
+        }
         for (size_t i = 0; i < rows; i += SHORT_ROWS) {
             struct spread a = {j->shared + (d - j->from) * j->rows + (r + i) * j->width, j->width, 2, SIX * j->width};
-            gemm_bf16_block(j->k->k, least(rows - i, SHORT_ROWS), cols, parts(least(j->until - d, j->width), 2), &a,
-                            j->panels + col / PANEL * j->panel + d * PANEL, j->panel, c + i * ldc, ldc,
+            gemm_bf16_block(j->k->k, least(rows - i, SHORT_ROWS), cols, parts(depth, 2), &a, b, panel, c + i * ldc, ldc,
                             d > j->from || j->add);
         }
+    }
     if (!j->direct)
         block_finish(j, j->row + r, col, rows, cols, c, ldc);
 }
@@ -183,32 +211,32 @@ void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct
                const struct gemm_out *y)
 {
     struct job j = {.k = k, .x = x, .y = y, .m = m, .n = backward ? w->k : w->n, .depth = backward ? w->n : w->k};
-    j.panels = backward ? w->backward : w->forward;
-    j.panel = parts(j.depth, 2) * 2 * PANEL;
+    j.panels = w->panels;
+    j.panel = round_to(w->k, 2) * PANEL;
+    j.turned = backward;
     j.direct = y->f32 && !y->bf16 && !y->done;
+    j.shared = team_shared(k->team);
     if (!m || !j.n || !j.depth)
         return;
-    bool tall = m >= 1024 && j.panel * parts(j.n, PANEL) <= 4u << 20 && j.depth <= 12288;
-    if (tall) {
+    if (m >= 1024 && w->bytes <= 8u << 20 && j.depth <= 12288) {
         j.width = width_of(j.depth, TALL_DEPTH);
+        if (j.turned) {
+            team_run(k->team, parts(j.n, PANEL), turn_task, &j);
+            j.panels = j.shared;
+            j.panel = round_to(j.depth, PANEL) * PANEL;
+        }
         team_run(k->team, parts(m, TALL_ROWS), tall_task, &j);
     } else {
         j.width = width_of(j.depth, SHORT_DEPTH);
-        j.shared = team_shared(k->team);
         short_run(&j);
     }
 }
 
 /* --- weights ------------------------------------------------------------------------ */
 
-static size_t forward_size(size_t n, size_t k)
-{
-    return parts(n, PANEL) * PANEL * round_to(k, 2);
-}
-
 size_t packed_bytes(size_t n, size_t k)
 {
-    return (forward_size(n, k) + forward_size(k, n)) * sizeof(uint16_t);
+    return round_to(n, PANEL) * round_to(k, 2) * sizeof(uint16_t);
 }
 
 struct packed *packed_new(size_t n, size_t k)
@@ -216,34 +244,27 @@ struct packed *packed_new(size_t n, size_t k)
     struct packed *p = malloc(sizeof *p);
     if (!p)
         return NULL;
-    *p = (struct packed){.n = n, .k = k, .size = packed_bytes(n, k)};
-    p->memory = pages_new(p->size);
-    if (!p->memory) {
+    *p = (struct packed){.n = n, .k = k, .bytes = packed_bytes(n, k)};
+    p->panels = pages_new(p->bytes);
+    if (!p->panels) {
         free(p);
         return NULL;
     }
-    p->forward = p->memory;
-    p->backward = p->forward + forward_size(n, k);
     return p;
 }
 
 void packed_free(struct packed *p)
 {
     if (p)
-        pages_free(p->memory, p->size);
+        pages_free(p->panels, p->bytes);
     free(p);
 }
 
 void packed_set_rows(const struct compute *k, const struct packed *p, const float *w, size_t ldw,
                      size_t first, size_t rows)
 {
-    for (size_t r = first; r < first + rows; r += PANEL) {
-        size_t some = least(first + rows - r, PANEL);
-        k->k->pack->columns_f32(p->forward + r * round_to(p->k, 2), w + r * ldw, ldw, some, p->k);
-        for (size_t c = 0; c < p->k; c += PANEL)
-            k->k->pack->rows_f32(p->backward + c * round_to(p->n, 2) + r * PANEL, w + r * ldw + c, ldw, some,
-                                least(p->k - c, PANEL));
-    }
+    for (size_t r = first; r < first + rows; r += PANEL)
+        k->k->pack->columns_f32(p->panels + r * round_to(p->k, 2), w + r * ldw, ldw, least(first + rows - r, PANEL), p->k);
 }
 
 struct set_job {

@@ -81,7 +81,14 @@ static void columns_f32(uint16_t *to, const float *from, size_t ld, size_t rows,
         }
 }
 
+static void turn(uint16_t *to, const uint16_t *from, size_t cols)
+{
+    for (size_t r = 0; r < PANEL; r++)
+        for (size_t c = 0; c < PANEL; c++)
+            to[r / 2 * 2 * PANEL + 2 * c + r % 2] = c < cols ? from[c / 2 * 2 * PANEL + 2 * r + c % 2] : 0;
+}
+
 const struct pack pack_ref = {
     .rows_f32 = rows_f32, .rows_bf16 = rows_bf16, .six_f32 = six_f32, .six_bf16 = six_bf16,
-    .columns_f32 = columns_f32, .from_f32 = from_f32, .to_f32 = to_f32,
+    .columns_f32 = columns_f32, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
 };

@@ -8,9 +8,9 @@
  *           zeros beyond the last column.  A matrix is ceil(columns / 64) panels.
  *   six     6 columns of the operand that is spread: [pairs][6][2], zeros too.
  *
- * Weights, once a step: forward = panels over n of pairs along k, backward =
- * panels over k of pairs along n.  For dw the pairs are neighbouring tokens:
- * dy becomes sixes, x panels. */
+ * A weight [n,k] is kept as panels over n of pairs along k; dx = dy w wants panels
+ * over k of pairs along n, which are made of those block by block.  For dw the
+ * pairs are neighbouring tokens: dy becomes sixes, x panels. */
 #ifndef PENSTOCK_PACK_H
 #define PENSTOCK_PACK_H
 
@@ -32,6 +32,9 @@ struct pack {
     void (*six_bf16)(uint16_t *to, size_t stride, const uint16_t *from, size_t ld, size_t rows, size_t cols);
     /* Pairs along the columns of from[rows <= 64, cols]: one panel of ceil(cols / 2) pairs. */
     void (*columns_f32)(uint16_t *to, const float *from, size_t ld, size_t rows, size_t cols);
+    /* Pairs along the columns to pairs along the rows: from is ceil(cols / 2) pairs of a panel (64
+     * rows), to becomes 32 pairs of a panel of cols <= 64 columns. */
+    void (*turn)(uint16_t *to, const uint16_t *from, size_t cols);
     /* n numbers; the two may not overlap. */
     void (*from_f32)(uint16_t *to, const float *from, size_t n);
     void (*to_f32)(float *to, const uint16_t *from, size_t n);

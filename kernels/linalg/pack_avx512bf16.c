@@ -190,8 +190,39 @@ static void to_f32(float *to, const uint16_t *from, size_t n)
     }
 }
 
+/* Two rows by two columns are 64 bits: within, the middle two elements change
+ * places; of 8 by 8 such, rows and columns do. */
+static void turn(uint16_t *to, const uint16_t *from, size_t cols)
+{
+    const __m512i swap = _mm512_broadcast_i32x4(_mm_set_epi8(15, 14, 11, 10, 13, 12, 9, 8, 7, 6, 3, 2, 5, 4, 1, 0));
+    size_t pairs = (cols + 1) / 2;
+    for (size_t p = 0; p < PANEL / 2; p += 8)
+        for (size_t r = 0; r < PANEL; r += 16) {
+            __m512i x[8], y[8];
+#pragma GCC unroll 8
+            for (size_t i = 0; i < 8; i++)
+                x[i] = p + i < pairs ? _mm512_shuffle_epi8(_mm512_loadu_si512(from + (p + i) * 2 * PANEL + 2 * r), swap)
+                                     : _mm512_setzero_si512();
+#pragma GCC unroll 4
+            for (size_t i = 0; i < 8; i += 2) {
+                y[i] = _mm512_unpacklo_epi64(x[i], x[i + 1]);
+                y[i + 1] = _mm512_unpackhi_epi64(x[i], x[i + 1]);
+            }
+#pragma GCC unroll 2
+            for (size_t i = 0; i < 2; i++) {
+                __m512i a = _mm512_shuffle_i64x2(y[i], y[i + 2], 0x88), b = _mm512_shuffle_i64x2(y[i], y[i + 2], 0xdd);
+                __m512i c = _mm512_shuffle_i64x2(y[i + 4], y[i + 6], 0x88), d = _mm512_shuffle_i64x2(y[i + 4], y[i + 6], 0xdd);
+                x[i] = _mm512_shuffle_i64x2(a, c, 0x88), x[i + 4] = _mm512_shuffle_i64x2(a, c, 0xdd);
+                x[i + 2] = _mm512_shuffle_i64x2(b, d, 0x88), x[i + 6] = _mm512_shuffle_i64x2(b, d, 0xdd);
+            }
+#pragma GCC unroll 8
+            for (size_t i = 0; i < 8; i++)
+                _mm512_storeu_si512(to + (r / 2 + i) * 2 * PANEL + 4 * p, x[i]);
+        }
+}
+
 const struct pack pack_avx512bf16 = {
     .rows_f32 = rows_f32, .rows_bf16 = rows_bf16, .six_f32 = six_f32, .six_bf16 = six_bf16,
-    .columns_f32 = columns_f32, .from_f32 = from_f32, .to_f32 = to_f32,
+    .columns_f32 = columns_f32, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
 };
 #endif

@@ -1,0 +1,160 @@
+/* tests/bench/step_bench.c - whole training steps of true shapes with random weights, without files or streams
+ *
+ * step_bench MODEL ROWS TOKENS [float32|bfloat16 [threads [steps [lora-r]]]]
+ * One JSON object: seconds of the fastest and the median step, and what they hold. */
+#include "kernels/models/model.h"
+#include "kernels/nn/lora.h"
+#include "kernels/nn/optim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "step_bench: %s\n", what);
+    exit(100);
+}
+
+static int whisper_config(char *to, size_t size, int d, int layers, int heads)
+{
+    return snprintf(to, size,
+        "{\"model_type\": \"whisper\", \"d_model\": %d, \"encoder_layers\": %d, \"decoder_layers\": %d, "
+        "\"encoder_attention_heads\": %d, \"decoder_attention_heads\": %d, \"encoder_ffn_dim\": %d, "
+        "\"decoder_ffn_dim\": %d, \"num_mel_bins\": 80, \"max_source_positions\": 1500, "
+        "\"max_target_positions\": 448, \"vocab_size\": 51865, \"pad_token_id\": 50257, "
+        "\"bos_token_id\": 50257, \"eos_token_id\": 50257, \"decoder_start_token_id\": 50258, "
+        "\"activation_function\": \"gelu\", \"dropout\": 0.0, \"attention_dropout\": 0.0, "
+        "\"activation_dropout\": 0.0, \"init_std\": 0.02, \"scale_embedding\": false, "
+        "\"tie_word_embeddings\": true}", d, layers, layers, heads, heads, 4 * d, 4 * d);
+}
+
+static int gemma_config(char *to, size_t size, int hidden, int inner, int layers, int heads)
+{
+    int n = snprintf(to, size,
+        "{\"model_type\": \"gemma3_text\", \"hidden_size\": %d, \"intermediate_size\": %d, "
+        "\"num_hidden_layers\": %d, \"num_attention_heads\": %d, \"num_key_value_heads\": 1, "
+        "\"head_dim\": 256, \"vocab_size\": 262144, \"max_position_embeddings\": 32768, "
+        "\"query_pre_attn_scalar\": 256, \"rms_norm_eps\": 1e-06, \"rope_theta\": 1000000.0, "
+        "\"rope_local_base_freq\": 10000.0, \"sliding_window\": 512, \"hidden_activation\": "
+        "\"gelu_pytorch_tanh\", \"attention_bias\": false, \"attention_dropout\": 0.0, "
+        "\"initializer_range\": 0.02, \"pad_token_id\": 0, \"bos_token_id\": 2, \"eos_token_id\": 1, "
+        "\"layer_types\": [", hidden, inner, layers, heads);
+    for (int i = 0; i < layers; i++)
+        n += snprintf(to + n, size - (size_t)n, "%s\"%s_attention\"", i ? ", " : "", i % 6 == 5 ? "full" : "sliding");
+    return n + snprintf(to + n, size - (size_t)n, "]}");
+}
+
+static int config_of(const char *name, char *to, size_t size)
+{
+    if (!strcmp(name, "whisper-tiny"))
+        return whisper_config(to, size, 384, 4, 6);
+    if (!strcmp(name, "whisper-base"))
+        return whisper_config(to, size, 512, 6, 8);
+    if (!strcmp(name, "whisper-small"))
+        return whisper_config(to, size, 768, 12, 12);
+    if (!strcmp(name, "gemma-270m"))
+        return gemma_config(to, size, 640, 2048, 18, 4);
+    if (!strcmp(name, "gemma-1b"))
+        return gemma_config(to, size, 1152, 6912, 26, 4);
+    die("models: whisper-tiny whisper-base whisper-small gemma-270m gemma-1b");
+    return 0;
+}
+
+static void batch_fill(struct batch *b, const struct model *m, size_t rows, size_t tokens, char why[WHY])
+{
+    if (batch_reserve(b, rows, rows * tokens * 2, m->bins, m->frames, why))
+        die(why);
+    int32_t *ids = malloc(2 * tokens * sizeof *ids), *labels = malloc(2 * tokens * sizeof *labels);
+    float *features = malloc((m->bins * m->frames + 1) * sizeof *features);
+    for (size_t r = 0; r < rows; r++) {
+        /* Ragged where the model packs: tokens on average. */
+        size_t n = m->bins ? tokens : tokens / 2 + (rows > 1 ? r * tokens / (rows - 1) : tokens / 2);
+        for (size_t i = 0; i < n; i++) {
+            ids[i] = (int32_t)((r * 7919 + i * 104729) % 50000);
+            labels[i] = m->bins || i >= n / 3 ? (int32_t)((r * 31337 + i * 7877) % 50000) : -100;
+        }
+        for (size_t i = 0; i < m->bins * m->frames; i++)
+            features[i] = (float)((i * 7919 + r) % 2003) / 2003.0f - 0.4f;
+        if (batch_add(b, ids, labels, n, m->bins ? features : NULL, m->bins, m->frames, -1, r + 1, why))
+            die(why);
+    }
+    free(ids), free(labels), free(features);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4)
+        die("step_bench MODEL ROWS TOKENS [float32|bfloat16 [threads [steps [lora-r]]]]");
+    static char config[16384], why[WHY];
+    size_t rows = strtoul(argv[2], NULL, 10), tokens = strtoul(argv[3], NULL, 10);
+    bool bf16 = argc > 4 && !strcmp(argv[4], "bfloat16");
+    int threads = argc > 5 ? atoi(argv[5]) : 2, steps = argc > 6 ? atoi(argv[6]) : 4;
+    size_t lora = argc > 7 ? strtoul(argv[7], NULL, 10) : 0;
+    struct compute k = {.team = team_new(threads, NULL), .k = kernels_choose(getenv("PENSTOCK_KERNELS")), .bf16 = bf16};
+    if (!k.team || !k.k)
+        die("no team, or no such kernels");
+    struct model *m = model_new(config, (size_t)config_of(argv[1], config, sizeof config), why);
+    if (!m)
+        die(why);
+    double start = now();
+    if (params_reserve(&m->params, false, why))
+        die(why);
+    for (size_t i = 0; i < m->params.n; i++)
+        param_init(m->params.p[i], 1);
+    if (lora) {
+        struct lora_options o = {.r = lora, .alpha = 16, .targets = "q_proj,v_proj"};
+        if (lora_attach(&m->params, &o, why) < 0)
+            die(why);
+    }
+    if (params_reserve(&m->params, true, why))
+        die(why);
+    for (size_t i = 0; lora && i < m->params.n; i++)
+        if (m->params.p[i]->kind == PARAM_ADAPTER)
+            param_init(m->params.p[i], 1);
+    if (params_pack(&k, &m->params, why))
+        die(why);
+    struct batch b;
+    batch_fill(&b, m, rows, tokens, why);
+    struct tape *t = tape_new(&k);
+    struct adamw a = {.learning_rate = 1e-5, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 1};
+    double first = now() - start, second[64], optimizer = 0;
+    struct loss loss = {0};
+    steps = steps > 64 ? 64 : steps < 2 ? 2 : steps;
+    for (int i = 0; i <= steps; i++) {
+        double from = now();
+        if (model_step(t, m, &b, TAPE_TRAIN, (uint64_t)i + 1, &loss, why))
+            die(why);
+        double mid = now();
+        adamw_step(&k, &m->params, &a, (double)loss.tokens);
+        double end = now();
+        if (i) {
+            second[i - 1] = end - from;
+            optimizer = i == 1 || end - mid < optimizer ? end - mid : optimizer;
+        }
+    }
+    qsort(second, (size_t)steps, sizeof *second, by_size);
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    printf("{\"model\": \"%s\", \"rows\": %zu, \"tokens\": %zu, \"dtype\": \"%s\", \"kernels\": \"%s\", \"threads\": %d, "
+           "\"best\": %.4f, \"median\": %.4f, \"optimizer\": %.4f, \"setup\": %.2f, \"loss\": %.4f, \"peak_gb\": %.2f, "
+           "\"arena_gb\": %.2f}\n", argv[1], rows, b.start[b.rows], bf16 ? "bfloat16" : "float32", kernels_name(k.k), threads,
+           second[0], second[steps / 2], optimizer, first, loss.sum / (double)loss.tokens, (double)u.ru_maxrss / 1048576,
+           (double)t->size / (1 << 30));
+    return 0;
+}
