@@ -1,5 +1,6 @@
 /* kernels/nn/optim.c - see optim.h */
 #include "kernels/nn/optim.h"
+#include "kernels/linalg/gemm.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -117,8 +118,12 @@ double adamw_step(const struct compute *k, struct params *ps, const struct adamw
         double clip = a->max_grad_norm > 0 ? a->max_grad_norm / (norm + 1e-6) : 1;
         struct step j = { ps, a, (float)((clip < 1 ? clip : 1) / tokens) };
         team_run(k->team, ps->chunk[ps->n], step_task, &j);
-        for (size_t i = 0; i < ps->n; i++)
-            ps->p[i]->steps += steps(ps->p[i]);
+        for (size_t i = 0; i < ps->n; i++) {
+            struct param *p = ps->p[i];
+            p->steps += steps(p);
+            if (steps(p) && p->packed)
+                packed_set(k, p->packed, p->data, p->packed->k);
+        }
     }
     grads_clear(ps);
     return norm;

@@ -1,5 +1,6 @@
 /* kernels/nn/param.c - see param.h; choosing by name is in match.c */
 #include "kernels/nn/param.h"
+#include "kernels/linalg/gemm.h"
 #include "kernels/nn/random.h"
 
 #include <math.h>
@@ -111,6 +112,7 @@ int params_reserve(struct params *ps, bool training, char why[WHY])
 void params_release(struct params *ps)
 {
     for (size_t i = 0; i < ps->n; i++) {
+        packed_free(ps->p[i]->packed);
         free(ps->p[i]->name);
         free(ps->p[i]);
     }

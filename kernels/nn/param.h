@@ -20,7 +20,7 @@ enum param_kind {
 
 enum param_init { INIT_NORMAL, INIT_ZERO, INIT_ONE, INIT_SINUSOID, INIT_UNIFORM };
 
-struct packed;                  /* bfloat16 copies for the products, forward and backward: owned by kernels/linalg */
+struct packed;                  /* a bfloat16 copy for the products: kernels/linalg/gemm.h */
 struct param;
 
 struct lora {                   /* y = W x + b + scale B (A x) */
@@ -47,7 +47,7 @@ struct param {
     uint64_t steps;             /* AdamW steps taken by this parameter */
 
     struct lora lora;           /* a == NULL: none */
-    struct packed *packed;      /* NULL in float32; made anew after each optimizer step */
+    struct packed *packed;      /* NULL until a product in bfloat16 wants it; adamw_step keeps it up to date */
 
     enum param_init init;       /* what model-init writes */
     float init_scale;           /* standard deviation, or the bound of INIT_UNIFORM */

@@ -3,17 +3,44 @@
 
 static size_t width(const struct param *w) { return w->count / w->shape[0]; }
 
-void product_forward(struct tape *t, float *y, const float *x, const struct param *w, size_t n)
+/* The weight's bfloat16 copy, made when it is first asked for; NULL: products are in float32. */
+static const struct packed *packed_of(struct tape *t, struct param *w)
+{
+    if (!t->compute->bf16)
+        return NULL;
+    if (!w->packed) {
+        w->packed = packed_new(w->shape[0], width(w));
+        if (w->packed)
+            packed_set(t->compute, w->packed, w->data, width(w));
+        else
+            tape_fail(t, "out of memory: the bfloat16 copy of '%s' wants %zu MiB", w->name,
+                      packed_bytes(w->shape[0], width(w)) >> 20);
+    }
+    return w->packed;
+}
+
+void product_forward(struct tape *t, float *y, const float *x, struct param *w, size_t n)
 {
     size_t out = w->shape[0], in = width(w);
-    if (tape_live(t))
+    if (!tape_live(t))
+        return;
+    const struct packed *p = packed_of(t, w);
+    if (p)
+        gemm_bf16(t->compute, n, (struct gemm_in){ .f32 = x, .ld = in }, p, false, &(struct gemm_out){ .f32 = y, .ld = out });
+    else if (tape_live(t))
         gemm_f32(t->compute, false, true, n, out, in, x, in, w->data, in, 0, y, out);
 }
 
-void product_input(struct tape *t, float *dx, float beta, const float *dy, const struct param *w, size_t n)
+void product_input(struct tape *t, float *dx, float beta, const float *dy, struct param *w, size_t n)
 {
     size_t out = w->shape[0], in = width(w);
-    if (tape_live(t))
+    if (!tape_live(t))
+        return;
+    const struct packed *p = packed_of(t, w);
+    if (p)
+        gemm_bf16(t->compute, n, (struct gemm_in){ .f32 = dy, .ld = out }, p, true,
+                  &(struct gemm_out){ .f32 = dx, .ld = in, .add = beta != 0 });
+    else if (tape_live(t))
         gemm_f32(t->compute, false, false, n, in, out, dy, out, w->data, in, beta, dx, in);
 }
 
@@ -24,5 +51,9 @@ void product_weight(struct tape *t, struct param *w, const float *dy, const floa
     if (!tape_live(t))
         return;
     float *dw = param_grad(t, w, &beta);
-    gemm_f32(t->compute, true, false, out, in, n, dy, out, x, in, beta, dw, in);
+    if (t->compute->bf16)
+        gemm_bf16_dw(t->compute, n, out, in, (struct gemm_in){ .f32 = dy, .ld = out }, (struct gemm_in){ .f32 = x, .ld = in },
+                     beta != 0, dw, in);
+    else
+        gemm_f32(t->compute, true, false, out, in, n, dy, out, x, in, beta, dw, in);
 }

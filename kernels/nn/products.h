@@ -6,8 +6,8 @@
 
 #include "kernels/nn/record.h"
 
-void product_forward(struct tape *t, float *y, const float *x, const struct param *w, size_t n);                    /* y = x W^T */
-void product_input(struct tape *t, float *dx, float beta, const float *dy, const struct param *w, size_t n);        /* dx = beta dx + dy W */
+void product_forward(struct tape *t, float *y, const float *x, struct param *w, size_t n);                          /* y = x W^T */
+void product_input(struct tape *t, float *dx, float beta, const float *dy, struct param *w, size_t n);              /* dx = beta dx + dy W */
 void product_weight(struct tape *t, struct param *w, const float *dy, const float *x, size_t n);                    /* w->grad += dy^T x */
 
 /* linear.c: y += b on every row. */

@@ -127,8 +127,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; lora && i < m->params.n; i++)
         if (m->params.p[i]->kind == PARAM_ADAPTER)
             param_init(m->params.p[i], 1);
-    if (params_pack(&k, &m->params, why))
-        die(why);
     struct batch b;
     batch_fill(&b, m, rows, tokens, why);
     struct tape *t = tape_new(&k);
