@@ -1,0 +1,53 @@
+/* cmd/train-step/adapter.c - see adapter.h */
+#include "cmd/train-step/adapter.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_list(const char *pattern) { return !strpbrk(pattern, "\\*+?()[]{}|^$") && strcmp(pattern, "all-linear"); }
+
+/* Full names of the modules that carry an adapter: PEFT takes such a list literally. */
+static json_t *modules(const struct params *ps)
+{
+    static const char before[] = "base_model.model.", after[] = ".lora_A.weight";
+    json_t *list = json_array();
+    for (size_t i = 0; i < ps->n; i++) {
+        const char *name = ps->p[i]->name;
+        size_t n = strlen(name);
+        if (n > sizeof before + sizeof after && !strncmp(name, before, sizeof before - 1) && !strcmp(name + n - (sizeof after - 1), after))
+            json_array_append_new(list, json_stringn(name + sizeof before - 1, n - (sizeof before - 1) - (sizeof after - 1)));
+    }
+    return list;
+}
+
+/* The pattern as it was given, where PEFT reads it alike; else the modules it chose. */
+static json_t *targets(const struct trainer *t)
+{
+    const char *pattern = t->lora.targets;
+    if (t->lora.layers || !strcmp(pattern, "all-linear"))
+        return modules(&t->model->params);
+    if (!is_list(pattern))
+        return json_string(pattern);
+    size_t n;
+    char **words = opt_list(pattern, &n);
+    json_t *list = words ? json_array() : NULL;
+    for (size_t i = 0; list && i < n; i++)
+        json_array_append_new(list, json_string(words[i]));
+    free(words);
+    return list;
+}
+
+json_t *adapter_config(const struct trainer *t)
+{
+    char base[PATH_MAX];
+    if (!realpath(t->dir.path, base))
+        return NULL;
+    const struct lora_options *o = &t->lora;
+    return json_pack("{s:n s:{} s:n s:s s:s s:n s:b s:b s:b s:n s:n s:n s:f s:b s:f s:n s:s s:I s:{} s:n s:o s:n s:b s:b}",
+                     "auto_mapping", "alpha_pattern", "exclude_modules", "base_model_name_or_path", base, "bias", "none",
+                     "layer_replication", "fan_in_fan_out", 0, "inference_mode", 1, "init_lora_weights", 1,
+                     "layers_pattern", "layers_to_transform", "megatron_config", "lora_alpha", o->alpha, "lora_bias", 0,
+                     "lora_dropout", o->dropout, "modules_to_save", "peft_type", "LORA", "r", (json_int_t)o->r, "rank_pattern",
+                     "revision", "target_modules", targets(t), "task_type", "use_dora", 0, "use_rslora", o->rslora ? 1 : 0);
+}

@@ -1,0 +1,122 @@
+/* cmd/train-step/main.c - samples in, checkpoints of the model trained on them out
+ *
+ * The trainer at the end of a pipeline.  It reads ready samples (features, token
+ * ids, labels), trains what --freeze or --lora-... leave it to train, and writes
+ * checkpoints as a stream for ckpt-write.  See trainer.h for its parts. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/shared/max_errors.h"
+#include "cmd/train-step/trainer.h"
+#include "libcommon/sys/log.h"
+#include "libcommon/sys/stop.h"
+
+/* How many steps: asked for, or epochs x ceil(samples / (batch x accumulation)); 0 unknown. */
+static int steps_count(struct trainer *t, struct error *e)
+{
+    const struct options *o = t->o;
+    const struct header *h = stream_in_header(t->source.in);
+    uint64_t samples = header_samples(h), epochs = header_epochs(h) ? header_epochs(h) : 1;
+    uint64_t group = (uint64_t)o->batch_size * (uint64_t)o->accumulation;
+    t->epoch_samples = samples / epochs;
+    t->state.total = o->max_steps ? (uint64_t)o->max_steps : epochs * ((t->epoch_samples + group - 1) / group);
+    if (t->state.total || o->schedule == SCHEDULE_CONSTANT)
+        return 0;
+    return error_set(e, STATUS_BAD, "--lr-scheduler-type %s needs to know how many steps there will be, and the stream does not say "
+                     "how many samples it has: give --max-steps N", o->scheduler);
+}
+
+/* The stream that has been opened: is it for this model, and for this run? */
+static int header_check(void *ctx, const struct header *h, struct error *e)
+{
+    return provenance_check(ctx, h, e);
+}
+
+static int source_begin(struct trainer *t, struct error *e)
+{
+    if (source_open(&t->source, t->o->common.in, e) < 0)
+        return -1;
+    const struct header *h = stream_in_header(t->source.in);
+    if (provenance_check(t, h, e) < 0 || resume_check(t, h, e) < 0 || steps_count(t, e) < 0)
+        return -1;
+    struct span run = header_run(h);
+    t->state.run_size = run.size < RUN_MAX ? run.size : RUN_MAX;
+    memcpy(t->state.run, run.data, t->state.run_size);
+    source_seek(&t->source, &t->state.cursor);
+    t->source.header = header_check;
+    t->source.ctx = t;
+    double whole;
+    t->epoch_used = (uint64_t)llround(modf(t->state.epoch, &whole) * (double)t->epoch_samples);
+    return 0;
+}
+
+static int output_begin(struct trainer *t, struct error *e)
+{
+    struct stage stage;
+    stage_init(&stage, "train-step");
+    stage_put_str(&stage, "model_type", t->model->model_type);
+    stage_put_str(&stage, "kernels", kernels_name(t->machine.compute.k));
+    t->out = ckpt_out_open(t->o->common.out, span_of(t->state.run, t->state.run_size), &stage, e);
+    stage_release(&stage);
+    return t->out ? 0 : -1;
+}
+
+static int train(struct trainer *t, int *status, struct error *e)
+{
+    if (machine_open(&t->machine, t->o->common.threads, t->o->numa_node, e) < 0 || state_init(&t->state, e) < 0 ||
+        resume_state(t, e) < 0 || trainer_setup(t, e) < 0 || resume_weights(t, e) < 0 || source_begin(t, e) < 0 ||
+        trainer_plan(t, e) < 0 || output_begin(t, e) < 0)
+        return -1;
+    t->metrics = metrics_open(t->o->common.metrics, e);
+    if (!t->metrics && e->status)
+        return -1;
+    int rc = trainer_run(t, status, e);
+    struct error closing = { 0 };
+    if (!(rc < 0 && t->fatal && e->status == STATUS_AGAIN) && ckpt_put_end(t->out, rc < 0 ? &closing : e) < 0)
+        rc = -1;
+    return rc;
+}
+
+static void trainer_release(struct trainer *t)
+{
+    source_close(&t->source);
+    metrics_close(t->metrics);
+    collator_release(&t->collator);
+    if (t->tape)
+        tape_free(t->tape);
+    if (t->model)
+        model_free(t->model);
+    modeldir_close(&t->dir);
+    machine_close(&t->machine);
+    state_release(&t->state);
+    free(t->resumed);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct max_errors allowed;
+    options_parse(&o, argc, argv);
+    if (!max_errors_parse(o.max_errors, &allowed))
+        die(STATUS_BAD, "--max-errors wants a number or a percentage, not '%s'", o.max_errors);
+    stop_install();
+
+    struct trainer t = { .o = &o };
+    struct error e = { 0 };
+    int status = STATUS_OK;
+    if (train(&t, &status, &e) < 0) {
+        warn("%s", e.text);
+        status = e.status;
+    } else if (status == STATUS_OK && max_errors_exceeded(&allowed, t.source.failed, t.source.samples)) {
+        warn("%llu of %llu records failed, more than --max-errors %s allows", (unsigned long long)t.source.failed,
+             (unsigned long long)t.source.samples, o.max_errors);
+        status = STATUS_FAILED_RECORDS;
+    }
+    if (ckpt_out_close(t.out, &e) < 0) {
+        warn("%s", e.text);
+        status = e.status;
+    }
+    trainer_release(&t);
+    return status;
+}

@@ -1,0 +1,39 @@
+/* cmd/train-step/options.h - the trainer's options, named and defaulted as Hugging Face's */
+#ifndef PENSTOCK_TRAIN_OPTIONS_H
+#define PENSTOCK_TRAIN_OPTIONS_H
+
+#include "kernels/nn/schedule.h"
+#include "libcommon/sys/opt.h"
+
+struct options {
+    struct common common;
+    const char *model, *resume;
+
+    int64_t max_steps, batch_size, accumulation;
+    double learning_rate, weight_decay, beta1, beta2, epsilon, max_grad_norm;
+    const char *scheduler;
+    enum schedule schedule;     /* of scheduler */
+    int64_t warmup_steps;
+    double label_smoothing;
+    int64_t seed;
+    const char *dtype, *save_dtype;
+    bool gradient_checkpointing;
+
+    const char *freeze;
+    bool lora;                  /* any of them was given */
+    int64_t lora_r;
+    double lora_alpha, lora_dropout;
+    const char *lora_targets, *lora_layers;
+    bool lora_rslora;
+
+    int64_t save_steps, logging_steps, eval_steps;
+    const char *eval_stream;
+
+    const char *max_errors;     /* N or P% */
+    const char *numa_node;      /* auto, none, or a number */
+};
+
+/* Parses, checks what one option says of another; leaves with status 100 on misuse. */
+void options_parse(struct options *o, int argc, char **argv);
+
+#endif

@@ -1,0 +1,136 @@
+/* cmd/train-step/setup.c - the model, what of it is trained, its weights, and the memory for all that */
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/train-step/trainer.h"
+#include "libcommon/sys/log.h"
+
+static int freeze(struct trainer *t, struct error *e)
+{
+    char why[WHY];
+    struct match *m = match_new(t->o->freeze, why);
+    if (!m)
+        return error_set(e, STATUS_BAD, "--freeze '%s': %s", t->o->freeze, why);
+    size_t n = params_freeze(&t->model->params, m);
+    match_free(m);
+    if (!n)
+        return error_set(e, STATUS_BAD, "--freeze '%s' matches no tensor of '%s'", t->o->freeze, t->o->model);
+    note("%zu tensors match --freeze '%s' and stay as they are", n, t->o->freeze);
+    return 0;
+}
+
+/* The last part of the module that an adapter belongs to: "q_proj"; n its length. */
+static const char *adapter_place(const struct param *p, size_t *n)
+{
+    const char *end = strstr(p->name, ".lora_A"), *start = end;
+    if (!end)
+        return NULL;
+    while (start > p->name && start[-1] != '.')
+        start--;
+    *n = (size_t)(end - start);
+    return start;
+}
+
+/* "adapters of rank 8 on 24 modules: q_proj 12, v_proj 12" */
+static void adapters_note(const struct trainer *t, long modules)
+{
+    const struct params *ps = &t->model->params;
+    char text[1000];
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < ps->n; i++) {
+        size_t n, m, count = 0;
+        const char *place = adapter_place(ps->p[i], &n);
+        bool first = place != NULL;
+        for (size_t j = 0; place && j < ps->n; j++) {
+            const char *other = adapter_place(ps->p[j], &m);
+            bool same = other && m == n && !memcmp(other, place, n);
+            count += same;
+            first &= !(same && j < i);
+        }
+        if (first && used < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%.*s %zu", used ? ", " : "", (int)n, place, count);
+    }
+    note("adapters of rank %zu on %ld modules: %s", t->lora.r, modules, text);
+}
+
+static int attach(struct trainer *t, struct error *e)
+{
+    const struct options *o = t->o;
+    char why[WHY];
+    t->lora = (struct lora_options){
+        .r = (size_t)o->lora_r, .alpha = o->lora_alpha, .dropout = o->lora_dropout, .rslora = o->lora_rslora,
+        .targets = o->lora_targets, .layers = strcmp(o->lora_layers, "all") ? o->lora_layers : NULL,
+    };
+    long n = lora_attach(&t->model->params, &t->lora, why);
+    if (n < 0)
+        return error_set(e, STATUS_BAD, "--lora-target-modules '%s': %s", o->lora_targets, why);
+    adapters_note(t, n);
+    return 0;
+}
+
+int trainer_setup(struct trainer *t, struct error *e)
+{
+    const struct options *o = t->o;
+    if (modeldir_open(o->model, &t->dir, e) < 0)
+        return -1;
+    if (t->dir.adapter)
+        return error_set(e, STATUS_BAD, "--model '%s' is an adapter; lora-merge makes a model of it, --resume goes on training it", o->model);
+    if (strcmp(o->dtype, "float32"))
+        return error_set(e, STATUS_BAD, "--dtype %s: there are no kernels for it yet; use float32", o->dtype);
+    t->model = model_from_config(&t->dir, e);
+    if (!t->model)
+        return -1;
+    t->model->smoothing = (float)o->label_smoothing;
+    struct params *ps = &t->model->params;
+    if ((o->freeze && freeze(t, e) < 0) || (o->lora && attach(t, e) < 0))
+        return -1;
+    if (!params_count(ps, true))
+        return error_set(e, STATUS_BAD, "nothing is left to train: --freeze '%s' matches every tensor", o->freeze ? o->freeze : "");
+    if (params_from_dir(ps, &t->dir, true, e) < 0)
+        return -1;
+    for (size_t i = 0; i < ps->n; i++)
+        if (ps->p[i]->kind == PARAM_ADAPTER)
+            param_init(ps->p[i], (uint64_t)o->seed);
+    return 0;
+}
+
+/* --- memory ----------------------------------------------------------------------- */
+static double mb(double bytes) { return bytes / 1e6; }
+
+static void plan_note(const struct trainer *t, const struct tape_plan *plan, size_t rows)
+{
+    const struct params *ps = &t->model->params;
+    double weights = 0, state = 0;
+    for (size_t i = 0; i < ps->n; i++) {
+        weights += 4.0 * (double)ps->p[i]->count;
+        state += ps->p[i]->trained ? 12.0 * (double)ps->p[i]->count : 0;
+    }
+    double total = weights + state + (double)plan->arena;
+    note("%.2f of %.2f million parameters are trained", (double)params_count(ps, true) / 1e6, (double)params_count(ps, false) / 1e6);
+    note("memory, at most: weights %.0f MB, gradients and moments %.0f MB, activations %.0f MB (%zu rows of %zu tokens); %.0f MB in all",
+         mb(weights), mb(state), mb((double)plan->arena), rows, t->model->max_tokens, mb(total));
+    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    if (machine > 0 && total > machine)
+        warn("this machine has %.0f MB: a smaller --batch-size, --gradient-checkpointing or --lora-r would fit", mb(machine));
+}
+
+int trainer_plan(struct trainer *t, struct error *e)
+{
+    size_t rows = (size_t)t->o->batch_size;
+    uint64_t samples = header_samples(stream_in_header(t->source.in));
+    if (samples && samples < rows)
+        rows = (size_t)samples;
+    char why[WHY];
+    struct tape_plan plan;
+    t->tape = tape_new(&t->machine.compute);
+    if (!t->tape)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    t->tape->recompute = t->o->gradient_checkpointing;
+    if (collator_init(&t->collator, t->model, rows, (uint64_t)t->o->seed, e) < 0)
+        return -1;
+    if (model_plan(t->tape, t->model, rows, t->model->max_tokens, TAPE_TRAIN, &plan, why) < 0)
+        return error_set(e, STATUS_AGAIN, "no memory for batches of %zu rows: %s", rows, why);
+    plan_note(t, &plan, rows);
+    return 0;
+}

@@ -1,0 +1,119 @@
+/* cmd/train-step/state.c - see state.h
+ *
+ * The keys are those of Hugging Face's TrainerState; ours are under "penstock".
+ * No times are in it: the same run gives the same bytes. */
+#include "cmd/train-step/state.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int state_init(struct train_state *s, struct error *e)
+{
+    *s = (struct train_state){ .best_loss = INFINITY, .log = json_array() };
+    return s->log ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+}
+
+void state_release(struct train_state *s)
+{
+    json_decref(s->log);
+    *s = (struct train_state){ 0 };
+}
+
+static json_t *best_name(const struct train_state *s)
+{
+    char name[64];
+    if (!s->best_step)
+        return json_null();
+    snprintf(name, sizeof name, "step-%06llu", (unsigned long long)s->best_step);
+    return json_string(name);
+}
+
+static json_t *number_or_null(bool known, double v) { return known && isfinite(v) ? json_real(v) : json_null(); }
+
+int state_write(const struct train_state *s, const struct options *o, struct buf *b, struct error *e)
+{
+    char run[2 * RUN_MAX + 1] = "";
+    for (size_t i = 0; i < s->run_size; i++)
+        snprintf(run + 2 * i, 3, "%02x", s->run[i]);
+    json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:I s:{s:s s:I s:I s:I s:{s:f s:I s:I s:I}}}",
+                          "best_global_step", s->best_step ? json_integer((json_int_t)s->best_step) : json_null(),
+                          "best_metric", number_or_null(s->best_step > 0, s->best_loss),
+                          "best_model_checkpoint", best_name(s),
+                          "epoch", s->epoch,
+                          "eval_steps", (json_int_t)(o->eval_steps ? o->eval_steps : o->logging_steps),
+                          "global_step", (json_int_t)s->step,
+                          "is_hyper_param_search", 0, "is_local_process_zero", 1, "is_world_process_zero", 1,
+                          "log_history", s->log,
+                          "logging_steps", (json_int_t)o->logging_steps,
+                          "max_steps", (json_int_t)(s->total ? s->total : s->step),
+                          "num_input_tokens_seen", (json_int_t)s->tokens,
+                          "num_train_epochs", (json_int_t)ceil(s->epoch),
+                          "save_steps", (json_int_t)o->save_steps,
+                          "trial_name", "trial_params",
+                          "train_batch_size", (json_int_t)o->batch_size,
+                          "penstock", "run", run, "next", (json_int_t)s->cursor.next,
+                          "offset", (json_int_t)s->cursor.offset, "skipped", (json_int_t)s->cursor.skipped,
+                          "since_log", "loss", s->tally.sum, "tokens", (json_int_t)s->tally.tokens,
+                          "samples", (json_int_t)s->tally.samples, "steps", (json_int_t)s->tally.steps);
+    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    json_decref(j);
+    if (!text)
+        return error_set(e, STATUS_AGAIN, "out of memory for trainer_state.json");
+    buf_append(b, text, strlen(text));
+    buf_append(b, "\n", 1);
+    free(text);
+    return b->failed ? error_set(e, STATUS_AGAIN, "out of memory for trainer_state.json") : 0;
+}
+
+static bool run_read(struct train_state *s, const char *hex)
+{
+    size_t n = strlen(hex);
+    if (n % 2 || n / 2 > RUN_MAX)
+        return false;
+    for (size_t i = 0; i < n; i += 2) {
+        char two[3] = { hex[i], hex[i + 1], 0 }, *end;
+        s->run[i / 2] = (uint8_t)strtoul(two, &end, 16);
+        if (*end)
+            return false;
+    }
+    s->run_size = n / 2;
+    return true;
+}
+
+static void tally_read(struct tally *t, const json_t *j)
+{
+    t->sum = json_number_value(json_object_get(j, "loss"));
+    t->tokens = (uint64_t)json_integer_value(json_object_get(j, "tokens"));
+    t->samples = (uint64_t)json_integer_value(json_object_get(j, "samples"));
+    t->steps = (uint64_t)json_integer_value(json_object_get(j, "steps"));
+}
+
+int state_read(struct train_state *s, const char *dir, struct error *e)
+{
+    json_t *j = json_read_in(dir, "trainer_state.json", e);
+    if (!j)
+        return e->status ? -1 : error_set(e, STATUS_BAD, "checkpoint '%s' has no trainer_state.json", dir);
+    json_int_t step, next, offset, skipped, tokens = 0;
+    const char *run;
+    json_t *log = NULL;
+    int rc = json_unpack(j, "{s:I s?I s:F s?o s:{s:s s:I s:I s:I}}", "global_step", &step, "num_input_tokens_seen", &tokens,
+                         "epoch", &s->epoch, "log_history", &log,
+                         "penstock", "run", &run, "next", &next, "offset", &offset, "skipped", &skipped);
+    if (rc < 0 || !run_read(s, run) || step < 1 || next < 0 || offset < 0 || skipped < 0 || tokens < 0 || !json_is_array(log)) {
+        json_decref(j);
+        return error_set(e, STATUS_BAD, "'%s/trainer_state.json' does not say where training stopped: it is not one of Penstock's", dir);
+    }
+    s->step = (uint64_t)step;
+    s->tokens = (uint64_t)tokens;
+    s->cursor = (struct cursor){ (uint64_t)next, (uint64_t)offset, (uint64_t)skipped };
+    s->best_step = (uint64_t)json_integer_value(json_object_get(j, "best_global_step"));
+    if (s->best_step)
+        s->best_loss = json_number_value(json_object_get(j, "best_metric"));
+    json_decref(s->log);
+    s->log = json_incref(log);
+    tally_read(&s->tally, json_object_get(json_object_get(j, "penstock"), "since_log"));
+    json_decref(j);
+    return 0;
+}

@@ -1,0 +1,36 @@
+/* cmd/train-step/state.h - what a checkpoint says of the run: trainer_state.json */
+#ifndef PENSTOCK_TRAIN_STATE_H
+#define PENSTOCK_TRAIN_STATE_H
+
+#include "cmd/train-step/options.h"
+#include "cmd/train-step/source.h"
+#include "libcommon/format/json.h"
+
+enum { RUN_MAX = 64 };
+
+struct tally {                  /* since the last line of metrics */
+    double sum;                 /* of the loss, over tokens */
+    uint64_t tokens, samples, steps;
+};
+
+struct train_state {
+    uint64_t step, total;       /* steps done; of how many (0 unknown) */
+    double epoch;               /* epochs done, with their fraction */
+    uint64_t tokens;            /* supervised ones, all steps */
+    struct cursor cursor;       /* where the stream goes on */
+    uint8_t run[RUN_MAX];       /* of the stream's header */
+    size_t run_size;
+    uint64_t best_step;         /* of the checkpoint with the least eval_loss; 0 none */
+    double best_loss;
+    json_t *log;                /* log_history: an array of objects */
+    struct tally tally;
+};
+
+int state_init(struct train_state *s, struct error *e);
+void state_release(struct train_state *s);
+/* The file's text into b. */
+int state_write(const struct train_state *s, const struct options *o, struct buf *b, struct error *e);
+/* Reads DIR/trainer_state.json into an initialised s. */
+int state_read(struct train_state *s, const char *dir, struct error *e);
+
+#endif

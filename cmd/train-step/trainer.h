@@ -1,0 +1,92 @@
+/* cmd/train-step/trainer.h - all that one run of training holds, and its parts
+ *
+ * One file a part: setup.c (model, adapters, weights), resume.c (from a
+ * checkpoint), loop.c (steps), checkpoint.c (writing), eval.c, report.c.
+ * Nothing is allocated for computation after the first step. */
+#ifndef PENSTOCK_TRAINER_H
+#define PENSTOCK_TRAINER_H
+
+#include "cmd/shared/machine.h"
+#include "cmd/shared/model_load.h"
+#include "cmd/train-step/collate.h"
+#include "cmd/train-step/options.h"
+#include "cmd/train-step/source.h"
+#include "cmd/train-step/state.h"
+#include "libcommon/ckpt/ckpt.h"
+#include "libcommon/sys/metrics.h"
+
+struct step_facts {             /* of the last optimizer step */
+    double grad_norm, learning_rate;
+};
+
+struct report {
+    double began, waited;       /* clocks at the last line of metrics, moved on by what is no step (evaluating, saving) */
+    uint64_t first;             /* step after which `began` was taken */
+    uint64_t logged;            /* step of that line */
+};
+
+struct trainer {
+    const struct options *o;
+    struct machine machine;
+    struct modeldir dir;        /* --model */
+    char *resumed;              /* directory of the checkpoint that was resumed, or NULL */
+    struct model *model;
+    struct lora_options lora;
+    struct tape *tape;
+    struct collator collator;
+    struct source source;
+    struct ckpt_out *out;
+    struct metrics *metrics;
+    struct train_state state;
+    uint64_t saved;             /* step of the last checkpoint, written or resumed; 0 none */
+    uint64_t evaluated;         /* step of the last evaluation */
+    double eval_loss;           /* what it gave */
+    uint64_t epoch_samples;     /* of an epoch, failed ones too; 0 unknown */
+    uint64_t epoch_used;        /* of this epoch */
+    bool fatal;                 /* a failure after which nothing more is written */
+    struct step_facts last;
+    struct report report;
+    double run_began;           /* clock */
+    uint64_t run_first;         /* step that this process began after */
+};
+
+/* --- setup.c: opens the model, decides what is trained, reads all weights --------- */
+int trainer_setup(struct trainer *t, struct error *e);
+/* Prints what memory training takes; makes all of it. */
+int trainer_plan(struct trainer *t, struct error *e);
+
+/* --- resume.c ----------------------------------------------------------------------- */
+/* Looks for a checkpoint and reads its state; no checkpoint is fine. */
+int resume_state(struct trainer *t, struct error *e);
+/* Trained weights and moments, over what trainer_setup read. */
+int resume_weights(struct trainer *t, struct error *e);
+/* Is the stream the one that the checkpoint was trained on? */
+int resume_check(const struct trainer *t, const struct header *h, struct error *e);
+
+/* --- provenance.c: was the stream made for this model? --------------------------------- */
+int provenance_check(const struct trainer *t, const struct header *h, struct error *e);
+
+/* --- loop.c --------------------------------------------------------------------------- */
+/* Trains to the end and writes the last checkpoint; *status is the exit status if nothing failed. */
+int trainer_run(struct trainer *t, int *status, struct error *e);
+
+/* --- checkpoint.c ------------------------------------------------------------------------ */
+/* The state after the last step, unless that is written already. */
+int checkpoint_write(struct trainer *t, struct error *e);
+/* name + suffix; malloc'd */
+char *tensor_name(const char *name, const char *suffix);
+
+/* --- eval.c ---------------------------------------------------------------------------- */
+/* Mean loss over --eval-stream into t->eval_loss. */
+int trainer_eval(struct trainer *t, struct error *e);
+
+/* --- report.c --------------------------------------------------------------------------- */
+void report_begin(struct trainer *t);
+/* After each step. */
+void report_progress(const struct trainer *t, bool final);
+/* A line of metrics, and of log_history; begins the next. */
+void report_log(struct trainer *t);
+/* What was done since the clock stood at `since` was no step. */
+void report_pause(struct trainer *t, double since);
+
+#endif

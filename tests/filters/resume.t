@@ -1,0 +1,114 @@
+#!/bin/sh
+# tests/filters/resume.t - whatever is killed, and when, the weights in the end are those of a run without faults
+. "$(dirname "$0")/lib.sh"
+micro=$golden/whisper-micro
+stream() { perl "$here/micro-stream.pl" "$micro" "$@"; }
+hyper="--model $micro/model --batch-size 2 --gradient-accumulation-steps 2 --learning-rate 1e-3 --warmup-steps 3 --weight-decay 0.01 --save-steps 3"
+seed=${SEED:-$(date +%s)}
+random() { seed=$(((seed * 1103515245 + 12345) % 2147483648)); r=$((seed / 65536 % $1)); }      # r: 0 .. $1-1
+echo "# SEED=$seed"
+
+# 24 steps: 12 epochs of 6 samples (one of them failed), 2 groups an epoch
+stream --epochs 12 --repeat 2 --unit 4 --bad 3 >"$tmp/all"
+runsh "train-step $hyper --in $tmp/all | ckpt-write -q $tmp/ref"
+is 'a run without faults' "$st $(readlink "$tmp/ref/latest")" '0 step-000024'
+same() { cmp "$tmp/ref/latest/model.safetensors" "$1/latest/model.safetensors" && cmp "$tmp/ref/latest/optimizer.safetensors" "$1/latest/optimizer.safetensors" &&
+         cmp "$tmp/ref/latest/trainer_state.json" "$1/latest/trainer_state.json"; }
+
+# --- kill -9 at random moments ---
+mkfifo "$tmp/ckpt"
+ended=0 broken=0 kills=0
+while [ $ended = 0 ] && [ $kills -lt 60 ]; do
+    train-step -q $hyper --in "$tmp/all" --resume "$tmp/killed" >"$tmp/ckpt" 2>"$tmp/e1" & trainer=$!
+    ckpt-write -q --save-total-limit 2 "$tmp/killed" <"$tmp/ckpt" 2>"$tmp/e2" & writer=$!
+    random $((40 + 10 * kills)); sleep "$((r / 100)).$(printf %02d $((r % 100)))"        # longer and longer: slow machines end too
+    random 2
+    if [ "$r" = 0 ]; then kill -9 $trainer 2>/dev/null; else kill -9 $writer 2>/dev/null; fi
+    wait $trainer 2>/dev/null; s1=$?
+    wait $writer 2>/dev/null; s2=$?
+    [ $s1 = 0 ] && [ $s2 = 0 ] && ended=1
+    kills=$((kills + 1))
+    for d in "$tmp/killed"/step-*; do
+        [ -e "$d" ] || continue
+        perl -MJSON::PP -MDigest::SHA -e '
+            my $d = shift; local $/; open my $f, "<", "$d/complete.json" or exit 1; my $files = decode_json(<$f>)->{files};
+            for (keys %$files) { exit 1 if -s "$d/$_" != $files->{$_}{size} || Digest::SHA->new(256)->addfile("$d/$_")->hexdigest ne $files->{$_}{sha256} }
+            exit 1 unless $files->{"model.safetensors"}' "$d" || broken=$((broken + 1))
+    done
+done
+echo "# $kills rounds"
+is 'runs that are killed at random moments get to the end' "$ended" 1
+is 'every directory that a kill left was whole' "$broken" 0
+ok 'and the weights, moments and state are the same bits' same "$tmp/killed"
+
+# --- SIGTERM: the step is finished and saved ---
+(stream --epochs 12 --repeat 2 --unit 4 --bad 3 --sleep 0.03 2>/dev/null | { train-step -q $hyper --resume "$tmp/term" 2>"$tmp/e1"; echo $? >"$tmp/status"; }) \
+    | ckpt-write -q "$tmp/term" 2>"$tmp/e2" & pipe=$!
+i=0; while [ ! -e "$tmp/term/latest" ] && [ $i -lt 100 ]; do sleep 0.05; i=$((i + 1)); done
+sleep 0.1
+for p in /proc/[0-9]*; do
+    case "$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null)" in train-step*"$tmp/term"*) kill -TERM "${p#/proc/}" ;; esac
+done
+wait $pipe
+is 'SIGTERM: status 111' "$(cat "$tmp/status")" 111
+is 'the writer saw a whole stream' "$(cat "$tmp/e2")" ''
+step=$(readlink "$tmp/term/latest")
+like 'a checkpoint was written in the midst of it' "$step" 'step-0000(0[3-9]|1|2[0-3])'
+runsh "train-step -q $hyper --in $tmp/all --resume $tmp/term | ckpt-write -q $tmp/term"
+is 'it goes on from there' "$st $(readlink "$tmp/term/latest")" '0 step-000024'
+ok 'to the same bits' same "$tmp/term"
+
+# --- where the stream begins ---
+runsh "train-step -q $hyper --in $tmp/all --max-steps 24 --resume $tmp/fresh | ckpt-write -q $tmp/fresh"
+ok 'a directory without a checkpoint starts fresh' same "$tmp/fresh"
+runsh "train-step -q $hyper --in $tmp/all --resume $tmp/fresh | ckpt-write -q $tmp/fresh"
+is 'a finished run has nothing to do' "$st $(ls "$tmp/fresh" | wc -l)" "0 $(ls "$tmp/ref" | wc -l)"
+cp -r "$tmp/ref" "$tmp/early"
+rm -rf "$tmp/early/latest" "$tmp/early"/step-00002* "$tmp/early"/step-000018 "$tmp/early"/step-000015
+next=$(grep -o '"next": [0-9]*' "$tmp/early/step-000012/trainer_state.json" | tr -dc 0-9)
+stream --epochs 12 --repeat 2 --unit 4 --bad 3 --first "$next" >"$tmp/tail"
+runsh "train-step -q $hyper --in $tmp/tail --resume $tmp/early | ckpt-write -q $tmp/early"
+ok 'a source that was started at the next unit gives the same bits' same "$tmp/early"
+rm -rf "$tmp/early/latest" "$tmp/early"/step-00001[5-9] "$tmp/early"/step-00002*
+stream --epochs 12 --repeat 2 --unit 4 --bad 3 --first $((next + 1)) >"$tmp/late"
+run train-step -q $hyper --in "$tmp/late" --resume "$tmp/early" --out "$tmp/null"
+is 'one that was started later is refused' "$st" 100
+like 'with what to do' "$err" "goes on at unit $next, but the stream begins at unit $((next + 1)); .*--start $next"
+stream --epochs 12 --repeat 2 --unit 4 --bad 3 --run fedcba9876543210 >"$tmp/other"
+run train-step -q $hyper --in "$tmp/other" --resume "$tmp/early" --out "$tmp/null"
+is 'the stream of another run is refused' "$st" 100
+like 'and that is said' "$err" 'this stream is of another run'
+
+# --- checkpoints that are not sound ---
+truncate -s 1000 "$tmp/early/step-000012/optimizer.safetensors"
+run train-step -q $hyper --in "$tmp/all" --resume "$tmp/early" --out "$tmp/null"
+is 'a checkpoint with a truncated file is refused' "$st" 100
+like 'naming the file' "$err" "step-000012/optimizer.safetensors' has 1000 bytes, but complete.json says"
+cp "$tmp/ref/step-000012/optimizer.safetensors" "$tmp/early/step-000012/"
+run train-step -q $hyper --freeze encoder --in "$tmp/all" --resume "$tmp/early" --out "$tmp/null"
+is 'freezing more is possible' "$st" 0
+runsh "train-step -q --freeze encoder $hyper --in $tmp/all --max-steps 3 | ckpt-write -q $tmp/frozen"
+run train-step -q $hyper --in "$tmp/all" --resume "$tmp/frozen" --out "$tmp/null"
+is 'training what was frozen is not' "$st" 100
+like 'naming what lacks its moments' "$err" "has no moments of 'model.encoder"
+
+# --- the same of adapters and of narrow weights ---
+part() { # NAME OPTIONS...: a run with a stop, against one without
+    n=$1; shift
+    runsh "train-step -q $hyper $* --in $tmp/all --max-steps 8 | ckpt-write -q $tmp/$n-1"
+    runsh "head -c 400000 $tmp/all | train-step -q $hyper $* --max-steps 8 --resume $tmp/$n-2 | ckpt-write -q $tmp/$n-2"
+    runsh "train-step -q $hyper $* --in $tmp/all --max-steps 8 --resume $tmp/$n-2 | ckpt-write -q $tmp/$n-2"
+    is "$n: the whole and the parts give the same bits" "$(cd "$tmp/$n-1/latest" && for f in *.safetensors; do cmp "$f" "$tmp/$n-2/latest/$f" && echo same; done | tr '\n' ' ')" 'same same '
+}
+part adapter --lora-r 4 --lora-dropout 0.1
+part bfloat16 --save-dtype bfloat16
+
+if [ "$(id -u)" = 0 ] && mkdir -p "$tmp/small" && mount -t tmpfs -o size=4m none "$tmp/small" 2>/dev/null; then
+    runsh "{ train-step -q $hyper --in $tmp/all; echo \$? >$tmp/status; } | ckpt-write -q $tmp/small"
+    is 'a full disk: both leave with 111' "$st $(cat "$tmp/status")" '111 111'
+    like 'and the last good checkpoint stays' "$err" "No space left on device; the newest complete checkpoint is '.*step-000003'"
+    umount "$tmp/small"
+else
+    skip 'a full disk' 'needs root, to mount a small one'
+fi
+plan
