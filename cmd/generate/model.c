@@ -1,0 +1,152 @@
+/* cmd/generate/model.c - what a model's directory gives: weights, tokens, rules of decoding */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/generate/job.h"
+#include "libcommon/sys/file.h"
+
+static int tokenizer_open(struct job *j, struct error *e)
+{
+    char *path = path_join(j->loaded.dir.path, "tokenizer.json"), why[WHY];
+    struct file_map map;
+    if (!path)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = file_map_open(path, &map, e);
+    if (rc == 0) {
+        j->tokenizer = tokenizer_new((const char *)map.data, map.size, why);
+        if (!j->tokenizer)
+            rc = error_set(e, STATUS_BAD, "'%s': %s", path, why);
+        file_map_close(&map);
+    }
+    free(path);
+    return rc;
+}
+
+/* generation_config.json, or config.json, which held the same keys before there was one. */
+static int generation_read(struct job *j, int *english, struct error *e)
+{
+    struct model *m = j->loaded.model;
+    char why[WHY];
+    e->status = 0;
+    json_t *settings = json_read_in(j->loaded.dir.path, "generation_config.json", e);
+    if (!settings && e->status)
+        return -1;
+    const char *name = settings ? "generation_config.json" : "config.json";
+    const json_t *multilingual = json_object_get(settings, "is_multilingual");
+    if (json_is_boolean(multilingual))
+        *english = !json_is_true(multilingual);
+    char *text = settings ? json_dumps(settings, 0) : NULL;
+    int rc = rules_read(&j->rules, text ? text : (const char *)j->loaded.dir.config.data,
+                        text ? strlen(text) : j->loaded.dir.config.size, m->vocab, why);
+    free(text);
+    json_decref(settings);
+    return rc < 0 ? error_set(e, STATUS_BAD, "'%s/%s': %s", j->loaded.dir.path, name, why) : 0;
+}
+
+int language_read(const struct job *j, struct str word, struct error *e)
+{
+    int i = language_find(word);
+    if (i < 0)
+        return error_set(e, STATUS_BAD, "unknown language '%.*s'; Whisper takes codes ('pt') and English names",
+                         (int)(word.n < 60 ? word.n : 60), word.s);
+    if (j->prompt.language[i] < 0)
+        return error_set(e, STATUS_BAD, "this model has no token for %s", language_name[i]);
+    return i;
+}
+
+static int asked_check(struct job *j, struct error *e)
+{
+    j->default_language = -1;
+    if (j->prompt.english && j->task && !strcmp(j->task, "translate"))
+        return error_set(e, STATUS_BAD, "--task translate: this model knows English only");
+    if (!j->language)
+        return 0;
+    if (j->prompt.english && language_find(str_of(j->language, strlen(j->language))) != language_find(str_of("en", 2)))
+        return error_set(e, STATUS_BAD, "--language %s: this model knows English only", j->language);
+    if (j->prompt.english)
+        return 0;
+    j->default_language = language_read(j, str_of(j->language, strlen(j->language)), e);
+    return j->default_language < 0 ? error_prefix(e, "--language") : 0;
+}
+
+static int tokens_read(struct job *j, struct error *e)
+{
+    char why[WHY];
+    int english = -1;
+    if (generation_read(j, &english, e) < 0 || tokenizer_open(j, e) < 0)
+        return -1;
+    if (prompt_init(&j->prompt, j->tokenizer, english, why) < 0)
+        return error_set(e, STATUS_BAD, "'%s': %s", j->loaded.dir.path, why);
+    if ((size_t)tokenizer_size(j->tokenizer) > j->loaded.model->vocab)
+        return error_set(e, STATUS_BAD, "'%s': the tokenizer has %d ids, the model %zu", j->loaded.dir.path,
+                         tokenizer_size(j->tokenizer), j->loaded.model->vocab);
+    if (!j->rules.n_end)
+        j->rules.end[j->rules.n_end++] = j->prompt.end;
+    if (j->rules.timestamp < 0 && j->prompt.timestamp > 0) {
+        j->rules.no_timestamps = j->prompt.no_timestamps;
+        j->rules.timestamp = j->prompt.timestamp;
+    }
+    return asked_check(j, e);
+}
+
+/* Room for a batch, its answers, and rows that failed between. */
+static int room_make(struct job *j, struct error *e)
+{
+    struct model *m = j->loaded.model;
+    size_t rows = (size_t)j->batch_size;
+    char why[WHY];
+    if (!m->bins)
+        return error_set(e, STATUS_BAD, "'%s' is a model of texts (%s); generate takes speech so far", j->path, m->model_type);
+    j->tape = tape_new(&j->machine.compute);
+    j->room = 4 * rows + 64;
+    j->row = calloc(j->room, sizeof *j->row);
+    j->answer = calloc(rows, sizeof *j->answer);
+    j->features = malloc(m->bins * m->frames * sizeof *j->features);
+    if (!j->tape || !j->row || !j->answer || !j->features)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    if (batch_reserve(&j->batch, rows, rows * m->max_tokens, m->bins, m->frames, why) < 0 ||
+        generator_open(&j->generator, j->tape, m, &j->rules, rows, 0, why) < 0)
+        return error_set(e, STATUS_AGAIN, "%s", why);
+    for (size_t i = 0; i < rows; i++) {
+        j->answer[i].room = m->max_tokens;
+        j->answer[i].token = malloc(m->max_tokens * sizeof *j->answer[i].token);
+        if (!j->answer[i].token)
+            return error_set(e, STATUS_AGAIN, "out of memory");
+    }
+    return 0;
+}
+
+int job_open(struct job *j, int64_t threads, struct error *e)
+{
+    if (machine_open(&j->machine, threads, "auto", e) < 0 || model_load(j->path, j->base, &j->loaded, e) < 0)
+        return -1;
+    return room_make(j, e) < 0 || tokens_read(j, e) < 0 ? -1 : (j->generator.rules = j->rules, 0);
+}
+
+static void row_clear(struct row *r)
+{
+    free(r->id);
+    free(r->reference);
+    free(r->error);
+    free(r->stage);
+    *r = (struct row){ 0 };
+}
+
+void job_close(struct job *j)
+{
+    for (size_t i = 0; j->row && i < j->rows; i++)
+        row_clear(j->row + i);
+    for (size_t i = 0; j->answer && i < (size_t)j->batch_size; i++)
+        free(j->answer[i].token);
+    free(j->row);
+    free(j->answer);
+    free(j->features);
+    generator_close(&j->generator);
+    batch_release(&j->batch);
+    tape_free(j->tape);
+    rules_release(&j->rules);
+    tokenizer_free(j->tokenizer);
+    model_unload(&j->loaded);
+    machine_close(&j->machine);
+}

@@ -1,0 +1,54 @@
+#!/bin/sh
+# tests/filters/generate.t - speech back to text: the golden ids through whole pipelines, and what bad input gives
+. "$(dirname "$0")/lib.sh"
+
+case=$golden/whisper-micro
+model=$tmp/model
+cp -r "$case/trained" "$model"
+cp "$case"/model/tokenizer*.json "$case"/model/preprocessor_config.json "$model/"
+cat >"$tmp/rows.jsonl" <<'END'
+{"id": "a", "audio": "librivox/sense_and_sensibility_01_austen_64kb-0880.wav", "text": "he was not an ill disposed young man"}
+{"id": "b", "audio": "cards/002.wav", "text": " four, Queen of clubs.", "language": "en"}
+{"id": "lost", "audio": "cards/nothing.wav", "text": "x"}
+{"id": "d", "audio": "cards/004.wav", "text": "five five"}
+END
+gcs-fetch -q --base "$data/speech" "$tmp/rows.jsonl" 2>/dev/null | audio-decode | mel-features --model "$model" >"$tmp/features"
+
+runsh "generate -q --model '$model' --language en <'$tmp/features'"
+is 'four rows are done' "$st" 0
+is 'and no more' "$(wc -l <"$out" | tr -d ' ')" 4
+is 'a clip it was trained on comes back' "$(sed -n 1p "$out")" \
+    '{"id": "a", "text": "he was not an ill disposed young man", "reference": "he was not an ill disposed young man", "tokens": [71, 68, 390, 297, 310, 364, 220, 373, 274, 271, 79, 329, 292, 291, 77, 70, 275, 282, 400], "language": "en"}'
+like 'a failed record keeps its place and its reason' "$(sed -n 3p "$out")" '^\{"id": "lost", "error": \{"stage": "gcs-fetch", "message": ".*nothing.wav'
+cp "$out" "$tmp/eight"
+
+runsh "generate -q --model '$model' --language English --batch-size 1 --threads 1 <'$tmp/features'"
+ok 'one row at a time gives the same' cmp "$out" "$tmp/eight"
+runsh "generate -q --model '$model' --batch-size 3 <'$tmp/features' | sed -n 's/.*\"id\": \"\(.\)\".*\"language\": \"\(..\)\".*/\1 \2/p' | tr '\n' ' '"
+is 'the language is detected where the row names none' "$(cat "$out")" 'a de b en d de '
+runsh "generate -q --model '$model' --task translate --language de --return-timestamps <'$tmp/features'"
+like 'times become segments' "$(sed -n 4p "$out")" '"text": " five five", .*"segments": \[\{"start": 0.00, "end": 0.72, "text": " five"\}, \{"start": 0.76, "end": 1.54, "text": " five"\}\]'
+runsh "generate -q --model '$model' --language en --max-new-tokens 3 <'$tmp/features'"
+like 'an answer can be cut, and says so' "$(sed -n 1p "$out")" '"tokens": \[71, 68, 390\], "language": "en", "cut": true\}'
+runsh "generate --model '$model' --language en --max-errors 0 <'$tmp/features'"
+is 'more failed records than allowed are status 1' "$st" 1
+like 'and counted' "$err" '1 of 4 samples failed'
+runsh "generate -q --model '$case/lora-qv' --base-model '$case/model' --language en --max-new-tokens 2 <'$tmp/features'"
+is 'an adapter works on its base' "$st" 0
+
+# what cannot be
+runsh "generate <'$tmp/features'"
+is 'a model is needed' "$st" 100
+runsh "generate --model '$model' --language klingon <'$tmp/features'"
+is 'an unknown language is refused' "$st" 100
+like 'by name' "$err" "unknown language 'klingon'"
+runsh "gcs-fetch -q --base '$data/speech' '$tmp/rows.jsonl' 2>/dev/null | audio-decode | mel-features --feature-size 128 | generate --model '$model'"
+is 'features of 128 bands are refused' "$st" 100
+like 'with both numbers' "$err" 'features of 128 mel bands, .* takes 80'
+runsh "gcs-fetch -q --base '$data/speech' '$tmp/rows.jsonl' 2>/dev/null | generate -q --model '$model' --max-errors 100%"
+like 'records without features fail one by one' "$(sed -n 1p "$out")" '"error": \{"stage": "generate", "message": "no .input_features'
+runsh "head -c 2000 '$tmp/features' | generate -q --model '$model'"
+is 'a stream cut short is no success' "$st" 100
+runsh "generate -q --model '$model' --out '$tmp/no/such/place' <'$tmp/features'"
+is 'an output that cannot be written is status 100' "$st" 100
+plan
