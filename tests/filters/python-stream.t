@@ -43,4 +43,11 @@ is 'arrays, numbers and texts' "$(cat "$out")" '{"id": "floats", "input_features
 run check check "$tmp/p"
 is 'and Python reads it again after a filter' "$(cat "$out")$err" '1 streams, 3 units, 6 samples'
 is 'with nothing changed but the header' "$(stream-show "$tmp/p" | cksum)" "$(stream-show "$tmp/py" | cksum)"
+
+# The example in the manual, as it stands there.
+sed -n '/^import msgpack/,/^\.Ed/{/^\.Ed/!p;}' "$top/docs/stream.7" >"$tmp/example.py"
+cp "$tmp/s" "$tmp/features.stream"
+runsh "cd '$tmp' && '$venv/bin/python' example.py"
+is "the manual's example in Python prints the ids" "$err$(sed -n '1p;$p' "$out")" "clip-0-0
+clip-6-2"
 plan

@@ -60,7 +60,7 @@ static void units(void)
     buf_init(&body, UNIT_MAX);
     unit_begin(&u, 9, 2);
     for (int i = 0; i < 100; i++) {
-        char id[10];
+        char id[16];
         snprintf(id, sizeof id, "%d", i);
         struct sample *s = unit_add(&u, id, strlen(id), &e);
         sample_put_bin(s, "audio", id, strlen(id), &e);

@@ -1,14 +1,10 @@
 /* tests/unit/stream_test.c - streams through files: what is written is read, what is cut or changed is told
  *
- * With arguments it is a tool for tests of programs and for measurements:
- *   stream_test make UNITS SAMPLES BYTES [FIRST_Q]   writes a stream, each sample with a `pcm` of BYTES bytes
- *   stream_test pass [OPTIONS]                       a filter that changes nothing
- *   stream_test flip [OPTIONS]                       a filter that fails each third sample and puts `flipped` in the others */
+ * With arguments it is a tool for tests of programs: stream_make.h. */
 #include "libcommon/stream/end.h"
-#include "libcommon/stream/filter.h"
 #include "libcommon/stream/unit.h"
 #include "libcommon/sys/file.h"
-#include "libcommon/sys/log.h"
+#include "stream_make.h"
 #include "tap.h"
 
 #include <errno.h>
@@ -16,97 +12,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- the tool ------------------------------------------------------------------------------ */
-static const uint8_t run_hash[16] = "0123456789abcdef";
-
-static int unit_make(struct unit *u, uint64_t q, uint64_t epoch, uint32_t k, size_t bytes, struct error *e)
-{
-    unit_begin(u, q, epoch);
-    float *pcm = calloc(bytes / 4 + 1, sizeof *pcm);
-    for (uint32_t i = 0; i < k; i++) {
-        char id[40];
-        snprintf(id, sizeof id, "clip-%llu-%u", (unsigned long long)q, i);
-        struct sample *s = unit_add(u, id, strlen(id), e);
-        struct array a = { .type = ARRAY_F32, .rank = 1, .shape = { bytes / 4 }, .data = span_of(pcm, bytes / 4 * 4) };
-        for (size_t j = 0; j < bytes / 4; j++)
-            pcm[j] = (float)(j % 100) / 100;
-        if (!s || sample_put_array(s, "pcm", &a, e) < 0 || sample_put_int(s, "rate", 16000, e) < 0
-            || sample_put_str(s, "text", "gr\xc3\xbc\xc3\x9f dich", 11, e) < 0) {
-            free(pcm);
-            return -1;
-        }
-        if (q % 5 == 4 && i == 0)
-            sample_fail(s, "audio-decode", "no sound in it");
-    }
-    free(pcm);
-    return 0;
-}
-
-static int stream_make(const char *to, uint64_t units, uint32_t k, size_t bytes, uint64_t first, struct error *e)
-{
-    struct stage st;
-    struct header h;
-    struct unit u;
-    struct stream_out *out = stream_out_open(to, e);
-    if (!out)
-        return -1;
-    stream_out_batch(out);
-    stage_init(&st, "stream-make");
-    stage_put_int(&st, "bytes", (int64_t)bytes);
-    unit_init(&u);
-    int rc = header_make(&h, run_hash, units * k, 1, &st, e) < 0 || stream_put_header(out, &h, e) < 0 ? -1 : 0;
-    for (uint64_t q = first; rc == 0 && q < first + units; q++)
-        rc = unit_make(&u, q, 0, k, bytes, e) < 0 || stream_put_unit(out, &u, e) < 0 ? -1 : 0;
-    if (rc == 0)
-        rc = stream_put_end(out, e);
-    struct error late;
-    int closed = stream_out_close(out, rc ? &late : e);
-    unit_release(&u);
-    header_release(&h);
-    stage_release(&st);
-    return rc ? rc : closed;
-}
-
-static int same(void *ctx, struct sample *s, uint64_t epoch, struct error *e)
-{
-    (void)ctx, (void)s, (void)epoch, (void)e;
-    return 0;
-}
-
-static int flip(void *ctx, struct sample *s, uint64_t epoch, struct error *e)
-{
-    uint64_t *n = ctx;
-    if (++*n % 3 == 0)
-        return error_set(e, STATUS_BAD, "the third is never good");
-    return sample_put_int(s, "flipped", (int64_t)epoch, e);
-}
-
-static int tool(int argc, char **argv)
-{
-    struct error e = { 0, "" };
-    if (!strcmp(argv[1], "make") && argc >= 5) {
-        log_open("stream-make");
-        int rc = stream_make(NULL, strtoull(argv[2], NULL, 10), (uint32_t)strtoul(argv[3], NULL, 10), strtoull(argv[4], NULL, 10),
-                             argc > 5 ? strtoull(argv[5], NULL, 10) : 0, &e);
-        if (rc < 0)
-            die(e.status, "%s", e.text);
-        return 0;
-    }
-    static const struct opt none[] = { { .name = NULL } };
-    bool flips = !strcmp(argv[1], "flip");
-    struct program p = { flips ? "flip" : "pass", NULL, 0, 0, "a filter for tests", none };
-    struct common c = { 0 };
-    opt_parse(&p, &c, 0, argc - 1, argv + 1);
-    uint64_t n = 0;
-    struct stage st;
-    stage_init(&st, p.name);
-    struct filter f = { .ctx = &n, .stage = &st, .sample = flips ? flip : same };
-    int status = filter_run(&f, &c);
-    stage_release(&st);
-    return status;
-}
-
-/* --- the tests --------------------------------------------------------------------------------- */
 static char dir[] = "/tmp/penstock-stream.XXXXXX";
 static char path[100], other[100];
 
@@ -158,7 +63,7 @@ static void round_trip(void)
     is_int(stream_next(in, &u, &e), STREAM_HEADER, "the header comes first");
     const struct header *h = stream_in_header(in);
     double bytes = 0;
-    ok(header_samples(h) == 21 && header_epochs(h) == 1 && header_run(h).size == 16 && !memcmp(header_run(h).data, run_hash, 16)
+    ok(header_samples(h) == 21 && header_epochs(h) == 1 && header_run(h).size == 16 && !memcmp(header_run(h).data, stream_make_run, 16)
            && header_option_real(h, "stream-make", "bytes", &bytes) && bytes == 400,
        "with the run, the counts and the stage's options");
     is_int(stream_next(in, &u, &e), STREAM_UNIT, "then a unit");
@@ -257,7 +162,7 @@ static struct found hostile(void (*put)(struct buf *b))
     struct buf b;
     buf_init(&b, 1 << 24);
     stage_init(&st, "x");
-    header_make(&h, run_hash, 0, 0, &st, &e);
+    header_make(&h, stream_make_run, 0, 0, &st, &e);
     buf_append(&b, h.map.data, h.map.size);
     put(&b);
     write_file(other, b.data, b.size);
@@ -414,7 +319,7 @@ static void wrong_order(void)
     struct unit u;
     struct stream_out *out = stream_out_open(path, &e);
     stage_init(&st, "x");
-    header_make(&h, run_hash, 0, 0, &st, &e);
+    header_make(&h, stream_make_run, 0, 0, &st, &e);
     unit_init(&u);
     unit_begin(&u, 0, 0);
     ok(stream_put_unit(out, &u, &e) < 0, "a unit before a header is refused");
@@ -445,7 +350,7 @@ static void checksums(void)
 int main(int argc, char **argv)
 {
     if (argc > 1)
-        return tool(argc, argv);
+        return stream_tool(argc, argv);
     if (!mkdtemp(dir))
         return 1;
     snprintf(path, sizeof path, "%s/stream", dir);
