@@ -266,6 +266,40 @@ int header_append(struct header *h, const struct stage *st, struct error *e)
     return rc;
 }
 
+int header_rerun(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, struct error *e)
+{
+    struct buf b, rest;
+    struct pairs ps;
+    struct span key, value;
+    uint32_t n = 1u + (samples > 0) + (epochs > 0);
+    buf_init(&b, HEADER_MAX);
+    buf_init(&rest, HEADER_MAX);
+    pairs_of(map_of(h), &ps);
+    while (pairs_next(&ps, &key, &value) == 1) {
+        if (is(key, "run") || is(key, "samples") || is(key, "epochs"))
+            continue;
+        mp_put_strn(&rest, (const char *)key.data, key.size);
+        buf_append(&rest, value.data, value.size);
+        n++;
+    }
+    mp_put_map(&b, n);
+    buf_append(&b, rest.data, rest.size);       /* "penstock" stays first */
+    mp_put_str(&b, "run");
+    mp_put_bin(&b, run, 16);
+    if (samples) {
+        mp_put_str(&b, "samples");
+        mp_put_uint(&b, samples);
+    }
+    if (epochs) {
+        mp_put_str(&b, "epochs");
+        mp_put_uint(&b, epochs);
+    }
+    int rc = b.failed || rest.failed ? too_large(e) : header_read(h, span_of(b.data, b.size), e);
+    buf_release(&b);
+    buf_release(&rest);
+    return rc;
+}
+
 /* --- facts ------------------------------------------------------------------------------------ */
 struct span header_run(const struct header *h)
 {
@@ -275,6 +309,8 @@ struct span header_run(const struct header *h)
         return v.bytes;
     return span_of("", 0);
 }
+
+bool header_stages(const struct header *h, struct span *stages) { return find(map_of(h), "stages", stages); }
 
 static uint64_t count_at(const struct header *h, const char *key)
 {

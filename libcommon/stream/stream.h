@@ -36,12 +36,16 @@ int header_make(struct header *h, const uint8_t run[16], uint64_t samples, uint6
 int header_append(struct header *h, const struct stage *st, struct error *e);
 /* A header from bytes, checked in every part: version, run, stages, no key twice. */
 int header_read(struct header *h, struct span map, struct error *e);
+/* The same stages under another run id and other counts (0: unknown): what replays a stream in another order makes. */
+int header_rerun(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, struct error *e);
 void header_init(struct header *h);
 void header_release(struct header *h);
 /* Facts of a header: all checked when it was read. */
 struct span header_run(const struct header *h);         /* 16 bytes, unless another program made it: 1 to 64 */
 uint64_t header_samples(const struct header *h);        /* a whole run's samples, all epochs; 0 unknown */
 uint64_t header_epochs(const struct header *h);         /* 0 unknown */
+/* The list of stages, as one object. */
+bool header_stages(const struct header *h, struct span *stages);
 /* The value of `key` in the last stage called `stage`: a whole object; false if there is none. */
 bool header_option(const struct header *h, const char *stage, const char *key, struct span *value);
 /* The same as text or as a number; false also if it is of another type. */

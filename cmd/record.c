@@ -1,0 +1,171 @@
+/* cmd/record.c - writes a stream to files of bounded size, with an index, so that replay can begin anywhere
+ *
+ * What a killed record left is gone on with: units that are kept already are
+ * read and dropped.  It is the end of a stream, so it judges --max-errors. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/shared/max_errors.h"
+#include "libcommon/record/recording.h"
+#include "libcommon/sys/log.h"
+#include "libcommon/sys/metrics.h"
+#include "libcommon/sys/opt.h"
+#include "libcommon/sys/stop.h"
+
+#define SYNC_SECONDS 5.0
+
+static uint64_t part_size = 1ull << 30;
+static const char *max_errors = MAX_ERRORS_DEFAULT;
+static bool next;
+
+static const struct opt options[] = {
+    { OPT_SIZE, .name = "part-size", .value = &part_size, .arg = "BYTES", .min = 1, .max = 1e15, .help = "size at which a file is closed and another begun" },
+    { OPT_STRING, .name = "max-errors", .value = &max_errors, .arg = "N|P%", .help = "failed records that are still a success (at least 10 with P%)" },
+    { OPT_FLAG, .name = "next", .value = &next, .help = "only print how many units DIR holds: the source's --start" },
+    { .name = NULL },
+};
+static const struct program program = { .name = "record", .operands = "DIR", .min_operands = 1, .max_operands = 1,
+                                        .summary = "Reads a stream and keeps it in DIR, for replay", .opts = options };
+
+struct run {
+    struct stream_in *in;
+    struct record_writer *to;
+    struct unit unit;
+    const char *dir;
+    uint64_t at;                /* where the next unit stands in the whole input */
+    uint64_t streams, dropped;
+    double began, synced, told;
+};
+
+static void progress(const struct run *r, int final)
+{
+    struct stream_end n = record_total(r->to);
+    double seconds = clock_seconds() - r->began, waited = stream_in_waited(r->in);
+    progress_line(final, "%llu units, %llu samples, %llu errors kept, %llu were there; %.0f %% of the time waiting on input",
+                  (unsigned long long)n.units, (unsigned long long)n.samples, (unsigned long long)n.errors,
+                  (unsigned long long)r->dropped, seconds > 0 ? 100 * waited / seconds : 0.0);
+}
+
+static int unit_keep(struct run *r, struct error *e)
+{
+    uint64_t kept = record_units(r->to);
+    if (r->streams == 1 && r->unit.q > r->at)
+        r->at = r->unit.q;                      /* a source that was told to --start there */
+    if (r->at > kept)
+        return error_set(e, STATUS_BAD, "%s: unit %llu comes, '%s' holds only %llu: give the source --start %llu", stream_in_name(r->in),
+                         (unsigned long long)r->at, r->dir, (unsigned long long)kept, (unsigned long long)kept);
+    if (r->at++ < kept) {
+        r->dropped++;
+        return 0;
+    }
+    return record_unit(r->to, &r->unit, e);
+}
+
+static int keep(struct run *r, struct error *e)
+{
+    for (;;) {
+        int rc = 0;
+        switch (stream_next(r->in, &r->unit, e)) {
+        case STREAM_FAILED:
+            return -1;
+        case STREAM_EOF:
+            return record_finish(r->to, e);
+        case STREAM_HEADER:
+            r->streams++;
+            rc = record_header(r->to, stream_in_header(r->in), e);
+            break;
+        case STREAM_UNIT:
+            rc = unit_keep(r, e);
+            break;
+        case STREAM_END:
+            break;
+        }
+        double now = clock_seconds();
+        if (rc == 0 && now - r->synced > SYNC_SECONDS) {
+            rc = record_sync(r->to, e);
+            r->synced = now;
+        }
+        if (rc < 0)
+            return -1;
+        progress(r, 0);
+        if (stop_asked())
+            return error_set(e, STATUS_AGAIN, "stopped by a signal after %llu units; run it again to go on", (unsigned long long)record_units(r->to));
+    }
+}
+
+static int metrics_put(const struct run *r, const char *path, struct error *e)
+{
+    struct stream_end n = record_total(r->to);
+    struct metrics *m = metrics_open(path, e);
+    if (!m)
+        return e->status ? -1 : 0;
+    metrics_begin(m);
+    metrics_str(m, "stage", "record");
+    metrics_int(m, "units", (int64_t)n.units);
+    metrics_int(m, "samples", (int64_t)n.samples);
+    metrics_int(m, "errors", (int64_t)n.errors);
+    metrics_real(m, "seconds", clock_seconds() - r->began);
+    metrics_real(m, "wait_in", stream_in_waited(r->in));
+    int rc = metrics_end(m, e);
+    metrics_close(m);
+    return rc;
+}
+
+/* The status of a recording that is whole. */
+static int judge(const struct run *r, const struct max_errors *allowed)
+{
+    struct stream_end n = record_total(r->to);
+    if (!max_errors_exceeded(allowed, n.errors, n.samples))
+        return STATUS_OK;
+    warn("%llu of %llu records failed, more than --max-errors %s allows; all are in '%s'", (unsigned long long)n.errors,
+         (unsigned long long)n.samples, max_errors, r->dir);
+    return STATUS_FAILED_RECORDS;
+}
+
+static int record(struct run *r, const struct common *c, struct error *e)
+{
+    if (!(r->to = record_open(r->dir, part_size, e)))
+        return -1;
+    if (next) {
+        printf("%llu\n", (unsigned long long)record_units(r->to));
+        return 0;
+    }
+    if (record_is_whole(r->to)) {
+        note("'%s' is whole already: nothing to do", r->dir);
+        return 0;
+    }
+    if (record_units(r->to))
+        note("'%s' holds %llu units: going on from there", r->dir, (unsigned long long)record_units(r->to));
+    if (!(r->in = stream_in_open(c->in, e)))
+        return -1;
+    int rc = keep(r, e);
+    progress(r, 1);
+    struct error told = { 0 };
+    if (metrics_put(r, c->metrics, &told) < 0 && rc == 0) {
+        *e = told;
+        rc = -1;
+    }
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct common c = { 0 };
+    struct error e = { 0 };
+    struct max_errors allowed;
+    int first = opt_parse(&program, &c, OPT_NO_OUT, argc, argv);
+    struct run r = { .dir = argv[first], .began = clock_seconds() };
+    if (!max_errors_parse(max_errors, &allowed))
+        die(STATUS_BAD, "--max-errors '%s': a number of records or a percentage like 1%% is wanted", max_errors);
+    stop_install();
+    unit_init(&r.unit);
+    r.synced = r.began;
+    int rc = record(&r, &c, &e), status = rc < 0 ? e.status : next ? STATUS_OK : judge(&r, &allowed);
+    if (rc < 0)
+        warn("%s", e.text);
+    if (r.in)
+        stream_in_close(r.in);
+    record_close(r.to);
+    unit_release(&r.unit);
+    return status;
+}

@@ -1,0 +1,90 @@
+#!/bin/sh
+# record and replay: a stream on disk is the same bytes, survives kills, and can be begun anywhere
+. "$(dirname "$0")/lib.sh"
+
+i=0
+while [ $i -lt 300 ]; do
+    echo "{\"id\": \"s$i\", \"text\": \"row $i of some length, so that a part fills up\"}"
+    i=$((i + 1))
+done >"$tmp/m.jsonl"
+gcs-fetch "$tmp/m.jsonl" >"$tmp/a.stream"
+gcs-fetch --unit 7 "$tmp/m.jsonl" >"$tmp/u7.stream"
+
+run record --part-size 5K "$tmp/d" --in "$tmp/a.stream"
+is 'record says that it is done' "$st" 0
+ok 'into files no larger than asked for' sh -c "[ \$(ls $tmp/d/*.stream | wc -l) -gt 4 ] && [ -z \"\$(find $tmp/d -name '*.stream' -size +5k)\" ]"
+runsh "replay '$tmp/d' | cmp - '$tmp/a.stream'"
+is 'replay puts the same bytes again' "$st$err" 0
+runsh "cat '$tmp'/d/*.stream | stream-show --stats"
+like 'cat of the parts is a stream' "$(cat "$out")" '"units": 300, .*"complete": true'
+run record "$tmp/d" --in "$tmp/a.stream"
+is 'a recording that is whole is left alone' "$st" 0
+like 'and it says so' "$err" 'whole already'
+is '--next says how many units there are' "$(record --next "$tmp/d")" 300
+
+# --- orders -----------------------------------------------------------------------
+ids() { stream-show | sed -n 's/.*"id": "\([^"]*\)".*/\1/p'; }
+runsh "replay --shuffle --seed 1 --num-train-epochs 3 '$tmp/d' >'$tmp/x.stream'; replay --shuffle --seed 1 --num-train-epochs 3 '$tmp/a.stream' | cmp - '$tmp/x.stream'"
+is 'a plain file and a recording are shuffled alike' "$st$err" 0
+ids <"$tmp/x.stream" >"$tmp/ids"
+is 'three epochs are three times all samples' "$(wc -l <"$tmp/ids") $(sort "$tmp/ids" | uniq -c | awk '{print $1}' | sort -u)" '900 3'
+ok 'and no epoch has the order of another' sh -c "[ \"\$(sed -n 1,300p $tmp/ids | md5sum)\" != \"\$(sed -n 301,600p $tmp/ids | md5sum)\" ]"
+replay --shuffle --seed 1 --num-train-epochs 3 --start 700 "$tmp/d" | ids >"$tmp/late"
+is '--start begins in the midst of it' "$(cat "$tmp/late")" "$(sed -n '701,$p' "$tmp/ids")"
+record "$tmp/d7" <"$tmp/u7.stream"
+ok 'units of 7 come again as they were' sh -c "replay $tmp/d7 | cmp - $tmp/u7.stream"
+replay --shuffle --seed 1 --num-train-epochs 3 "$tmp/d7" | ids >"$tmp/ids7"
+is 'shuffled, they are the same samples in the same order' "$(md5sum <"$tmp/ids7")" "$(md5sum <"$tmp/ids")"
+replay --unit 7 "$tmp/a.stream" | ids >"$tmp/grouped"
+is '--unit groups anew' "$(md5sum <"$tmp/grouped")" "$(ids <"$tmp/a.stream" | md5sum)"
+run replay --num-train-epochs 2 "$tmp/x.stream"
+like 'epochs of epochs are refused' "$st $err" '^100 .*holds 3 epochs already'
+run replay "$tmp/a.stream" "$tmp/d"
+is 'two recordings of the same stages are one' "$(stream-show --stats <"$out" | sed -n 's/.*"units": \([0-9]*\),.*/\1/p')" 600
+
+# --- damage -------------------------------------------------------------------------
+size=$(wc -c <"$tmp/a.stream") bad=
+for n in 1 100 1000 5001 20000 $((size - 1)); do
+    rm -rf "$tmp/t"
+    head -c "$n" "$tmp/a.stream" | record "$tmp/t" 2>/dev/null && bad="$bad cut-at-$n-was-a-success"
+    record "$tmp/t" <"$tmp/a.stream" 2>/dev/null || bad="$bad cut-at-$n-cannot-go-on"
+    replay "$tmp/t" 2>/dev/null | cmp -s - "$tmp/a.stream" || bad="$bad cut-at-$n-differs"
+done
+is 'a stream cut anywhere can be gone on with, to the same bytes' "$bad" ''
+rm -rf "$tmp/t"
+head -c 9000 "$tmp/a.stream" | record "$tmp/t" 2>/dev/null
+n=$(record --next "$tmp/t")
+ok '--start and --next go on without reading again' sh -c "gcs-fetch --start $n $tmp/m.jsonl | record $tmp/t && replay $tmp/t | cmp - $tmp/a.stream"
+rm -rf "$tmp/t"
+head -c 9000 "$tmp/a.stream" | record "$tmp/t" 2>/dev/null
+run record "$tmp/t" --in "$tmp/x.stream"
+like 'another stream is refused' "$st $(echo "$err" | tail -n 1)" '^100 .*another stream'
+run replay "$tmp/t"
+like 'a recording that is not whole is not replayed' "$st $err" '^100 .*no finished recording'
+runsh "gcs-fetch --start 20 '$tmp/m.jsonl' | record '$tmp/gap'"
+like 'a gap is refused' "$st $err" '^100 .*--start 0'
+cp -r "$tmp/d" "$tmp/bad"
+printf 'X' | dd of="$tmp/bad/part-000001.stream" bs=1 seek=3000 conv=notrunc 2>/dev/null
+run replay "$tmp/bad"
+like 'a damaged unit is named' "$st $err" "^100 .*part-000001.*checksum"
+: >"$tmp/bad/part-000001.index"
+run replay "$tmp/bad"
+like 'so is an index that is none' "$st $err" '^100 .*no index'
+
+# --- kills ----------------------------------------------------------------------------
+rm -rf "$tmp/k"
+tries=0
+while [ ! -e "$tmp/k/recording.json" ] && [ $tries -lt 40 ]; do
+    tries=$((tries + 1))
+    (cat "$tmp/a.stream"; sleep 0.0$((tries % 10))) | record --part-size 4K "$tmp/k" 2>/dev/null &
+    pid=$!
+    [ $tries -gt 12 ] || { sleep 0.00$((tries % 7)); kill -9 $pid; }
+    wait $pid
+done 2>/dev/null
+ok "after kill -9, $tries tries in all, it is whole and the same bytes" sh -c "replay $tmp/k | cmp - $tmp/a.stream"
+(sleep 1) | record "$tmp/l" 2>/dev/null &
+sleep 0.3
+run record "$tmp/l" --in "$tmp/a.stream"
+like 'two records into one directory: the second refuses' "$st $err" '^111 .*another process'
+wait
+plan
