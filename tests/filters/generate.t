@@ -25,7 +25,7 @@ cp "$out" "$tmp/eight"
 runsh "generate -q --model '$model' --language English --batch-size 1 --threads 1 <'$tmp/features'"
 ok 'one row at a time gives the same' cmp "$out" "$tmp/eight"
 runsh "generate -q --model '$model' --batch-size 3 <'$tmp/features' | sed -n 's/.*\"id\": \"\(.\)\".*\"language\": \"\(..\)\".*/\1 \2/p' | tr '\n' ' '"
-is 'the language is detected where the row names none' "$(cat "$out")" 'a de b en d de '
+is 'the language is detected where the row names none' "$(cat "$out")" 'a en b en d de '
 runsh "generate -q --model '$model' --task translate --language de --return-timestamps <'$tmp/features'"
 like 'times become segments' "$(sed -n 4p "$out")" '"text": " five five", .*"segments": \[\{"start": 0.00, "end": 0.72, "text": " five"\}, \{"start": 0.76, "end": 1.54, "text": " five"\}\]'
 runsh "generate -q --model '$model' --language en --max-new-tokens 3 <'$tmp/features'"
@@ -48,7 +48,7 @@ like 'with both numbers' "$err" 'features of 128 mel bands, .* takes 80'
 runsh "gcs-fetch -q --base '$data/speech' '$tmp/rows.jsonl' 2>/dev/null | generate -q --model '$model' --max-errors 100%"
 like 'records without features fail one by one' "$(sed -n 1p "$out")" '"error": \{"stage": "generate", "message": "no .input_features'
 runsh "head -c 2000 '$tmp/features' | generate -q --model '$model'"
-is 'a stream cut short is no success' "$st" 100
+is 'a stream cut short may be whole the next time' "$st" 111
 runsh "generate -q --model '$model' --out '$tmp/no/such/place' <'$tmp/features'"
 is 'an output that cannot be written is status 100' "$st" 100
 plan
