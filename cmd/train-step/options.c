@@ -29,6 +29,7 @@ void options_parse(struct options *o, int argc, char **argv)
     *o = (struct options){
         .batch_size = 8, .accumulation = 1, .learning_rate = 5e-5, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8,
         .max_grad_norm = 1.0, .scheduler = "linear", .seed = 42, .dtype = "float32", .save_dtype = "float32",
+        .mask_time_prob = 0.05, .mask_time_length = 10, .mask_time_min_masks = 2, .mask_feature_length = 10,
         .lora_r = 8, .lora_alpha = 8, .lora_targets = "q_proj,v_proj", .lora_layers = "all",
         .save_steps = 500, .logging_steps = 500, .max_errors = "1%", .numa_node = "auto",
     };
@@ -53,6 +54,13 @@ void options_parse(struct options *o, int argc, char **argv)
         { OPT_INT, 0, "seed", &o->seed, "N", "of all randomness", 0, big, NULL, NULL },
         { OPT_CHOICE, 0, "dtype", &o->dtype, "TYPE", "of products; sums and weights are float32", 0, 0, dtypes, NULL },
         { OPT_FLAG, 0, "gradient-checkpointing", &o->gradient_checkpointing, NULL, "compute layers twice, for less memory", 0, 0, NULL, NULL },
+        { OPT_GROUP, 0, "SpecAugment, in place of what config.json says", NULL, NULL, NULL, 0, 0, NULL, NULL },
+        { OPT_REAL, 0, "mask-time-prob", &o->mask_time_prob, "P", "share of time in masked spans", 0, 1, NULL, &o->mask_given[0] },
+        { OPT_INT, 0, "mask-time-length", &o->mask_time_length, "N", "frames of a span", 1, 1 << 20, NULL, &o->mask_given[1] },
+        { OPT_INT, 0, "mask-time-min-masks", &o->mask_time_min_masks, "N", "spans at least", 0, 1 << 20, NULL, &o->mask_given[2] },
+        { OPT_REAL, 0, "mask-feature-prob", &o->mask_feature_prob, "P", "share of bands", 0, 1, NULL, &o->mask_given[3] },
+        { OPT_INT, 0, "mask-feature-length", &o->mask_feature_length, "N", "bands of a span", 1, 1 << 20, NULL, &o->mask_given[4] },
+        { OPT_INT, 0, "mask-feature-min-masks", &o->mask_feature_min_masks, "N", "spans at least", 0, 1 << 20, NULL, &o->mask_given[5] },
         { OPT_GROUP, 0, "What is trained", NULL, NULL, NULL, 0, 0, NULL, NULL },
         { OPT_STRING, 0, "freeze", &o->freeze, "PATTERN", "tensors to leave as they are", 0, 0, NULL, NULL },
         { OPT_INT, 0, "lora-r", &o->lora_r, "N", "train an adapter of this rank", 1, 65536, NULL, &lora[0] },

@@ -19,6 +19,10 @@ struct options {
     const char *dtype, *save_dtype;
     bool gradient_checkpointing;
 
+    double mask_time_prob, mask_feature_prob;
+    int64_t mask_time_length, mask_time_min_masks, mask_feature_length, mask_feature_min_masks;
+    bool mask_given[6];         /* in the order of the options */
+
     const char *freeze;
     bool lora;                  /* any of them was given */
     int64_t lora_r;

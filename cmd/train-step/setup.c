@@ -1,4 +1,6 @@
 /* cmd/train-step/setup.c - the model, what of it is trained, its weights, and the memory for all that */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,6 +71,31 @@ static int attach(struct trainer *t, struct error *e)
     return 0;
 }
 
+/* What --mask-... sets goes into config.json, as transformers would have it; so it is in the checkpoints too. */
+static int augment(struct trainer *t, struct error *e)
+{
+    const struct options *o = t->o;
+    static const char *const keys[] = { "mask_time_prob", "mask_time_length", "mask_time_min_masks",
+                                        "mask_feature_prob", "mask_feature_length", "mask_feature_min_masks" };
+    const double values[] = { o->mask_time_prob, (double)o->mask_time_length, (double)o->mask_time_min_masks,
+                              o->mask_feature_prob, (double)o->mask_feature_length, (double)o->mask_feature_min_masks };
+    bool any = false;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (!o->mask_given[i])
+            continue;
+        any = true;
+        json_object_set_new(t->dir.json, keys[i], i % 3 ? json_integer((json_int_t)values[i]) : json_real(values[i]));
+    }
+    if (!any)
+        return 0;
+    json_object_set_new(t->dir.json, "apply_spec_augment", json_true());
+    char *text = json_dumps(t->dir.json, JSON_INDENT(2));
+    buf_clear(&t->dir.config);
+    buf_printf(&t->dir.config, "%s\n", text ? text : "");
+    free(text);
+    return t->dir.config.failed ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
+}
+
 int trainer_setup(struct trainer *t, struct error *e)
 {
     const struct options *o = t->o;
@@ -78,8 +105,7 @@ int trainer_setup(struct trainer *t, struct error *e)
         return error_set(e, STATUS_BAD, "--model '%s' is an adapter; lora-merge makes a model of it, --resume goes on training it", o->model);
     if (strcmp(o->dtype, "float32"))
         return error_set(e, STATUS_BAD, "--dtype %s: there are no kernels for it yet; use float32", o->dtype);
-    t->model = model_from_config(&t->dir, e);
-    if (!t->model)
+    if (augment(t, e) < 0 || !(t->model = model_from_config(&t->dir, e)))
         return -1;
     t->model->smoothing = (float)o->label_smoothing;
     struct params *ps = &t->model->params;
