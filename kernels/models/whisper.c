@@ -60,7 +60,7 @@ static void encoder_layer(struct tape *t, const void *ctx, struct tensor **in, s
     const struct whisper *w = r->w;
     const struct whisper_attention *a = &r->l->self;
     struct attention spec = { .heads = w->encoder_heads, .kv_heads = w->encoder_heads, .segment = r->self, .n = r->rows,
-                              .scale = 1.0f / sqrtf((float)(w->d / w->encoder_heads)) };
+                              .scale = 1.0f / sqrtf((float)(w->d / w->encoder_heads)), .dropout = w->attention_dropout };
     struct tensor *h = tape_layer_norm(t, in[0], a->norm.w, a->norm.b, EPS);
     struct tensor *q = tape_linear(t, h, a->q.w, a->q.b), *k = tape_linear(t, h, a->k.w, NULL);
     struct tensor *v = tape_linear(t, h, a->v.w, a->v.b);
@@ -98,6 +98,7 @@ static void stem(struct tape *t, const void *ctx, struct tensor **in, struct ten
     const struct whisper *w = r->w;
     (void)in;
     struct tensor *x = whisper_augment(t, w, r->b, features(t, r->b));
+    tape_tap(t, "features", x);
     x = tape_gelu(t, tape_conv1d(t, x, r->rows, w->conv1.w, w->conv1.b, 1));
     tape_tap(t, "enc.conv1", x);
     x = tape_gelu(t, tape_conv1d(t, x, r->rows, w->conv2.w, w->conv2.b, 2));
@@ -158,7 +159,8 @@ static void decoder_layer(struct tape *t, const void *ctx, struct tensor **in, s
     const struct whisper *w = r->w;
     const struct whisper_attention *a = &r->l->self, *ca = &r->l->cross;
     struct attention spec = { .heads = w->decoder_heads, .kv_heads = w->decoder_heads, .causal = true, .segment = r->self,
-                              .n = r->rows, .scale = 1.0f / sqrtf((float)(w->d / w->decoder_heads)) };
+                              .n = r->rows, .scale = 1.0f / sqrtf((float)(w->d / w->decoder_heads)),
+                              .dropout = w->attention_dropout };
     struct tensor *x = in[0], *k, *v;
     struct tensor *h = tape_layer_norm(t, x, a->norm.w, a->norm.b, EPS);
     struct tensor *q = tape_linear(t, h, a->q.w, a->q.b);

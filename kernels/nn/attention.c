@@ -5,6 +5,8 @@
  * values so far; a larger m scales what was there by exp(old m - m). */
 #include "kernels/nn/attention.h"
 #include "kernels/nn/attention_backward.h"
+#include "kernels/nn/products.h"
+#include "kernels/nn/random.h"
 #include "kernels/nn/vmath.h"
 
 #include <math.h>
@@ -37,6 +39,16 @@ void attend_scores(const struct attend *j, const struct attended *g, size_t head
             row[c] = -INFINITY;
         for (size_t c = to > k0 ? to - k0 : 0; c < n; c++)
             row[c] = -INFINITY;
+    }
+}
+
+void attend_drop(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *p)
+{
+    float rate = j->a.dropout, scale = 1.0f / (1.0f - rate);
+    for (size_t i = 0; i < m; i++) {
+        uint64_t key = random_key(j->key, head * j->t_q + g->q + q0 + i);
+        for (size_t c = 0; c < n; c++)
+            p[i * n + c] *= random_uniform(key, k0 + c) < rate ? 0.0f : scale;
     }
 }
 
@@ -104,6 +116,8 @@ static void forward_task(void *ctx, size_t task, int worker)
                 for (size_t c = 0; c < j->d; c++)
                     out[i * j->ld_q + c] *= keep;
         }
+        if (a->dropout > 0)
+            attend_drop(j, g, head, q0, m, k0, n, s);
         j->kernels->gemm_f32_tile(false, false, m, j->d, n, s, n, j->v + (g->k + k0) * j->ld_k + kv * j->d, j->ld_k,
                                   first ? 0 : 1, out, j->ld_q);
         first = false;
@@ -138,6 +152,10 @@ struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k
     struct tensor *out = tensor_make(t, q->rows, q->cols);
     struct attend j = { .a = *a, .d = q->cols / a->heads, .ld_q = q->cols, .ld_k = k->cols, .q = q->data, .k = k->data,
                         .v = v->data, .out = out->data, .t_q = q->rows, .kernels = t->compute->k };
+    if (t->mode != TAPE_TRAIN)
+        j.a.dropout = 0;
+    if (j.a.dropout > 0)
+        j.key = dropout_key(t);
     bool needs = q->needs_grad || k->needs_grad || v->needs_grad, keeps = needs && tape_records(t);
     if (keeps)
         j.lse = arena_take(t, a->heads * q->rows * sizeof(float));

@@ -17,11 +17,14 @@ struct attend {
     size_t scratch_each;
     const struct kernels *kernels;
     size_t *first_task;                 /* forward: [segments + 1] */
+    uint64_t key;                       /* of dropout */
 };
 
 /* Keys that query i of s sees: [from, to). */
 void attend_range(const struct attention *a, const struct attended *s, size_t i, size_t *from, size_t *to);
 /* s[m, n] = what softmax takes: scaled, capped scores of queries q0.. of segment g and keys k0..; -inf where not seen. */
 void attend_scores(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *s);
+/* p[m, n] of the same: 0 where dropped, else p / (1 - dropout). */
+void attend_drop(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *p);
 
 #endif

@@ -1,6 +1,7 @@
 /* kernels/nn/attention_backward.c - gradients of attention, scores computed again
  *
  * P = exp(S - lse);  dV += P^T dO;  dP = dO V^T;  D = sum(dO * O) per query;
+ * with dropout's mask M:  dV += (P M)^T dO,  dP = (dO V^T) M;
  * dS = P (dP - D) (1 - (S / cap)^2) scale;  dQ += dS K;  dK += dS^T Q.
  * A task is one key-value head of one segment with all its query heads, so nobody
  * else adds to what it writes.  A block of keys is outermost. */
@@ -53,11 +54,15 @@ static void block_backward(const struct attend *j, const struct attended *g, siz
     float *dp = p + QUERIES * KEYS_BACK;
     attend_scores(j, g, head, q0, m, k0, n, p);
     j->kernels->gemm_f32_tile(false, true, m, n, j->d, j->d_o + at_q, j->ld_q, j->v + at_k, j->ld_k, 0, dp, n);
+    if (a->dropout > 0)
+        attend_drop(j, g, head, q0, m, k0, n, dp);
     for (size_t i = 0; i < m; i++) {
         size_t row = at_q + i * j->ld_q;
         float lse = j->lse[head * j->t_q + g->q + q0 + i];
         scores_backward(p + i * n, dp + i * n, n, lse, dot_f32(j->d_o + row, j->o + row, j->d), a->scale, a->cap);
     }
+    if (a->dropout > 0)
+        attend_drop(j, g, head, q0, m, k0, n, p);
     if (j->dv)
         j->kernels->gemm_f32_tile(true, false, n, j->d, m, p, n, j->d_o + at_q, j->ld_q, 1, j->dv + at_k, j->ld_k);
     if (j->dq)

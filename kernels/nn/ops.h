@@ -56,6 +56,7 @@ struct attention {
     size_t heads, kv_heads;     /* query head h reads key-value head h / (heads / kv_heads) */
     float scale;
     float cap;                  /* scores become cap tanh(score / cap); 0: none */
+    float dropout;              /* of probabilities, in training */
     bool causal;                /* query at p sees keys <= p */
     size_t window;              /* and > p - window; 0: all */
     const struct attended *segment;
