@@ -3,12 +3,12 @@
 
 #include <string.h>
 
+#include "cmd/shared/tensor_list.h"
 #include "libcommon/sys/error.h"
 #include "libcommon/sys/log.h"
 
 static const char *const schedulers[] = { "linear", "cosine", "constant", NULL };
 static const char *const dtypes[] = { "float32", "bfloat16", NULL };
-static const char *const save_dtypes[] = { "float32", "bfloat16", "float16", NULL };
 static const char *const layers[] = { "all", "encoder", "decoder", NULL };
 
 static void check(struct options *o)
@@ -71,7 +71,7 @@ void options_parse(struct options *o, int argc, char **argv)
         { OPT_FLAG, 0, "use-rslora", &o->lora_rslora, NULL, "scale alpha / sqrt(r)", 0, 0, NULL, &lora[5] },
         { OPT_GROUP, 0, "What is written", NULL, NULL, NULL, 0, 0, NULL, NULL },
         { OPT_INT, 0, "save-steps", &o->save_steps, "N", "steps from checkpoint to checkpoint; 0: only the last", 0, big, NULL, NULL },
-        { OPT_CHOICE, 0, "save-dtype", &o->save_dtype, "TYPE", "of the saved weights", 0, 0, save_dtypes, NULL },
+        { OPT_CHOICE, 0, "save-dtype", &o->save_dtype, "TYPE", "of the saved weights", 0, 0, dtype_names, NULL },
         { OPT_INT, 0, "logging-steps", &o->logging_steps, "N", "steps from line to line of --metrics", 1, big, NULL, NULL },
         { OPT_STRING, 0, "eval-stream", &o->eval_stream, "FILE", "a recorded stream to evaluate on", 0, 0, NULL, NULL },
         { OPT_INT, 0, "eval-steps", &o->eval_steps, "N", "steps between; 0: as --logging-steps", 0, big, NULL, NULL },

@@ -1,6 +1,7 @@
 /* libcommon/format/modeldir.c - see modeldir.h */
 #include "libcommon/format/modeldir.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,23 +26,34 @@ static bool has_file(const char *dir, const char *name)
     return there;
 }
 
+/* Where path is the file itself: m->path becomes its directory. */
+static int split_path(const char *path, struct modeldir *m, const char **name, struct error *e)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return error_set(e, STATUS_BAD, "cannot open model '%s': %s", path, strerror(errno));
+    const char *slash = strrchr(path, '/');
+    bool file = S_ISREG(st.st_mode);
+    m->path = !file ? strdup(path) : slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!m->path)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    if (!file && !S_ISDIR(st.st_mode))
+        return error_set(e, STATUS_BAD, "'%s' is no directory; a model is a directory with config.json and model.safetensors", path);
+    m->adapter = !file && has_file(path, "adapter_config.json") && !has_file(path, "config.json");
+    *name = !file ? m->adapter ? "adapter_config.json" : "config.json" : slash ? slash + 1 : path;
+    return has_file(m->path, *name) ? 0 : error_set(e, STATUS_BAD, "'%s' is no model directory: it has no config.json", path);
+}
+
 int modeldir_open_config(const char *path, struct modeldir *m, struct error *e)
 {
     *m = (struct modeldir){ 0 };
     buf_init(&m->config, CONFIG_MAX);
-    struct stat st;
-    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-        return error_set(e, STATUS_BAD, "'%s' is no directory; a model is a directory with config.json and model.safetensors", path);
-    m->adapter = has_file(path, "adapter_config.json") && !has_file(path, "config.json");
-    const char *name = m->adapter ? "adapter_config.json" : "config.json";
-    char *file = path_join(path, name);
-    m->path = strdup(path);
-    int rc = 0;
-    if (!file || !m->path)
+    const char *name = NULL;
+    char *file = NULL;
+    int rc = split_path(path, m, &name, e);
+    if (rc == 0 && !(file = path_join(m->path, name)))
         rc = error_set(e, STATUS_AGAIN, "out of memory");
-    else if (!has_file(path, name))
-        rc = error_set(e, STATUS_BAD, "'%s' is no model directory: it has no config.json", path);
-    else
+    if (rc == 0)
         rc = file_read(file, &m->config, e);
     if (rc == 0 && !(m->json = json_parse(span_of(m->config.data, m->config.size), file, e)))
         rc = -1;
@@ -143,16 +155,16 @@ int modeldir_match(const struct modeldir *m, struct tensor_want *want, size_t n,
     return rc;
 }
 
-int modeldir_each_extra(const struct modeldir *m, int (*each)(void *ctx, const char *name, struct span bytes, struct error *e),
+int modeldir_each_extra(const char *dir, int (*each)(void *ctx, const char *name, struct span bytes, struct error *e),
                         void *ctx, struct error *e)
 {
     struct buf b;
     buf_init(&b, EXTRA_MAX);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof extras / sizeof *extras; i++) {
-        if (!has_file(m->path, extras[i]))
+        if (!has_file(dir, extras[i]))
             continue;
-        char *path = path_join(m->path, extras[i]);
+        char *path = path_join(dir, extras[i]);
         buf_clear(&b);
         rc = path ? file_read(path, &b, e) : error_set(e, STATUS_AGAIN, "out of memory");
         free(path);

@@ -19,7 +19,8 @@ struct modeldir {
 };
 
 int modeldir_open(const char *path, struct modeldir *m, struct error *e);
-/* The same without tensors: for those who only need the configuration. */
+/* The same without tensors: for those who only need the configuration.  path may be the
+ * file config.json itself, under any name. */
 int modeldir_open_config(const char *path, struct modeldir *m, struct error *e);
 void modeldir_close(struct modeldir *m);        /* {0} is fine */
 
@@ -35,10 +36,10 @@ struct tensor_want {
  * output weights that some tools store (`proj_out.weight`, `lm_head.weight`). */
 int modeldir_match(const struct modeldir *m, struct tensor_want *want, size_t n, struct error *e);
 
-/* Calls each for every file that travels with a model from checkpoint to
+/* Calls each for every file of dir that travels with a model from checkpoint to
  * checkpoint: tokenizer, preprocessor, generation, chat template.  config.json
  * and weights are not among them.  each returns 0 to go on. */
-int modeldir_each_extra(const struct modeldir *m, int (*each)(void *ctx, const char *name, struct span bytes, struct error *e),
+int modeldir_each_extra(const char *dir, int (*each)(void *ctx, const char *name, struct span bytes, struct error *e),
                         void *ctx, struct error *e);
 
 #endif
