@@ -54,11 +54,14 @@ all: deps-check $(addprefix $(BIN)/,$(PROGRAMS))
 X86 := $(filter x86_64 amd64,$(shell $(CC) -dumpmachine | cut -d- -f1))
 ISA =
 ifneq ($(X86),)
+WIDEST = -mprefer-vector-width=512
 $(BUILD)/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $(BUILD)/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
 $(BUILD)/%_avx512bf16.o: ISA = -mavx512bf16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
 endif
 $(BUILD)/kernels/%.o: OPT = -O3 -fno-math-errno
+# Plain loops that the compiler shall turn into vectors, as wide as the set has.
+$(BUILD)/kernels/linalg/vec_%.o: OPT = -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -ffp-contract=fast -fopenmp-simd $(WIDEST)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -3,6 +3,7 @@
 
 #include "kernels/dsp/mel_block.h"
 #include "kernels/linalg/pack.h"
+#include "kernels/linalg/vec.h"
 
 #include <string.h>
 
@@ -12,6 +13,7 @@ static const struct kernels table_ref = {
     .mel = &mel_kernel_ref,
     .gemm_bf16_tile = gemm_bf16_tile_ref,
     .pack = &pack_ref,
+    .vec = &vec_ref,
 };
 
 #if defined(__x86_64__)
@@ -21,6 +23,7 @@ static const struct kernels table_avx2 = {
     .mel = &mel_kernel_avx2,
     .gemm_bf16_tile = gemm_bf16_tile_avx2,
     .pack = &pack_ref,
+    .vec = &vec_avx2,
 };
 static const struct kernels table_avx512 = {
     .name = "avx512",
@@ -28,6 +31,7 @@ static const struct kernels table_avx512 = {
     .mel = &mel_kernel_avx512,
     .gemm_bf16_tile = gemm_bf16_tile_avx512,
     .pack = &pack_ref,
+    .vec = &vec_avx512,
 };
 static const struct kernels table_avx512bf16 = {
     .name = "avx512bf16",
@@ -35,6 +39,7 @@ static const struct kernels table_avx512bf16 = {
     .mel = &mel_kernel_avx512,
     .gemm_bf16_tile = gemm_bf16_tile_avx512bf16,
     .pack = &pack_avx512bf16,
+    .vec = &vec_avx512bf16,
 };
 #elif defined(__aarch64__)
 static const struct kernels table_neon = {
@@ -43,6 +48,7 @@ static const struct kernels table_neon = {
     .mel = &mel_kernel_ref,
     .gemm_bf16_tile = gemm_bf16_tile_neon,
     .pack = &pack_ref,
+    .vec = &vec_ref,
 };
 #endif
 

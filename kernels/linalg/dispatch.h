@@ -10,6 +10,7 @@
 
 struct mel_kernel;              /* kernels/dsp/mel_block.h */
 struct pack;                    /* kernels/linalg/pack.h */
+struct vec;                     /* kernels/linalg/vec.h */
 
 struct kernels {
     const char *name;
@@ -24,6 +25,7 @@ struct kernels {
     void (*gemm_bf16_tile)(size_t rows, size_t cols, size_t pairs, const uint16_t *a, size_t a_row, size_t a_pair,
                            const uint16_t *b, float *c, size_t ldc, bool add, const void *next);
     const struct pack *pack;            /* pack.h */
+    const struct vec *vec;              /* vec.h */
 };
 
 void gemm_f32_tile_ref(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda,

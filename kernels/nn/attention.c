@@ -5,13 +5,13 @@
  * values so far; a larger m scales what was there by exp(old m - m). */
 #include "kernels/nn/attention.h"
 #include "kernels/nn/attention_backward.h"
+#include "kernels/nn/attention_bf16.h"
 #include "kernels/nn/products.h"
 #include "kernels/nn/random.h"
-#include "kernels/nn/vmath.h"
+#include "kernels/linalg/vec.h"
+#include "kernels/linalg/vmath.h"
 
 #include <math.h>
-
-enum { LANES = 16 };
 
 void attend_range(const struct attention *a, const struct attended *s, size_t i, size_t *from, size_t *to)
 {
@@ -31,8 +31,7 @@ void attend_scores(const struct attend *j, const struct attended *g, size_t head
         for (size_t c = 0; c < n; c++)
             row[c] *= a->scale;
         if (a->cap > 0)
-            for (size_t c = 0; c < n; c++)
-                row[c] = a->cap * tanh_f32(row[c] / a->cap);
+            j->kernels->vec->cap(row, row, a->cap, n);
         size_t from, to;
         attend_range(a, g, q0 + i, &from, &to);
         for (size_t c = 0; c < n && k0 + c < from; c++)
@@ -50,31 +49,6 @@ void attend_drop(const struct attend *j, const struct attended *g, size_t head, 
         for (size_t c = 0; c < n; c++)
             p[i * n + c] *= random_uniform(key, k0 + c) < rate ? 0.0f : scale;
     }
-}
-
-static float row_max(const float *s, size_t n, float max)
-{
-    for (size_t c = 0; c < n; c++)
-        max = s[c] > max ? s[c] : max;
-    return max;
-}
-
-static float row_exp(float *restrict s, size_t n, float max)
-{
-    float lane[LANES] = { 0 }, sum = 0;
-    size_t c = 0;
-    for (; c + LANES <= n; c += LANES)
-        for (size_t i = 0; i < LANES; i++) {
-            s[c + i] = exp_f32(s[c + i] - max);
-            lane[i] += s[c + i];
-        }
-    for (; c < n; c++) {
-        s[c] = exp_f32(s[c] - max);
-        sum += s[c];
-    }
-    for (size_t i = 0; i < LANES; i++)
-        sum += lane[i];
-    return sum;
 }
 
 static void forward_task(void *ctx, size_t task, int worker)
@@ -104,14 +78,14 @@ static void forward_task(void *ctx, size_t task, int worker)
         attend_scores(j, g, head, q0, m, k0, n, s);
         for (size_t i = 0; i < m; i++) {
             float *row = s + i * n, old = max[i];
-            max[i] = row_max(row, n, old);
+            max[i] = fmaxf(old, j->kernels->vec->max(row, n));
             if (max[i] == -INFINITY) {          /* nothing seen in this block yet */
                 for (size_t c = 0; c < n; c++)
                     row[c] = 0;
                 continue;
             }
             float keep = exp_f32(old - max[i]);
-            sum[i] = sum[i] * keep + row_exp(row, n, max[i]);
+            sum[i] = sum[i] * keep + j->kernels->vec->exp_sum(row, row, 1, max[i], n);
             if (!first && keep != 1.0f)
                 for (size_t c = 0; c < j->d; c++)
                     out[i * j->ld_q + c] *= keep;
@@ -159,14 +133,17 @@ struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k
     bool needs = q->needs_grad || k->needs_grad || v->needs_grad, keeps = needs && tape_records(t);
     if (keeps)
         j.lse = arena_take(t, a->heads * q->rows * sizeof(float));
-    j.scratch_each = QUERIES * KEYS;
+    j.bf16 = attend_bf16_fits(t, &j);
+    j.scratch_each = j.bf16 ? 0 : QUERIES * KEYS;
     size_t scratch = (size_t)team_size(t->compute->team) * j.scratch_each * sizeof(float);
     j.scratch = arena_take(t, scratch);
     j.first_task = tape_small(t, (a->n + 1) * sizeof *j.first_task);
     if (j.first_task)
         for (size_t i = 0; i < a->n; i++)
             j.first_task[i + 1] = j.first_task[i] + a->heads * ((a->segment[i].n_q + QUERIES - 1) / QUERIES);
-    if (tape_live(t))
+    if (j.bf16)
+        attend_bf16(t, &j);
+    else if (tape_live(t))
         team_run(t->compute->team, j.first_task[a->n], forward_task, &j);
     arena_give(t, j.scratch, scratch);
     struct attention_record *r = tape_record(t, sizeof *r, attention_backward, out, needs);

@@ -18,6 +18,7 @@ struct attend {
     const struct kernels *kernels;
     size_t *first_task;                 /* forward: [segments + 1] */
     uint64_t key;                       /* of dropout */
+    bool bf16;                          /* the products in bfloat16: attention_bf16.h */
 };
 
 /* Keys that query i of s sees: [from, to). */

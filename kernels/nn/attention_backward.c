@@ -6,7 +6,8 @@
  * A task is one key-value head of one segment with all its query heads, so nobody
  * else adds to what it writes.  A block of keys is outermost. */
 #include "kernels/nn/attention_backward.h"
-#include "kernels/nn/vmath.h"
+#include "kernels/nn/attention_bf16.h"
+#include "kernels/linalg/vmath.h"
 
 #include <math.h>
 
@@ -110,10 +111,12 @@ void attention_backward(struct tape *t, struct record *record)
     j->dq = zeroed_grad(t, r->q);
     j->dk = zeroed_grad(t, r->k);
     j->dv = zeroed_grad(t, r->v);
-    j->scratch_each = 2 * QUERIES * KEYS_BACK;
+    j->scratch_each = j->bf16 ? 0 : 2 * QUERIES * KEYS_BACK;
     size_t scratch = (size_t)team_size(t->compute->team) * j->scratch_each * sizeof(float);
     j->scratch = arena_take(t, scratch);
-    if (tape_live(t))
+    if (j->bf16)
+        attend_bf16_backward(t, j);
+    else if (tape_live(t))
         team_run(t->compute->team, j->a.n * j->a.kv_heads, backward_task, j);
     arena_give(t, j->scratch, scratch);
     arena_give(t, j->lse, j->a.heads * r->q->rows * sizeof(float));

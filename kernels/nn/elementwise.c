@@ -1,15 +1,13 @@
-/* kernels/nn/elementwise.c - activations, sums, scaling, dropout
- *
- * gelu(x) = x P(x) with P the normal distribution, p its density: gelu' = P + x p.
- * gelu_tanh(x) = x (1 + tanh(u)) / 2, u = sqrt(2/pi) (x + 0.044715 x^3). */
+/* kernels/nn/elementwise.c - activations, sums, scaling, dropout; the formulas are in kernels/linalg/vec_body.h */
 #include "kernels/nn/products.h"
-#include "kernels/nn/vmath.h"
+#include "kernels/linalg/vec.h"
 
 #include <string.h>
 
 enum { EACH = 8192 };
 
 struct flat {
+    const struct vec *vec;
     const float *x, *z, *dy;
     float *y, *dx, *dz, beta, beta_z;
     size_t n;
@@ -27,34 +25,22 @@ static void gelu_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct flat *j = ctx;
-    const float *restrict x = j->x;
-    float *restrict y = j->y;
-    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++) {
-        float below, density;
-        normal_f32(x[k], &below, &density);
-        y[k] = x[k] * below;
-    }
+    size_t at = i * EACH;
+    j->vec->gelu(j->y + at, j->x + at, rows_end(j->n, EACH, i) - at);
 }
 
 static void gelu_backward_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct flat *j = ctx;
-    const float *restrict x = j->x, *restrict dy = j->dy;
-    float *restrict dx = j->dx;
-    float beta = j->beta;
-    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++) {
-        float below, density;
-        normal_f32(x[k], &below, &density);
-        float d = dy[k] * (below + x[k] * density);
-        dx[k] = beta == 0 ? d : dx[k] + d;
-    }
+    size_t at = i * EACH;
+    j->vec->gelu_back(j->dx + at, j->beta != 0, j->x + at, j->dy + at, rows_end(j->n, EACH, i) - at);
 }
 
 static void gelu_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
-    struct flat j = { .x = r->x->data, .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
+    struct flat j = { .vec = t->compute->k->vec, .x = r->x->data, .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
     j.dx = tensor_grad(t, r->x, &j.beta);
     if (tape_live(t))
         rows_run(t, j.n, EACH, gelu_backward_task, &j);
@@ -63,7 +49,7 @@ static void gelu_backward(struct tape *t, struct record *record)
 struct tensor *tape_gelu(struct tape *t, struct tensor *x)
 {
     struct tensor *y = tensor_make(t, x->rows, x->cols);
-    struct flat j = { .x = x->data, .y = y->data, .n = tensor_count(x) };
+    struct flat j = { .vec = t->compute->k->vec, .x = x->data, .y = y->data, .n = tensor_count(x) };
     if (tape_live(t))
         rows_run(t, j.n, EACH, gelu_task, &j);
     struct unary *r = tape_record(t, sizeof *r, gelu_backward, y, x->needs_grad);
@@ -75,39 +61,27 @@ struct tensor *tape_gelu(struct tape *t, struct tensor *x)
 }
 
 /* --- gated gelu ------------------------------------------------------------------------ */
-static inline float gelu_inner(float x) { return 0.7978845608f * (x + 0.044715f * x * x * x); }
-
 static void gated_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct flat *j = ctx;
-    const float *restrict x = j->x, *restrict z = j->z;
-    float *restrict y = j->y;
-    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++)
-        y[k] = 0.5f * x[k] * (1.0f + tanh_f32(gelu_inner(x[k]))) * z[k];
+    size_t at = i * EACH;
+    j->vec->gated(j->y + at, j->x + at, j->z + at, rows_end(j->n, EACH, i) - at);
 }
 
 static void gated_backward_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct flat *j = ctx;
-    const float *restrict x = j->x, *restrict z = j->z, *restrict dy = j->dy;
-    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++) {
-        float h = tanh_f32(gelu_inner(x[k]));
-        float slope = 0.7978845608f * (1.0f + 3.0f * 0.044715f * x[k] * x[k]);
-        float dx = dy[k] * z[k] * (0.5f * (1.0f + h) + 0.5f * x[k] * (1.0f - h * h) * slope);
-        float dz = dy[k] * 0.5f * x[k] * (1.0f + h);
-        if (j->dx)
-            j->dx[k] = j->beta == 0 ? dx : j->dx[k] + dx;
-        if (j->dz)
-            j->dz[k] = j->beta_z == 0 ? dz : j->dz[k] + dz;
-    }
+    size_t at = i * EACH;
+    j->vec->gated_back(j->dx ? j->dx + at : NULL, j->beta != 0, j->dz ? j->dz + at : NULL, j->beta_z != 0, j->x + at,
+                       j->z + at, j->dy + at, rows_end(j->n, EACH, i) - at);
 }
 
 static void gated_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
-    struct flat j = { .x = r->x->data, .z = r->z->data, .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
+    struct flat j = { .vec = t->compute->k->vec, .x = r->x->data, .z = r->z->data, .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
     if (r->x->needs_grad)
         j.dx = tensor_grad(t, r->x, &j.beta);
     if (r->z->needs_grad)
@@ -119,7 +93,7 @@ static void gated_backward(struct tape *t, struct record *record)
 struct tensor *tape_gelu_gated(struct tape *t, struct tensor *gate, struct tensor *up)
 {
     struct tensor *y = tensor_make(t, gate->rows, gate->cols);
-    struct flat j = { .x = gate->data, .z = up->data, .y = y->data, .n = tensor_count(gate) };
+    struct flat j = { .vec = t->compute->k->vec, .x = gate->data, .z = up->data, .y = y->data, .n = tensor_count(gate) };
     if (tape_live(t))
         rows_run(t, j.n, EACH, gated_task, &j);
     struct unary *r = tape_record(t, sizeof *r, gated_backward, y, gate->needs_grad || up->needs_grad);
@@ -156,14 +130,14 @@ static void add_backward(struct tape *t, struct record *record)
     }
 }
 
-struct sum { float *y; const float *a, *b; size_t n; };
+struct sum { const struct vec *vec; float *y; const float *a, *b; size_t n; };
 
 static void sum_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct sum *j = ctx;
-    for (size_t k = i * EACH, to = rows_end(j->n, EACH, i); k < to; k++)
-        j->y[k] = j->a[k] + j->b[k];
+    size_t at = i * EACH;
+    j->vec->add(j->y + at, j->a + at, j->b + at, rows_end(j->n, EACH, i) - at);
 }
 
 struct tensor *tape_add(struct tape *t, struct tensor *x, struct tensor *y)
@@ -172,7 +146,7 @@ struct tensor *tape_add(struct tape *t, struct tensor *x, struct tensor *y)
         tape_fail(t, "a sum of %zu x %zu and %zu x %zu", x->rows, x->cols, y->rows, y->cols);
     const float *from = y->data;
     struct tensor *out = tensor_take_over(t, y);
-    struct sum j = { out->data, x->data, from, tensor_count(out) };
+    struct sum j = { t->compute->k->vec, out->data, x->data, from, tensor_count(out) };
     if (tape_live(t))
         rows_run(t, j.n, EACH, sum_task, &j);
     struct unary *r = tape_record(t, sizeof *r, add_backward, out, x->needs_grad || y->needs_grad);

@@ -5,14 +5,13 @@
  * A chunk of positions at a time has its logits in a bounded buffer, which becomes
  * dz in place; then dx = dz W and dW += dz^T x: nothing is computed twice. */
 #include "kernels/nn/products.h"
-#include "kernels/nn/vmath.h"
+#include "kernels/linalg/vec.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { LANES = 16 };
-
 struct chunk {
+    const struct vec *vec;
     float *z;                   /* [n, V] logits, then their gradient */
     size_t n, vocab;
     const struct target *target;
@@ -21,23 +20,14 @@ struct chunk {
     double *nll, *sum;          /* [n] */
 };
 
-static float exp_sum(const float *z, float max, size_t n)
+/* Sum of exp(z - max), in double over short stretches. */
+static float exp_total(const struct vec *vec, const float *z, float max, size_t n)
 {
-    float lane[LANES] = { 0 };
+    enum { STRETCH = 4096 };
+    float unused[STRETCH];
     double total = 0;
-    size_t j = 0;
-    while (j + LANES <= n) {
-        size_t end = j + 4096 < n ? j + 4096 : n;
-        for (; j + LANES <= end; j += LANES)
-            for (size_t i = 0; i < LANES; i++)
-                lane[i] += exp_f32(z[j + i] - max);
-        for (size_t i = 0; i < LANES; i++) {
-            total += (double)lane[i];
-            lane[i] = 0;
-        }
-    }
-    for (; j < n; j++)
-        total += (double)exp_f32(z[j] - max);
+    for (size_t j = 0; j < n; j += STRETCH)
+        total += (double)vec->exp_sum(unused, z + j, 1, max, n - j < STRETCH ? n - j : STRETCH);
     return (float)total;
 }
 
@@ -46,30 +36,21 @@ static void loss_task(void *ctx, size_t r, int worker)
     (void)worker;
     const struct chunk *c = ctx;
     size_t n = c->vocab, id = (size_t)c->target[r].id;
-    float *restrict z = c->z + r * n, e = c->smoothing, max = -INFINITY;
+    float *z = c->z + r * n, e = c->smoothing, max = -INFINITY;
     if (c->cap > 0)
-        for (size_t j = 0; j < n; j++)
-            z[j] = c->cap * tanh_f32(z[j] / c->cap);
-    for (size_t j = 0; j < n; j++)
-        max = z[j] > max ? z[j] : max;
-    float total = exp_sum(z, max, n);
+        c->vec->cap(z, z, c->cap, n);
+    max = c->vec->max(z, n);
+    float total = exp_total(c->vec, z, max, n);
     double lse = (double)max + log((double)total);
     c->nll[r] = lse - (double)z[id];
     c->sum[r] = c->nll[r];
-    if (e > 0) {
-        double mean = 0;
-        for (size_t j = 0; j < n; j++)
-            mean += (double)z[j];
-        c->sum[r] = (1 - (double)e) * c->nll[r] + (double)e * (lse - mean / (double)n);
-    }
+    if (e > 0)
+        c->sum[r] = (1 - (double)e) * c->nll[r] + (double)e * (lse - c->vec->sum(z, n) / (double)n);
     if (!c->gradient)
         return;
     float share = 1.0f / total, even = e / (float)n, cap2 = c->cap > 0 ? 1.0f / (c->cap * c->cap) : 0.0f;
     float at_id = z[id];
-    for (size_t j = 0; j < n; j++) {
-        float slope = 1.0f - z[j] * z[j] * cap2;
-        z[j] = (exp_f32(z[j] - max) * share - even) * slope;
-    }
+    c->vec->softmax_back(z, z, max, share, even, cap2, n);
     z[id] -= (1 - e) * (1.0f - at_id * at_id * cap2);
 }
 
@@ -135,7 +116,7 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
         struct gather g = { xs, x->data, target + from, m, cols, rows_each(cols) };
         rows_run(t, m, g.each, gather_task, &g);
         product_forward(t, z, xs, w, m);
-        struct chunk c = { z, m, vocab, target + from, cap, smoothing, trains, sums, sums + each };
+        struct chunk c = { t->compute->k->vec, z, m, vocab, target + from, cap, smoothing, trains, sums, sums + each };
         rows_run(t, m, 1, loss_task, &c);
         for (size_t i = 0; i < m; i++) {
             if (loss) {
@@ -166,7 +147,7 @@ struct tensor *tape_logits(struct tape *t, struct tensor *x, struct param *w, fl
 {
     struct tensor *y = tensor_make(t, x->rows, w->shape[0]);
     product_forward(t, y->data, x->data, w, x->rows);
-    for (size_t i = 0; cap > 0 && i < tensor_count(y) && tape_live(t); i++)
-        y->data[i] = cap * tanh_f32(y->data[i] / cap);
+    if (cap > 0 && tape_live(t))
+        t->compute->k->vec->cap(y->data, y->data, cap, tensor_count(y));
     return y;
 }

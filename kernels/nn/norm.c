@@ -4,108 +4,37 @@
  *   g = dy w;  dx = s (g - mean(g) - h mean(g h));  dw = sum dy h;  db = sum dy.
  * RMS norm, per group:  h = x s with s = 1 / sqrt(mean(x^2) + eps), y = h (offset + w).
  *   g = dy (offset + w);  dx = s (g - h mean(g h));  dw = sum dy h.
- * One code for both: rms norm is the one with m = 0 and no mean of g.
- * Sums over a row are float32 in fixed lanes, so that they vectorise. */
+ * One code for both: rms norm is the one with m = 0 and no mean of g. */
+#include "kernels/linalg/vec.h"
 #include "kernels/nn/record.h"
 
-#include <math.h>
-
-enum { LANES = 16 };
 
 struct norm {
+    const struct vec *vec;
+    struct norm_row row;
     const float *x, *dy;
     float *y, *dx, beta;
-    const float *w, *b;         /* may be NULL */
     float *mean, *scale;        /* a number a group */
     float *dw, beta_w;
     size_t n, group, each;      /* groups, their width, groups a task */
-    float eps, offset;
-    bool centre;
 };
-
-static float lanes_sum(const float *lane)
-{
-    float sum = 0;
-    for (size_t i = 0; i < LANES; i++)
-        sum += lane[i];
-    return sum;
-}
-
-static float sum_f32(const float *x, size_t n)
-{
-    float lane[LANES] = { 0 };
-    size_t c = 0;
-    for (; c + LANES <= n; c += LANES)
-        for (size_t i = 0; i < LANES; i++)
-            lane[i] += x[c + i];
-    for (size_t i = 0; c + i < n; i++)
-        lane[i] += x[c + i];
-    return lanes_sum(lane);
-}
-
-/* Sum of (x - m)^2. */
-static float squares_f32(const float *x, float m, size_t n)
-{
-    float lane[LANES] = { 0 };
-    size_t c = 0;
-    for (; c + LANES <= n; c += LANES)
-        for (size_t i = 0; i < LANES; i++)
-            lane[i] += (x[c + i] - m) * (x[c + i] - m);
-    for (size_t i = 0; c + i < n; i++)
-        lane[i] += (x[c + i] - m) * (x[c + i] - m);
-    return lanes_sum(lane);
-}
 
 static void forward_task(void *ctx, size_t task, int worker)
 {
     (void)worker;
     const struct norm *j = ctx;
-    size_t n = j->group;
-    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++) {
-        const float *restrict x = j->x + r * n;
-        float *restrict y = j->y + r * n;
-        float m = j->centre ? sum_f32(x, n) / (float)n : 0.0f;
-        float s = 1.0f / sqrtf(squares_f32(x, m, n) / (float)n + j->eps);
-        for (size_t c = 0; c < n; c++)
-            y[c] = (x[c] - m) * s;
-        if (j->w)
-            for (size_t c = 0; c < n; c++)
-                y[c] *= j->offset + j->w[c];
-        if (j->b)
-            for (size_t c = 0; c < n; c++)
-                y[c] += j->b[c];
-        if (j->mean)
-            j->mean[r] = m;
-        if (j->scale)
-            j->scale[r] = s;
-    }
+    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++)
+        j->vec->norm(j->y + r * j->group, j->x + r * j->group, &j->row, j->mean ? j->mean + r : NULL,
+                     j->scale ? j->scale + r : NULL, j->group);
 }
 
 static void backward_task(void *ctx, size_t task, int worker)
 {
     (void)worker;
     const struct norm *j = ctx;
-    size_t n = j->group;
-    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++) {
-        const float *restrict x = j->x + r * n, *restrict dy = j->dy + r * n;
-        float *restrict dx = j->dx + r * n;
-        float m = j->centre ? j->mean[r] : 0.0f, s = j->scale[r];
-        float lane_g[LANES] = { 0 }, lane_gh[LANES] = { 0 };
-        for (size_t c = 0; c < n; c += LANES) {
-            size_t k = n - c < LANES ? n - c : LANES;
-            for (size_t i = 0; i < k; i++) {
-                float g = j->w ? dy[c + i] * (j->offset + j->w[c + i]) : dy[c + i];
-                lane_g[i] += g;
-                lane_gh[i] += g * (x[c + i] - m) * s;
-            }
-        }
-        float mg = j->centre ? lanes_sum(lane_g) / (float)n : 0.0f, mgh = lanes_sum(lane_gh) / (float)n;
-        for (size_t c = 0; c < n; c++) {
-            float g = j->w ? dy[c] * (j->offset + j->w[c]) : dy[c];
-            float d = s * (g - mg - (x[c] - m) * s * mgh);
-            dx[c] = j->beta == 0 ? d : dx[c] + d;
-        }
-    }
+    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++)
+        j->vec->norm_back(j->dx + r * j->group, j->beta != 0, j->x + r * j->group, j->dy + r * j->group, &j->row,
+                          j->row.centre ? j->mean[r] : 0.0f, j->scale[r], j->group);
 }
 
 /* dw for a block of columns, all rows: short sums in float32, those in double. */
@@ -121,7 +50,7 @@ static void weight_task(void *ctx, size_t task, int worker)
         float part[COLUMNS] = { 0 };
         for (size_t i = r; i < r + FLUSH && i < j->n; i++) {
             const float *x = j->x + i * j->group + from, *dy = j->dy + i * j->group + from;
-            float m = j->centre ? j->mean[i] : 0.0f, s = j->scale[i];
+            float m = j->row.centre ? j->mean[i] : 0.0f, s = j->scale[i];
             for (size_t c = 0; c < k; c++)
                 part[c] += dy[c] * (x[c] - m) * s;
         }
@@ -177,11 +106,12 @@ static struct tensor *norm(struct tape *t, struct tensor *x, struct param *w, st
     j.each = rows_each(j.group);
     j.x = x->data;
     j.y = y->data;
-    j.w = w ? w->data : NULL;
-    j.b = b ? b->data : NULL;
+    j.vec = t->compute->k->vec;
+    j.row.w = w ? w->data : NULL;
+    j.row.b = b ? b->data : NULL;
     bool needs = x->needs_grad || (w && w->trained) || (b && b->trained);
     bool keeps = needs && tape_records(t);
-    j.mean = keeps && j.centre ? arena_take(t, j.n * sizeof(float)) : NULL;
+    j.mean = keeps && j.row.centre ? arena_take(t, j.n * sizeof(float)) : NULL;
     j.scale = keeps ? arena_take(t, j.n * sizeof(float)) : NULL;
     if (tape_live(t))
         rows_run(t, j.n, j.each, forward_task, &j);
@@ -198,12 +128,12 @@ static struct tensor *norm(struct tape *t, struct tensor *x, struct param *w, st
 
 struct tensor *tape_layer_norm(struct tape *t, struct tensor *x, struct param *w, struct param *b, float eps)
 {
-    return norm(t, x, w, b, (struct norm){ .group = x->cols ? x->cols : 1, .eps = eps, .centre = true });
+    return norm(t, x, w, b, (struct norm){ .group = x->cols ? x->cols : 1, .row = { .eps = eps, .centre = true } });
 }
 
 struct tensor *tape_rms_norm(struct tape *t, struct tensor *x, struct param *w, size_t group, float eps, float offset)
 {
     if (!group)
         group = x->cols ? x->cols : 1;
-    return norm(t, x, w, NULL, (struct norm){ .group = group, .eps = eps, .offset = offset });
+    return norm(t, x, w, NULL, (struct norm){ .group = group, .row = { .eps = eps, .offset = offset } });
 }

@@ -1,11 +1,13 @@
 /* kernels/nn/optim.c - see optim.h */
 #include "kernels/nn/optim.h"
+#include "kernels/linalg/dispatch.h"
 #include "kernels/linalg/gemm.h"
+#include "kernels/linalg/vec.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { CHUNK = 65536, LANES = 16 };         /* numbers a task takes */
+enum { CHUNK = 65536 };         /* numbers a task takes */
 
 /* Chunks of all parameters, numbered through; made once. */
 static int chunks_make(struct params *ps)
@@ -49,31 +51,24 @@ static struct param *chunk_find(const struct params *ps, size_t chunk, size_t *f
 static bool steps(const struct param *p) { return p->trained && p->grad && p->has_grad; }
 
 /* --- the norm -------------------------------------------------------------------- */
+struct norm { const struct kernels *k; const struct params *ps; };
+
 static void norm_task(void *ctx, size_t chunk, int worker)
 {
     (void)worker;
-    const struct params *ps = ctx;
+    const struct norm *n = ctx;
+    const struct params *ps = n->ps;
     size_t from, to;
     const struct param *p = chunk_find(ps, chunk, &from, &to);
-    double lane[LANES] = { 0 }, sum = 0;
-    if (steps(p)) {
-        size_t i = from;
-        for (; i + LANES <= to; i += LANES)
-            for (size_t k = 0; k < LANES; k++)
-                lane[k] += (double)p->grad[i + k] * (double)p->grad[i + k];
-        for (; i < to; i++)
-            sum += (double)p->grad[i] * (double)p->grad[i];
-    }
-    for (size_t k = 0; k < LANES; k++)
-        sum += lane[k];
-    ps->partial[chunk] = sum;
+    ps->partial[chunk] = steps(p) ? n->k->vec->squares(p->grad + from, to - from) : 0;
 }
 
 double grad_norm(const struct compute *k, struct params *ps, double tokens)
 {
     if (chunks_make(ps))
         return NAN;
-    team_run(k->team, ps->chunk[ps->n], norm_task, ps);
+    struct norm n = { k->k, ps };
+    team_run(k->team, ps->chunk[ps->n], norm_task, &n);
     double sum = 0;
     for (size_t i = 0; i < ps->chunk[ps->n]; i++)
         sum += ps->partial[i];
@@ -82,6 +77,7 @@ double grad_norm(const struct compute *k, struct params *ps, double tokens)
 
 /* --- the step ---------------------------------------------------------------------- */
 struct step {
+    const struct kernels *k;
     struct params *ps;
     const struct adamw *a;
     float factor;               /* of the gradient: 1 / tokens and clipping */
@@ -99,16 +95,10 @@ static void step_task(void *ctx, size_t chunk, int worker)
     double t = (double)(p->steps + 1);
     float rate = (float)(a->learning_rate / (1 - pow(a->beta1, t))), root = (float)sqrt(1 - pow(a->beta2, t));
     float keep = p->decay ? (float)(1 - a->learning_rate * a->weight_decay) : 1.0f;
-    float b1 = (float)a->beta1, c1 = (float)(1 - a->beta1), b2 = (float)a->beta2, c2 = (float)(1 - a->beta2);
-    float eps = (float)a->epsilon, factor = j->factor;
-    float *restrict w = p->data, *restrict m = p->m, *restrict v = p->v;
-    const float *restrict g = p->grad;
-    for (size_t i = from; i < to; i++) {
-        float d = g[i] * factor;
-        m[i] = b1 * m[i] + c1 * d;
-        v[i] = b2 * v[i] + c2 * d * d;
-        w[i] = w[i] * keep - rate * m[i] / (sqrtf(v[i]) / root + eps);
-    }
+    struct adamw_row row = { .factor = j->factor, .keep = keep, .beta1 = (float)a->beta1, .beta2 = (float)a->beta2,
+                             .share1 = (float)(1 - a->beta1), .share2 = (float)(1 - a->beta2), .rate = rate, .root = root,
+                             .epsilon = (float)a->epsilon };
+    j->k->vec->adamw(p->data + from, p->m + from, p->v + from, p->grad + from, &row, to - from);
 }
 
 double adamw_step(const struct compute *k, struct params *ps, const struct adamw *a, double tokens)
@@ -116,7 +106,7 @@ double adamw_step(const struct compute *k, struct params *ps, const struct adamw
     double norm = grad_norm(k, ps, tokens);
     if (isfinite(norm)) {
         double clip = a->max_grad_norm > 0 ? a->max_grad_norm / (norm + 1e-6) : 1;
-        struct step j = { ps, a, (float)((clip < 1 ? clip : 1) / tokens) };
+        struct step j = { k->k, ps, a, (float)((clip < 1 ? clip : 1) / tokens) };
         team_run(k->team, ps->chunk[ps->n], step_task, &j);
         for (size_t i = 0; i < ps->n; i++) {
             struct param *p = ps->p[i];

@@ -1,0 +1,80 @@
+/* kernels/linalg/vec_avx512bf16.c - vec.h with 16 lanes, and attention's inner loops with bfloat16 results
+ *
+ * What is rounded to bfloat16 (8 bits) needs no exp of full precision: 2^f by a
+ * polynomial of degree 4, relative error 4e-6. */
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static inline __m512 exp2_short(__m512 x)
+{
+    x = _mm512_max_ps(x, _mm512_set1_ps(-200.0f));      /* scalef would flush -inf too, but f would be NaN */
+    __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = _mm512_sub_ps(x, n);
+    __m512 p = _mm512_set1_ps(0.0096181291f);
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.0555041087f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.2402265070f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.6931471806f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(p, n);
+}
+
+static inline __mmask16 lanes(size_t n)
+{
+    return (__mmask16)(n >= 16 ? 0xffff : (1u << n) - 1);
+}
+
+static const float log2_e = 1.44269504f;
+
+static float attend(uint16_t *p, float *s, float scale, float shift, size_t n)
+{
+    const __m512 a = _mm512_set1_ps(scale * log2_e), b = _mm512_set1_ps(shift * log2_e);
+    __m512 sum = _mm512_setzero_ps(), sum1 = sum;
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m512 x = exp2_short(_mm512_fmsub_ps(_mm512_loadu_ps(s + i), a, b));
+        __m512 y = exp2_short(_mm512_fmsub_ps(_mm512_loadu_ps(s + i + 16), a, b));
+        sum = _mm512_add_ps(sum, x);
+        sum1 = _mm512_add_ps(sum1, y);
+        _mm512_storeu_si512(p + i, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+    }
+    for (; i < n; i += 16) {
+        __mmask16 m = lanes(n - i);
+        __m512 x = _mm512_maskz_mov_ps(m, exp2_short(_mm512_fmsub_ps(_mm512_maskz_loadu_ps(m, s + i), a, b)));
+        sum = _mm512_add_ps(sum, x);
+        _mm256_mask_storeu_epi16(p + i, m, (__m256i)_mm512_cvtneps_pbh(x));
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(sum, sum1));
+}
+
+static void attend_back(uint16_t *p, uint16_t *ds, float *s, float *dp, const float *lse, const float *dots, float scale,
+                        size_t n)
+{
+    const __m512 a = _mm512_set1_ps(scale * log2_e), l = _mm512_set1_ps(log2_e), sc = _mm512_set1_ps(scale);
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m512 x = exp2_short(_mm512_fmsub_ps(_mm512_loadu_ps(s + i), a, _mm512_mul_ps(l, _mm512_loadu_ps(lse + i))));
+        __m512 y = exp2_short(_mm512_fmsub_ps(_mm512_loadu_ps(s + i + 16), a,
+                                              _mm512_mul_ps(l, _mm512_loadu_ps(lse + i + 16))));
+        __m512 dx = _mm512_sub_ps(_mm512_loadu_ps(dp + i), _mm512_loadu_ps(dots + i));
+        __m512 dy = _mm512_sub_ps(_mm512_loadu_ps(dp + i + 16), _mm512_loadu_ps(dots + i + 16));
+        _mm512_storeu_si512(p + i, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+        dx = _mm512_mul_ps(_mm512_mul_ps(x, sc), dx);
+        dy = _mm512_mul_ps(_mm512_mul_ps(y, sc), dy);
+        _mm512_storeu_si512(ds + i, (__m512i)_mm512_cvtne2ps_pbh(dy, dx));
+    }
+    for (; i < n; i += 16) {
+        __mmask16 m = lanes(n - i);
+        __m512 x = exp2_short(_mm512_fmsub_ps(_mm512_maskz_loadu_ps(m, s + i), a,
+                                              _mm512_mul_ps(l, _mm512_maskz_loadu_ps(m, lse + i))));
+        __m512 dx = _mm512_sub_ps(_mm512_maskz_loadu_ps(m, dp + i), _mm512_maskz_loadu_ps(m, dots + i));
+        _mm256_mask_storeu_epi16(p + i, m, (__m256i)_mm512_cvtneps_pbh(x));
+        _mm256_mask_storeu_epi16(ds + i, m, (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(_mm512_mul_ps(x, sc), dx)));
+    }
+}
+
+#define VEC_ATTEND
+#define VEC vec_avx512bf16
+#define PACK pack_avx512bf16
+#include "kernels/linalg/vec_body.h"
+#endif

@@ -1,0 +1,244 @@
+/* kernels/linalg/vec_body.h - the functions of vec.h; included once by each vec_<set>.c, which defines VEC and PACK
+ *
+ * Loops are written so that compilers vectorise them: no calls, no branches, and
+ * sums marked as free to be taken in lanes (a fixed order for one compiler and
+ * one instruction set).
+ * gelu(x) = x P(x) with P the normal distribution, p its density: gelu' = P + x p.
+ * gelu_tanh(x) = x (1 + tanh(u)) / 2, u = sqrt(2/pi) (x + 0.044715 x^3). */
+#include "kernels/linalg/pack.h"
+#include "kernels/linalg/vec.h"
+#include "kernels/linalg/vmath.h"
+
+#include <math.h>
+
+static void gelu(float *restrict y, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float below, density;
+        normal_f32(x[i], &below, &density);
+        y[i] = x[i] * below;
+    }
+}
+
+static inline float gelu_slope(float x)
+{
+    float below, density;
+    normal_f32(x, &below, &density);
+    return below + x * density;
+}
+
+static void gelu_back(float *restrict dx, bool add, const float *restrict x, const float *restrict dy, size_t n)
+{
+    if (add)
+        for (size_t i = 0; i < n; i++)
+            dx[i] += dy[i] * gelu_slope(x[i]);
+    else
+        for (size_t i = 0; i < n; i++)
+            dx[i] = dy[i] * gelu_slope(x[i]);
+}
+
+static inline float gelu_inner(float x)
+{
+    return 0.7978845608f * (x + 0.044715f * x * x * x);
+}
+
+static void gated(float *restrict y, const float *restrict x, const float *restrict z, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = 0.5f * x[i] * (1.0f + tanh_f32(gelu_inner(x[i]))) * z[i];
+}
+
+static void gated_back(float *dx, bool add_x, float *dz, bool add_z, const float *restrict x, const float *restrict z,
+                       const float *restrict dy, size_t n)
+{
+    enum { BLOCK = 256 };
+    float gx[BLOCK], gz[BLOCK];
+    for (size_t at = 0; at < n; at += BLOCK) {
+        size_t some = n - at < BLOCK ? n - at : BLOCK;
+        for (size_t i = 0; i < some; i++) {
+            float a = x[at + i], h = tanh_f32(gelu_inner(a));
+            float slope = 0.7978845608f * (1.0f + 3.0f * 0.044715f * a * a);
+            gx[i] = dy[at + i] * z[at + i] * (0.5f * (1.0f + h) + 0.5f * a * (1.0f - h * h) * slope);
+            gz[i] = dy[at + i] * 0.5f * a * (1.0f + h);
+        }
+        if (dx && add_x)
+            for (size_t i = 0; i < some; i++)
+                dx[at + i] += gx[i];
+        else if (dx)
+            for (size_t i = 0; i < some; i++)
+                dx[at + i] = gx[i];
+        if (dz && add_z)
+            for (size_t i = 0; i < some; i++)
+                dz[at + i] += gz[i];
+        else if (dz)
+            for (size_t i = 0; i < some; i++)
+                dz[at + i] = gz[i];
+    }
+}
+
+static float max_of(const float *x, size_t n)
+{
+    float max = -INFINITY;
+#pragma omp simd reduction(max : max)
+    for (size_t i = 0; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+static double sum(const float *x, size_t n)
+{
+    double s = 0;
+#pragma omp simd reduction(+ : s)
+    for (size_t i = 0; i < n; i++)
+        s += (double)x[i];
+    return s;
+}
+
+static double squares(const float *x, size_t n)
+{
+    double s = 0;
+#pragma omp simd reduction(+ : s)
+    for (size_t i = 0; i < n; i++)
+        s += (double)x[i] * (double)x[i];
+    return s;
+}
+
+static float dot(const float *x, const float *y, size_t n)
+{
+    float s = 0;
+#pragma omp simd reduction(+ : s)
+    for (size_t i = 0; i < n; i++)
+        s += x[i] * y[i];
+    return s;
+}
+
+static float exp_sum(float *y, const float *x, float scale, float shift, size_t n)
+{
+    float s = 0;
+#pragma omp simd reduction(+ : s)
+    for (size_t i = 0; i < n; i++) {
+        y[i] = exp_f32(scale * x[i] - shift);
+        s += y[i];
+    }
+    return s;
+}
+
+static void softmax_back(float *y, const float *x, float shift, float share, float even, float cap2, size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        y[i] = (exp_f32(x[i] - shift) * share - even) * (1.0f - cap2 * x[i] * x[i]);
+}
+
+static void cap(float *y, const float *x, float limit, size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        y[i] = limit * tanh_f32(x[i] / limit);
+}
+
+#ifndef VEC_ATTEND
+static float attend(uint16_t *p, float *s, float scale, float shift, size_t n)
+{
+    float all = exp_sum(s, s, scale, shift, n);
+    PACK.from_f32(p, s, n);
+    return all;
+}
+
+static void attend_back(uint16_t *p, uint16_t *ds, float *restrict s, float *restrict dp, const float *restrict lse,
+                        const float *restrict dots, float scale, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        s[i] = exp_f32(scale * s[i] - lse[i]);
+    for (size_t i = 0; i < n; i++)
+        dp[i] = s[i] * (dp[i] - dots[i]) * scale;
+    PACK.from_f32(p, s, n);
+    PACK.from_f32(ds, dp, n);
+}
+#endif
+
+static void norm(float *restrict y, const float *restrict x, const struct norm_row *r, float *mean, float *scale, size_t n)
+{
+    float total = 0, square = 0;
+    if (r->centre) {
+#pragma omp simd reduction(+ : total)
+        for (size_t i = 0; i < n; i++)
+            total += x[i];
+    }
+    const float m = total / (float)n;
+#pragma omp simd reduction(+ : square)
+    for (size_t i = 0; i < n; i++)
+        square += (x[i] - m) * (x[i] - m);
+    const float s = 1.0f / sqrtf(square / (float)n + r->eps);
+    const float *restrict w = r->w, *restrict b = r->b;
+    if (w && b)
+        for (size_t i = 0; i < n; i++)
+            y[i] = (x[i] - m) * s * (r->offset + w[i]) + b[i];
+    else if (w)
+        for (size_t i = 0; i < n; i++)
+            y[i] = (x[i] - m) * s * (r->offset + w[i]);
+    else
+        for (size_t i = 0; i < n; i++)
+            y[i] = (x[i] - m) * s;
+    if (mean)
+        *mean = m;
+    if (scale)
+        *scale = s;
+}
+
+/* g = dy (offset + w);  dx (+)= s (g - mean(g) - h mean(g h)). */
+static void norm_back(float *restrict dx, bool add, const float *restrict x, const float *restrict dy,
+                      const struct norm_row *r, float mean, float scale, size_t n)
+{
+    const float *restrict w = r->w;
+    float sum_g = 0, sum_gh = 0, offset = r->offset;
+    if (w) {
+#pragma omp simd reduction(+ : sum_g, sum_gh)
+        for (size_t i = 0; i < n; i++) {
+            float g = dy[i] * (offset + w[i]);
+            sum_g += g;
+            sum_gh += g * (x[i] - mean) * scale;
+        }
+    } else {
+#pragma omp simd reduction(+ : sum_g, sum_gh)
+        for (size_t i = 0; i < n; i++) {
+            sum_g += dy[i];
+            sum_gh += dy[i] * (x[i] - mean) * scale;
+        }
+    }
+    float mg = r->centre ? sum_g / (float)n : 0, mgh = sum_gh / (float)n;
+    if (w && add)
+        for (size_t i = 0; i < n; i++)
+            dx[i] += scale * (dy[i] * (offset + w[i]) - mg - (x[i] - mean) * scale * mgh);
+    else if (w)
+        for (size_t i = 0; i < n; i++)
+            dx[i] = scale * (dy[i] * (offset + w[i]) - mg - (x[i] - mean) * scale * mgh);
+    else
+        for (size_t i = 0; i < n; i++)
+            dx[i] = (add ? dx[i] : 0) + scale * (dy[i] - mg - (x[i] - mean) * scale * mgh);
+}
+
+static void add(float *y, const float *a, const float *b, size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        y[i] = a[i] + b[i];
+}
+
+static void adamw(float *restrict w, float *restrict m, float *restrict v, const float *restrict g,
+                  const struct adamw_row *a, size_t n)
+{
+    const struct adamw_row r = *a;
+    for (size_t i = 0; i < n; i++) {
+        float d = g[i] * r.factor;
+        m[i] = r.beta1 * m[i] + r.share1 * d;
+        v[i] = r.beta2 * v[i] + r.share2 * d * d;
+        w[i] = w[i] * r.keep - r.rate * m[i] / (sqrtf(v[i]) / r.root + r.epsilon);
+    }
+}
+
+const struct vec VEC = {
+    .gelu = gelu, .gelu_back = gelu_back, .gated = gated, .gated_back = gated_back, .max = max_of, .sum = sum,
+    .squares = squares, .dot = dot, .exp_sum = exp_sum, .softmax_back = softmax_back, .cap = cap, .attend = attend,
+    .attend_back = attend_back, .norm = norm, .norm_back = norm_back, .add = add, .adamw = adamw,
+};

@@ -1,0 +1,101 @@
+/* tests/unit/attention_bf16_test.c - attention in bfloat16 against the same in float32, forward and gradients */
+#include "kernels/nn/random.h"
+#include "kernels/nn/record.h"
+#include "tests/unit/tap.h"
+
+#include <stdlib.h>
+
+struct run {
+    struct attention a;
+    size_t t_q, t_k, d;
+    float *q, *k, *v, *weight;  /* weight: the gradient that comes back */
+    float *out[4];              /* result, and gradients of q, k, v */
+};
+
+static void attend_run(struct tape *t, void *ctx)
+{
+    struct run *r = ctx;
+    struct tensor *x[3] = { tape_input(t, r->q, r->t_q, r->a.heads * r->d), tape_input(t, r->k, r->t_k, r->a.kv_heads * r->d),
+                            tape_input(t, r->v, r->t_k, r->a.kv_heads * r->d) };
+    for (int i = 0; i < 3; i++)
+        x[i]->needs_grad = true;
+    struct tensor *y = tape_attention(t, x[0], x[1], x[2], &r->a);
+    float beta;
+    tensor_grad(t, y, &beta);
+    if (!t->dry && !t->failed) {
+        memcpy(r->out[0], y->data, tensor_count(y) * sizeof(float));
+        memcpy(y->grad, r->weight, tensor_count(y) * sizeof(float));
+    }
+    tape_backward(t);
+    for (int i = 0; i < 3 && !t->dry && !t->failed; i++)
+        memcpy(r->out[i + 1], x[i]->grad, tensor_count(x[i]) * sizeof(float));
+}
+
+static float *random_new(uint64_t key, size_t n, float size)
+{
+    float *x = malloc((n + 1) * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = size * (2 * random_uniform(key, i) - 1);
+    return x;
+}
+
+/* The root of the mean square difference, over that of the values. */
+static double distance(const float *got, const float *want, size_t n)
+{
+    double d = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        d += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+        size += (double)want[i] * (double)want[i];
+    }
+    return sqrt(d / size);
+}
+
+static void compare(const struct compute *bf16, const char *name, struct attention a, size_t t_q, size_t t_k, size_t d)
+{
+    static const char *const parts[] = { "result", "gradient of q", "gradient of k", "gradient of v" };
+    size_t n_q = t_q * a.heads * d, n_k = t_k * a.kv_heads * d, size[4] = { n_q, n_q, n_k, n_k };
+    struct run r = { .a = a, .t_q = t_q, .t_k = t_k, .d = d, .q = random_new(1, n_q, 2), .k = random_new(2, n_k, 2),
+                     .v = random_new(3, n_k, 1), .weight = random_new(4, n_q, 1) };
+    float *want[4], *got[4];
+    struct compute f32 = *bf16;
+    f32.bf16 = false;
+    for (int pass = 0; pass < 2; pass++) {
+        struct tape *t = tape_new(pass ? bf16 : &f32);
+        char why[WHY] = "";
+        for (int i = 0; i < 4; i++)
+            r.out[i] = (pass ? got : want)[i] = calloc(size[i] + 1, sizeof(float));
+        t->poison = true;
+        if (tape_run(t, TAPE_TRAIN, 1, attend_run, &r, why))
+            ok(false, "%s runs: %s", name, why);
+        tape_free(t);
+    }
+    for (int i = 0; i < 4; i++) {
+        double e = distance(got[i], want[i], size[i]);
+        ok(e <= 6e-3, "%s, %s: %s, %zu features: distance %.1e (limit 6e-3)", kernels_name(bf16->k), name, parts[i], d, e);
+        free(got[i]), free(want[i]);
+    }
+    free(r.q), free(r.k), free(r.v), free(r.weight);
+}
+
+int main(void)
+{
+    static const struct attended one[] = {{0, 1500, 0, 1500}}, ragged[] = {{0, 100, 0, 100}, {100, 7, 100, 7}, {107, 73, 107, 73}};
+    static const struct attended crossing[] = {{0, 40, 0, 333}, {40, 64, 333, 101}}, cached[] = {{0, 33, 0, 150}}, far[] = {{0, 90, 0, 4500}};
+    static const char *const names[] = { "ref", "avx2", "avx512", "avx512bf16", "neon" };
+    struct team *team = team_new(2, NULL);
+    for (size_t v = 0; v < sizeof names / sizeof *names; v++) {
+        struct compute c = { .team = team, .k = kernels_choose(names[v]), .bf16 = true };
+        if (!c.k)
+            continue;
+        if (v >= 3)
+            compare(&c, "all of 1500", (struct attention){ .heads = 2, .kv_heads = 2, .scale = 0.125f, .segment = one, .n = 1 }, 1500, 1500, 64);
+        compare(&c, "causal rows", (struct attention){ .heads = 4, .kv_heads = 2, .scale = 0.125f, .causal = true, .segment = ragged, .n = 3 }, 180, 180, 64);
+        compare(&c, "a window", (struct attention){ .heads = 4, .kv_heads = 1, .scale = 0.0625f, .causal = true, .window = 20, .segment = ragged, .n = 3 }, 180, 180, 256);
+        compare(&c, "cross attention", (struct attention){ .heads = 3, .kv_heads = 3, .scale = 0.3f, .segment = crossing, .n = 2 }, 104, 434, 16);
+        compare(&c, "behind a cache", (struct attention){ .heads = 2, .kv_heads = 1, .scale = 0.2f, .causal = true, .segment = cached, .n = 1 }, 33, 150, 70);
+        compare(&c, "a window behind a cache", (struct attention){ .heads = 2, .kv_heads = 1, .scale = 0.2f, .causal = true, .window = 50, .segment = cached, .n = 1 }, 33, 150, 32);
+        compare(&c, "more keys than at once", (struct attention){ .heads = 1, .kv_heads = 1, .scale = 0.2f, .segment = far, .n = 1 }, 90, 4500, 34);
+    }
+    team_free(team);
+    return done();
+}
