@@ -85,14 +85,38 @@ int vocab_add(struct vocab *v, struct str name, int64_t id, const char **why)
     return 0;
 }
 
-int32_t vocab_find(const struct vocab *v, struct str name)
+int32_t vocab_find_hashed(const struct vocab *v, struct str name, uint64_t hash)
 {
     ptrdiff_t i;
 
     if (!v->slots)
         return -1;
-    i = slot_find(v, name, bytes_hash(name.s, name.n));
+    i = slot_find(v, name, hash);
     return i < 0 || !v->slot[i] ? -1 : (int32_t)(uint32_t)v->slot[i] - 1;
+}
+
+int32_t vocab_find(const struct vocab *v, struct str name)
+{
+    return vocab_find_hashed(v, name, bytes_hash(name.s, name.n));
+}
+
+void vocab_fetch(const struct vocab *v, uint64_t hash, int step)
+{
+    uint64_t s;
+
+    if (!v->slots)
+        return;
+    if (step == 0) {
+        __builtin_prefetch(&v->slot[hash & (v->slots - 1)]);
+        return;
+    }
+    s = v->slot[hash & (v->slots - 1)];     /* the likeliest slot: what it says may be another token's */
+    if (!s)
+        return;
+    if (step == 1)
+        __builtin_prefetch(&v->name[(uint32_t)s - 1]);
+    else
+        __builtin_prefetch(v->blob.s + v->name[(uint32_t)s - 1].at);
 }
 
 void vocab_release(struct vocab *v)

@@ -25,6 +25,10 @@ struct vocab {
 /* 0; or -1 with *why: an id out of range or twice, a name twice, out of memory. */
 int vocab_add(struct vocab *v, struct str name, int64_t id, const char **why);
 int32_t vocab_find(const struct vocab *v, struct str name);     /* -1: none */
+/* The same in three steps, so that the memory of several look-ups is fetched at
+ * once: vocab_fetch twice, with a while in between, then vocab_find_hashed.  hash: bytes_hash of the name. */
+void vocab_fetch(const struct vocab *v, uint64_t hash, int step);
+int32_t vocab_find_hashed(const struct vocab *v, struct str name, uint64_t hash);
 void vocab_release(struct vocab *v);
 
 static inline struct str vocab_name(const struct vocab *v, int32_t id)

@@ -238,7 +238,7 @@ static void broken_files_are_refused(void)
         { "{\"model\": {\"vocab\": {\"a\": 99999999}", "a token's id is out of range at byte 34", "an id that would fill the memory" },
         { "{\"model\": {\"vocab\": {\"a\": -1}", "a token's id is out of range at byte 28", "a negative id" },
         { "{\"model\": {\"vocab\": {\"a\": 1.5}", "not a whole number at byte 27", "an id with a fraction" },
-        { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [[\"a\", \"b\"]]", "a merge of tokens that are not in the vocabulary at byte 51", "a merge of unknown tokens" },
+        { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [[\"a\", \"b\"]]", "merge 1 is of tokens that are not in the vocabulary", "a merge of unknown tokens" },
         { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [\"ab\"]", "a merge without a space at byte 45", "a merge of one" },
         { "{\"model\": {\"vocab\": {\"\\ud800\": 0}", "half of a surrogate pair at byte 28", "half a surrogate pair" },
         { "{\"model\": {\"vocab\": {\"a", "a string that does not end at byte 23", "a string cut short" },
