@@ -98,7 +98,7 @@ $(UNITS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(HELPERS) $(ARCHIVES)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(HELPERS) $(ARCHIVES) $(LIBS)
 
 check: all $(UNITS)
-	PATH="$(abspath $(BIN)):$$PATH" BUILD="$(abspath $(BUILD))" prove -e '' $(PROVE) $(UNITS) $(FILTERS)
+	PATH="$(abspath $(BIN)):$$PATH" BUILD="$(abspath $(BUILD))" prove -e 'sh tests/exec' $(PROVE) $(UNITS) $(FILTERS)
 
 # --- sanitizers: the same tests ------------------------------------------------
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
