@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libcommon/plan/spool.h"
+#include "libcommon/store/temporary.h"
 #include "libcommon/sys/file.h"
 
 enum { RUN = 1 << 20, READ_AHEAD = 4096, SAME_HASH = 64 };      /* entries */

@@ -13,6 +13,7 @@
 #include "libcommon/plan/ids.h"
 #include "libcommon/format/json_peek.h"
 #include "libcommon/plan/spool.h"
+#include "libcommon/store/temporary.h"
 #include "libcommon/format/json.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/text.h"

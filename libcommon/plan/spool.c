@@ -2,33 +2,16 @@
 #include "libcommon/plan/spool.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "libcommon/store/kind.h"
+#include "libcommon/store/temporary.h"
 #include "libcommon/sys/file.h"
 
 enum { PIECE = 1 << 20 };
-
-int temporary_file(struct error *e)
-{
-    const char *dir = getenv("TMPDIR");
-    if (!dir || !*dir)
-        dir = access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp";
-    char *path;
-    if (asprintf(&path, "%s/penstock.XXXXXX", dir) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    int fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        error_set(e, STATUS_AGAIN, "cannot make a temporary file in '%s' (TMPDIR chooses another place): %s", dir, strerror(errno));
-    else
-        unlink(path);
-    free(path);
-    return fd;
-}
 
 /* Input that cannot be read again where it is: copied to a temporary file. */
 static struct object *spool(int from, struct object *object, const char *name, struct error *e)

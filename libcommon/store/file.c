@@ -75,8 +75,9 @@ struct object *object_from_fd(int fd, const char *name, struct error *e)
 }
 
 /* Without O_NONBLOCK a pipe that nobody writes to would hold us here for ever. */
-static struct object *file_open(const char *url, struct error *e)
+static struct object *file_open(const char *url, uint64_t generation, struct error *e)
 {
+    (void)generation;
     int fd = open(path_of(url), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         error_set(e, error_errno_status(errno), "'%s': %s", url, strerror(errno));

@@ -10,7 +10,8 @@
 
 struct store_kind {
     const char *scheme;         /* "gs"; the URL starts with it and "://" */
-    struct object *(*open)(const char *url, struct error *e);
+    /* generation: 0, or the version that is wanted, where there are versions */
+    struct object *(*open)(const char *url, uint64_t generation, struct error *e);
     int (*read)(struct object *o, uint64_t offset, size_t n, void *to, struct error *e);    /* within the size */
     void (*close)(struct object *o);
     int (*put)(const char *url, const void *data, size_t n, struct error *e);
@@ -33,7 +34,7 @@ struct store_writer {
     const struct store_kind *kind;
 };
 
-extern const struct store_kind store_file;
+extern const struct store_kind store_file, store_http, store_https, store_gs;
 
 /* An object over an open file, which it owns and closes; `name` is for messages. */
 struct object *object_from_fd(int fd, const char *name, struct error *e);

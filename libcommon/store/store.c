@@ -5,7 +5,7 @@
 
 #include "libcommon/store/kind.h"
 
-static const struct store_kind *const kinds[] = { &store_file };
+static const struct store_kind *const kinds[] = { &store_file, &store_http, &store_https, &store_gs };
 
 /* The length of "scheme" in "scheme://...", or 0 for a path. */
 static size_t scheme_length(const char *url)
@@ -50,10 +50,15 @@ char *url_resolve(const char *base, const char *name)
     return url;
 }
 
-struct object *object_open(const char *url, struct error *e)
+struct object *object_open_version(const char *url, uint64_t generation, struct error *e)
 {
     const struct store_kind *kind = kind_of(url, e);
-    return kind ? kind->open(url, e) : NULL;
+    return kind ? kind->open(url, generation, e) : NULL;
+}
+
+struct object *object_open(const char *url, struct error *e)
+{
+    return object_open_version(url, 0, e);
 }
 
 const struct object_info *object_info(const struct object *o)
@@ -113,7 +118,9 @@ int store_stat(const char *url, struct object_info *i, struct error *e)
 {
     const struct store_kind *kind = kind_of(url, e);
     struct object_info unused;
-    return kind ? kind->stat(url, i ? i : &unused, e) : -1;
+    if (!kind)
+        return -1;
+    return kind->stat ? kind->stat(url, i ? i : &unused, e) : cannot(kind, "be asked for objects", url, e);
 }
 
 int store_delete(const char *url, struct error *e)

@@ -20,6 +20,8 @@ struct object_info {
 
 struct object;
 struct object *object_open(const char *url, struct error *e);           /* NULL: missing, a directory, a device, ... */
+/* The same of one version (a generation, where the store has them; 0: the newest). */
+struct object *object_open_version(const char *url, uint64_t generation, struct error *e);
 const struct object_info *object_info(const struct object *o);
 /* Exactly n bytes from offset into `to`; -1 also if the object is shorter. */
 int object_read(struct object *o, uint64_t offset, size_t n, void *to, struct error *e);
@@ -46,6 +48,10 @@ struct store_writer *store_writer_open(const char *url, struct error *e);
 int store_writer_append(struct store_writer *w, const void *data, size_t n, struct error *e);
 int store_writer_commit(struct store_writer *w, struct error *e);
 void store_writer_abort(struct store_writer *w);
+
+/* Credentials, where the environment is not to decide (docs/penstock-stores.7); call before threads start. */
+void store_anonymous(void);
+void store_token_file(const char *path);        /* path: kept */
 
 /* Is this a URL of a store (gs://, s3://, http(s)://, file://), or a path? */
 bool url_is_remote(const char *url);

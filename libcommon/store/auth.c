@@ -1,0 +1,250 @@
+/* libcommon/store/auth.c - which credentials, and one token at a time; see auth.h */
+#include "libcommon/store/auth.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libcommon/format/json.h"
+#include "libcommon/store/auth_impl.h"
+#include "libcommon/store/google.h"
+#include "libcommon/store/retry.h"
+#include "libcommon/store/store.h"
+#include "libcommon/sys/file.h"
+#include "libcommon/sys/metrics.h"
+
+enum { RENEW_SECONDS = 225, TOKEN_MAX = 64 << 10, METADATA_TRIES = 2 };
+
+static struct {
+    pthread_mutex_t lock;
+    struct token token;
+    bool have;
+    uint64_t renewed;           /* how often */
+    bool anonymous;
+    const char *file;
+} kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void store_anonymous(void) { kept.anonymous = true; }
+void store_token_file(const char *path) { kept.file = path; }
+
+char *base64_make(const void *data, size_t n, bool url)
+{
+    unsigned char *text = malloc(4 * ((n + 2) / 3) + 1);
+    if (!text)
+        return NULL;
+    int length = EVP_EncodeBlock(text, data, (int)n);
+    if (url) {
+        while (length && text[length - 1] == '=')
+            text[--length] = 0;
+        for (int i = 0; i < length; i++)
+            text[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
+    }
+    return (char *)text;
+}
+
+bool base64_read(struct span text, uint8_t *to, size_t n)
+{
+    uint8_t room[64];
+    size_t padding = 0;
+    if (text.size % 4 || text.size > sizeof room || text.size / 4 * 3 < n)
+        return false;
+    while (padding < 2 && padding < text.size && text.data[text.size - 1 - padding] == '=')
+        padding++;
+    if (EVP_DecodeBlock(room, text.data, (int)text.size) < 0 || text.size / 4 * 3 - padding != n)
+        return false;
+    memcpy(to, room, n);
+    return true;
+}
+
+/* --- a token server ------------------------------------------------------------------- */
+
+/* A credentials file can name any address: only encrypted ones, or this machine. */
+static bool address_ok(const char *url)
+{
+    static const char *const here[] = { "http://localhost", "http://127.0.0.1", "http://[::1]" };
+    if (!strncmp(url, "https://", 8))
+        return true;
+    for (size_t i = 0; i < sizeof here / sizeof *here; i++) {
+        size_t n = strlen(here[i]);
+        if (!strncmp(url, here[i], n) && (url[n] == ':' || url[n] == '/' || !url[n]))
+            return true;
+    }
+    return false;
+}
+
+int token_exchange(const char *what, const char *url, const char *body, const char *content_type, const char *header, bool no_proxy,
+                   json_t **answer, struct error *e)
+{
+    struct retry t;
+    struct buf text;
+    json_error_t why;
+    *answer = NULL;
+    if (!no_proxy && !address_ok(url))
+        return error_set(e, STATUS_BAD, "%s: '%s' is not https, credentials are not sent there", what, url);
+    int silent = 0;
+    retry_begin(&t, what);
+    buf_init(&text, TOKEN_MAX);
+    for (;;) {
+        struct http_request r;
+        buf_clear(&text);
+        if (http_init(&r, body ? "POST" : "GET", url, e) < 0)
+            break;
+        r.into = &text;
+        r.no_proxy = no_proxy;
+        if (body) {
+            http_header(&r, "Content-Type: %s", content_type);
+            r.has_body = true;
+            r.body = span_of(body, strlen(body));
+        }
+        if (header)
+            http_header(&r, "%s", header);
+        http_perform((struct http_request *const[]){ &r }, 1);
+        int bad = 0;
+        if (r.code == CURLE_OK && r.status / 100 == 2) {
+            *answer = json_loadb((const char *)text.data, text.size, 0, &why);
+            if (!*answer)
+                error_set(e, STATUS_AGAIN, "%s: the answer is not JSON", what);
+            bad = 1;
+        } else if ((no_proxy && r.code != CURLE_OK && ++silent == METADATA_TRIES) || retry_after(&t, &r, 0, e) < 0) {
+            bad = 1;            /* no metadata server: we are not on Google's machines */
+        }
+        http_release(&r);
+        if (bad)
+            break;
+    }
+    if (text.data)
+        memset(text.data, 0, text.size);
+    buf_release(&text);
+    return *answer ? 0 : -1;
+}
+
+int token_take(const char *what, const json_t *answer, struct token *t, struct error *e)
+{
+    const char *value = json_string_value(json_object_get(answer, "access_token"));
+    json_t *expires = json_object_get(answer, "expires_in");
+    double seconds = json_is_string(expires) ? strtod(json_string_value(expires), NULL) : json_number_value(expires);
+    if (!value || !*value || strpbrk(value, "\r\n"))
+        return error_set(e, STATUS_AGAIN, "%s: the answer holds no access token", what);
+    if (!(t->value = strdup(value)))
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    t->expires = clock_seconds() + (seconds > 0 ? seconds : 3600);
+    return 0;
+}
+
+/* --- the order -------------------------------------------------------------------------- */
+
+static int from_text(const char *text, size_t n, const char *name, struct token *t, struct error *e)
+{
+    while (n && strchr(" \t\r\n", text[n - 1]))
+        n--;
+    if (n == 0 || memchr(text, '\n', n) || memchr(text, '\r', n) || memchr(text, 0, n))
+        return error_set(e, STATUS_BAD, "'%s' holds no token: one line is meant", name);
+    return (t->value = strndup(text, n)) ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+}
+
+/* Read again each time, so that whoever renews it need not restart us. */
+static int from_token_file(const char *path, struct token *t, struct error *e)
+{
+    struct buf b;
+    buf_init(&b, TOKEN_MAX);
+    int bad = file_read(path, &b, e);
+    if (!bad)
+        bad = from_text((const char *)b.data, b.size, path, t, e);
+    if (b.data)
+        memset(b.data, 0, b.size);
+    buf_release(&b);
+    t->expires = clock_seconds() + RENEW_SECONDS + 60;
+    return bad;
+}
+
+static int from_file(const char *path, struct token *t, struct error *e)
+{
+    json_t *j = json_read_file(path, e);
+    int bad = j ? token_from_json(j, path, t, e) : -1;
+    const char *quota = json_string_value(json_object_get(j, "quota_project_id"));
+    if (!bad && quota && !strpbrk(quota, "\r\n"))
+        t->quota_project = strdup(quota);
+    json_decref(j);
+    return bad;
+}
+
+static char *gcloud_file(void)
+{
+    const char *config = getenv("CLOUDSDK_CONFIG"), *home = getenv("HOME");
+    char *path;
+    if (asprintf(&path, "%s%s/application_default_credentials.json", config && *config ? config : home ? home : "",
+                 config && *config ? "" : "/.config/gcloud") < 0)
+        return NULL;
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+static int token_find(struct token *t, struct error *e)
+{
+    const char *text;
+    char *path;
+    if (kept.anonymous || gs_emulated())
+        return 0;
+    if (kept.file)
+        return from_token_file(kept.file, t, e);
+    if ((text = getenv("GCS_OAUTH_TOKEN")) && *text)
+        return from_text(text, strlen(text), "GCS_OAUTH_TOKEN", t, e);
+    if ((text = getenv("GOOGLE_APPLICATION_CREDENTIALS")) && *text)
+        return from_file(text, t, e);
+    if ((path = gcloud_file())) {
+        int bad = from_file(path, t, e);
+        free(path);
+        return bad;
+    }
+    text = getenv("NO_GCE_CHECK");
+    if (!text || strcmp(text, "true")) {
+        struct error why;
+        if (token_from_metadata(t, &why) == 0)
+            return 0;
+    }
+    return error_set(e, STATUS_BAD, "no Google credentials: run 'gcloud auth application-default login', set GOOGLE_APPLICATION_CREDENTIALS, "
+                                    "or use --no-auth for what is public");
+}
+
+static void token_release(struct token *t)
+{
+    if (t->value)
+        memset(t->value, 0, strlen(t->value));
+    free(t->value);
+    free(t->quota_project);
+    *t = (struct token){ 0 };
+}
+
+int auth_google(struct http_request *r, bool fresh, struct error *e)
+{
+    static _Thread_local uint64_t used;     /* which renewal this thread saw last */
+    int bad = 0;
+    pthread_mutex_lock(&kept.lock);
+    bool stale = !kept.have || (kept.token.expires > 0 && clock_seconds() > kept.token.expires - RENEW_SECONDS) || (fresh && used == kept.renewed);
+    if (stale) {
+        struct token t = { 0 };
+        if ((bad = token_find(&t, e)) == 0) {
+            token_release(&kept.token);
+            kept.token = t;
+            kept.have = true;
+            kept.renewed++;
+        } else {
+            token_release(&t);
+        }
+    }
+    used = kept.renewed;
+    if (!bad && kept.token.value)
+        bad = http_header(r, "Authorization: Bearer %s", kept.token.value);
+    if (!bad && kept.token.quota_project)
+        bad = http_header(r, "x-goog-user-project: %s", kept.token.quota_project);
+    pthread_mutex_unlock(&kept.lock);
+    if (bad && e && !e->status)
+        error_set(e, STATUS_AGAIN, "out of memory");
+    return bad ? -1 : 0;
+}
