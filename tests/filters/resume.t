@@ -47,7 +47,7 @@ ok 'and the weights, moments and state are the same bits' same "$tmp/killed"
 i=0; while [ ! -e "$tmp/term/latest" ] && [ $i -lt 100 ]; do sleep 0.05; i=$((i + 1)); done
 sleep 0.1
 for p in /proc/[0-9]*; do
-    case "$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null)" in train-step*"$tmp/term"*) kill -TERM "${p#/proc/}" ;; esac
+    case "$({ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null)" in train-step*"$tmp/term"*) kill -TERM "${p#/proc/}" ;; esac
 done
 wait $pipe
 is 'SIGTERM: status 111' "$(cat "$tmp/status")" 111
