@@ -134,6 +134,9 @@ demo: deps
 	$(MAKE) all
 	PATH="$(abspath $(BIN)):$$PATH" sh pipelines/demo.sh
 
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
 bench: deps
 	$(MAKE) all
 	PATH="$(abspath $(BIN)):$$PATH" sh tests/bench/run
