@@ -6,6 +6,7 @@
 #include "cmd/tokenize/job.h"
 #include "libcommon/format/modeldir.h"
 #include "libcommon/sys/file.h"
+#include "libcommon/sys/log.h"
 
 static int tokenizer_open(struct job *j, struct error *e)
 {
@@ -111,12 +112,29 @@ static int whisper_open(struct job *j, struct error *e)
     return defaults_read(j, e);
 }
 
+/* A checkpoint that was tuned to another form of talk would unlearn it: told once. */
+static int template_check(struct job *j, struct error *e)
+{
+    json_t *settings;
+    const char *form;
+
+    if (json_open(j, "tokenizer_config.json", &settings, e) < 0)
+        return -1;
+    form = json_string_value(json_object_get(settings, "chat_template"));
+    if (form && !strstr(form, "<start_of_turn>"))
+        warn("'%s' has a chat template of its own, without <start_of_turn>; rows are rendered as %s's", j->model, j->model_type);
+    json_decref(settings);
+    return 0;
+}
+
 static int chat_open(struct job *j, struct error *e)
 {
     j->bos = tokenizer_find(j->t, "<bos>");
     if (j->bos < 0 || tokenizer_find(j->t, "<start_of_turn>") < 0 || tokenizer_find(j->t, "<end_of_turn>") < 0)
         return error_set(e, STATUS_BAD, "'%s': the tokenizer lacks <bos>, <start_of_turn> or <end_of_turn>, which %s has",
                          j->model, j->model_type);
+    if (template_check(j, e) < 0)
+        return -1;
     if (j->language || j->task || j->timestamps)
         return error_set(e, STATUS_BAD, "--language, --task and --timestamps are for Whisper; '%s' is %s", j->model, j->model_type);
     return 0;

@@ -13,6 +13,7 @@ struct load {
     struct scan added, normalizer, pre, decoder, merges;    /* values met on the way; merges: only if they came before vocab */
     struct scan dropout, prefix, suffix, ignore, type, fallback;
     bool have_vocab, have_merges;
+    int32_t times;              /* ids from here on are timestamps that the file leaves out */
     int32_t (*triple)[3];       /* left, right, merged */
     size_t triples, room;
     struct text spare[2];

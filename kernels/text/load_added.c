@@ -1,4 +1,5 @@
 /* kernels/text/load_added.c - added tokens: into the vocabulary, and into the tree that finds them */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "kernels/text/load.h"
@@ -62,6 +63,29 @@ static int read_added_token(struct load *l, struct scan *s, struct added_token *
     return r;
 }
 
+/* Whisper's timestamps <|0.00|> to <|30.00|> follow <|notimestamps|>; files of
+ * older checkpoints end there and leave them to the code. */
+static int add_times(struct load *l)
+{
+    struct tokenizer *t = l->t;
+    const char last[] = "<|notimestamps|>", *why;
+    int32_t id = vocab_find(&t->vocab, str_of(last, sizeof last - 1));
+    char name[20];
+
+    l->times = INT32_MAX;
+    if (!t->byte_level || id < 0 || (size_t)id + 1 != t->vocab.n)
+        return 0;
+    l->times = id + 1;
+    for (int i = 0; i <= 1500; i++) {
+        int n = snprintf(name, sizeof name, "<|%d.%02d|>", i / 50, i % 50 * 2);
+        if (vocab_add(&t->vocab, str_of(name, (size_t)n), id + 1 + i, &why))
+            return load_refuse(l, why);
+        if (tree_add(t, str_of(name, (size_t)n), id + 1 + i))
+            return load_refuse(l, "out of memory");
+    }
+    return 0;
+}
+
 int load_added(struct load *l)
 {
     struct tokenizer *t = l->t;
@@ -75,7 +99,7 @@ int load_added(struct load *l)
     t->tree[0] = (struct branch){ .id = -1 };
     t->branches = 1;
     if (!scan_peek(&s))
-        return 0;
+        return add_times(l);
     if (scan_open(&s, '['))
         return -1;
     for (bool first = true; (r = scan_item(&s, &first)) > 0;) {
@@ -92,7 +116,7 @@ int load_added(struct load *l)
         if (tree_add(t, a.content, (int32_t)a.id))
             return scan_fail(&s, "out of memory");
     }
-    return r;
+    return r ? r : add_times(l);
 }
 
 /* The flags come second: only now is the number of ids known. */
@@ -105,6 +129,8 @@ int load_flags(struct load *l)
     t->flag = calloc(t->vocab.n + 1, 1);
     if (!t->flag)
         return load_refuse(l, "out of memory");
+    for (size_t id = (size_t)l->times; id < t->vocab.n; id++)
+        t->flag[id] = FLAG_ADDED;
     if (!scan_peek(&s))
         return 0;
     scan_open(&s, '[');

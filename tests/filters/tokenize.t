@@ -168,6 +168,9 @@ like 'and counted' "$err" 'over-long rows: 2 cut'
 show --max-length 2 --over-long cut
 like 'an answer is not cut' "$(line 2)" '^pair: error: the last answer to the end of the row is 4 tokens'
 is 'but a text is' "$(line 3)" 'text: <bos>⟦just⟧'
+echo '{"chat_template": "<|im_start|>{{ messages }}"}' >"$W/tokenizer_config.json"
+show
+like 'a model with another chat template is told of' "$err" 'has a chat template of its own'
 show --language en
 is 'Whisper'"'"'s options are not for Gemma: 100' "$st" 100
 plan

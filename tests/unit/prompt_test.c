@@ -179,6 +179,29 @@ static void previous_text_is_read_only(struct subject *s)
     tokens_release(&row);
 }
 
+/* The file of an old checkpoint: its timestamps cut off. */
+static void times_are_added(void)
+{
+    size_t n;
+    char *all = rows_slurp(GOLDEN "tokenizer-whisper/multilingual/tokenizer.json.xz", &n), why[WHY] = "", *short_json;
+    json_t *file = json_loads(all ? all : "{}", 0, NULL), *added = json_object_get(file, "added_tokens");
+    struct tokenizer *whole = tokenizer_new(all ? all : "", n, why), *cut;
+    struct prompt p = { 0 };
+
+    while (json_array_size(added) && json_integer_value(json_object_get(json_array_get(added, json_array_size(added) - 1), "id")) > 50363)
+        json_array_remove(added, json_array_size(added) - 1);
+    short_json = json_dumps(file, 0);
+    cut = tokenizer_new(short_json, strlen(short_json), why);
+    ok(cut && !prompt_init(&p, cut, -1, why) && p.timestamp == 50364 && p.timestamps == 1501 && !tokenizer_special(cut, 50364),
+       "timestamps that an old file leaves out are there %s", why);
+    ok(cut && whole && tokenizer_hash(cut) == tokenizer_hash(whole), "and the tokenizer is the same");
+    tokenizer_free(cut);
+    tokenizer_free(whole);
+    free(short_json);
+    free(all);
+    json_decref(file);
+}
+
 static void languages_are_found(void)
 {
     static const struct { const char *word, *code; } row[] = {
@@ -203,6 +226,7 @@ int main(void)
     struct subject micro;
 
     languages_are_found();
+    times_are_added();
     golden("multilingual", false);
     golden("v3", false);
     golden("english", true);
