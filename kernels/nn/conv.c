@@ -3,16 +3,7 @@
  * Tap j of output i reads input s i + j - 1 (s the stride); rows of x a stride apart
  * are a matrix already, so no window is ever copied:  Y = sum_j X_j W_j^T with
  * X_j the inputs of tap j and W_j [out, in] the weights W[:, :, j]. */
-#include "kernels/nn/products.h"
-
-enum { TAPS = 3 };
-
-struct conv {
-    struct record r;
-    struct tensor *x;
-    struct param *w, *b;
-    size_t batch, stride, in, out, t_in, t_out;
-};
+#include "kernels/nn/conv.h"
 
 struct taps { float *to; const float *from; size_t out, in; float beta; };
 
@@ -79,6 +70,10 @@ static void conv_backward(struct tape *t, struct record *record)
         float *db = param_grad(t, c->b, &beta);
         column_sums(t, db, beta, dy, c->batch * c->t_out, c->out);
     }
+    if (t->compute->bf16) {
+        conv_bf16_backward(t, c, dy);
+        return;
+    }
     if (c->w->trained) {
         float *dw = arena_take(t, c->w->count * sizeof(float));
         for (size_t b = 0; b < c->batch && tape_live(t); b++)
@@ -121,10 +116,14 @@ struct tensor *tape_conv1d(struct tape *t, struct tensor *x, size_t batch, struc
     c.t_in = x->rows / batch;
     c.t_out = (c.t_in + stride - 1) / stride;
     struct tensor *y = tensor_make(t, batch * c.t_out, c.out);
-    float *taps = weights_split(t, w);
-    if (tape_live(t))
-        conv_products(t, &c, y->data, taps);
-    arena_give(t, taps, w->count * sizeof(float));
+    if (t->compute->bf16) {
+        conv_bf16_forward(t, &c, y->data);
+    } else {
+        float *taps = weights_split(t, w);
+        if (tape_live(t))
+            conv_products(t, &c, y->data, taps);
+        arena_give(t, taps, w->count * sizeof(float));
+    }
     if (b)
         bias_add(t, y->data, b->data, y->rows, y->cols);
     struct conv *r = tape_record(t, sizeof *r, conv_backward, y, x->needs_grad || w->trained || (b && b->trained));

@@ -111,7 +111,7 @@ double adamw_step(const struct compute *k, struct params *ps, const struct adamw
         for (size_t i = 0; i < ps->n; i++) {
             struct param *p = ps->p[i];
             p->steps += steps(p);
-            if (steps(p) && p->packed)
+            if (steps(p) && p->packed && p->kind != PARAM_CONV)
                 packed_set(k, p->packed, p->data, p->packed->k);
         }
     }
