@@ -1,5 +1,6 @@
-/* kernels/models/generate.c - the loop over a batch; the rules are in rules.c */
+/* kernels/models/generate.c - the loop over a batch; the rules are in rules.c, the choice in sample.c */
 #include "kernels/models/generate.h"
+#include "kernels/nn/random.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@ int generator_open(struct generator *g, struct tape *t, struct model *m, const s
         return -1;
     }
     g->logits = malloc(rows * m->vocab * sizeof *g->logits);
-    if (!g->logits) {
+    g->scratch = malloc(m->vocab * sizeof *g->scratch);
+    if (!g->logits || !g->scratch) {
         snprintf(why, WHY, "out of memory");
         generator_close(g);
         return -1;
@@ -31,10 +33,13 @@ void generator_close(struct generator *g)
     cache_release(&g->cache);
     batch_release(&g->next);
     free(g->logits);
+    free(g->scratch);
     *g = (struct generator){ 0 };
 }
 
 void generator_clear(struct generator *g) { cache_clear(&g->cache); }
+
+void generator_rewind(struct generator *g) { memset(g->cache.length, 0, g->rows * sizeof *g->cache.length); }
 
 /* Feeds b; the cache takes its number of rows (and of clips) from it. */
 static int feed(struct generator *g, const struct batch *b, char why[WHY])
@@ -56,22 +61,8 @@ int generator_detect(struct generator *g, const struct batch *b, const int32_t *
             if (logits[ids[i]] > logits[best[r]])
                 best[r] = ids[i];
     }
-    memset(g->cache.length, 0, g->cache.rows * sizeof *g->cache.length);
+    generator_rewind(g);
     return 0;
-}
-
-/* The likeliest token; adds its log probability to *logprob. */
-static int32_t best_token(const float *logits, size_t vocab, double *logprob)
-{
-    size_t best = 0;
-    for (size_t i = 1; i < vocab; i++)
-        if (logits[i] > logits[best])
-            best = i;
-    double sum = 0;
-    for (size_t i = 0; i < vocab; i++)
-        sum += exp((double)logits[i] - (double)logits[best]);
-    *logprob -= log(sum);
-    return (int32_t)best;
 }
 
 static bool ends(const struct rules *r, int32_t token)
@@ -83,16 +74,20 @@ static bool ends(const struct rules *r, int32_t token)
 }
 
 /* One more token of a row; false: it is complete. */
-static bool row_step(struct generator *g, struct generate_row *row, float *logits, size_t at, size_t max_new)
+static bool row_step(struct generator *g, const struct batch *b, size_t r, struct generate_row *row, size_t max_new)
 {
-    rules_apply(&g->rules, logits, g->m->vocab, row->token, row->n, row->timestamps);
-    int32_t token = best_token(logits, g->m->vocab, &row->logprob);
+    float *logits = g->logits + r * g->m->vocab;
+    size_t vocab = g->m->vocab;
+    repetition_apply(&g->sampling, logits, vocab, b->ids + b->start[r], b->start[r + 1] - b->start[r], row->token, row->n);
+    rules_apply(&g->rules, logits, vocab, row->token, row->n, row->timestamps);
+    uint64_t key = random_key(random_key(g->sampling.seed, row->key), row->n);
+    int32_t token = token_choose(&g->sampling, logits, vocab, key, g->scratch, &row->logprob);
     if (ends(&g->rules, token)) {
         row->ended = true;
         return false;
     }
     row->token[row->n++] = token;
-    return row->n < row->room && row->n < max_new && at + 1 < g->cache.room;
+    return row->n < row->room && row->n < max_new && g->cache.length[r] + 1 < g->cache.room;
 }
 
 int generator_run(struct generator *g, const struct batch *b, struct generate_row *row, size_t max_new, char why[WHY])
@@ -118,7 +113,7 @@ int generator_run(struct generator *g, const struct batch *b, struct generate_ro
         batch_clear(next);
         for (size_t r = 0; r < b->rows; r++) {
             if (row[r].going)
-                row[r].going = row_step(g, row + r, g->logits + r * g->m->vocab, g->cache.length[r], max_new);
+                row[r].going = row_step(g, b, r, row + r, max_new);
             size_t n = row[r].going ? 1 : 0;
             if (batch_add(next, n ? row[r].token + row[r].n - 1 : NULL, NULL, n, NULL, 0, 0, 0, 0, why))
                 return -1;

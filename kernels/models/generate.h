@@ -21,9 +21,26 @@ void rules_release(struct rules *r);
 /* Forbidden tokens become -infinity in logits[vocab].  done[0, n): what was generated so far. */
 void rules_apply(const struct rules *r, float *logits, size_t vocab, const int32_t *done, size_t n, bool timestamps);
 
+/* --- which of them is taken ------------------------------------------------------------- */
+struct sampling {               /* { 0 }: always the likeliest */
+    double temperature;         /* 0: the likeliest; else one is drawn from softmax(logits / temperature) */
+    size_t top_k;               /* of the k likeliest; 0: all */
+    double top_p;               /* of the fewest whose sum reaches it; 0 or 1: all */
+    double min_p;               /* of those at least so likely, relative to the likeliest; 0: all */
+    double repetition_penalty;  /* logits of tokens in prompt and answer: divided by it if positive, else multiplied; 0 or 1: none */
+    uint64_t seed;              /* draws are keyed by (seed, the row's key, position) */
+};
+struct choice { float p; int32_t id; };
+/* logits[vocab] are changed.  scratch: room for vocab.  *logprob: log of the token's probability, before temperature. */
+int32_t token_choose(const struct sampling *s, float *logits, size_t vocab, uint64_t key, struct choice *scratch, double *logprob);
+/* The penalty, for the tokens of both lists. */
+void repetition_apply(const struct sampling *s, float *logits, size_t vocab, const int32_t *prompt, size_t n_prompt,
+                      const int32_t *done, size_t n);
+
 /* --- the loop ---------------------------------------------------------------------------- */
 struct generate_row {
     bool timestamps;            /* in: Whisper's timestamp rules hold */
+    uint64_t key;               /* in: of the row, for sampling */
     int32_t *token;             /* in: room for `room`; out: what was generated, without the end token */
     size_t room, n;
     bool ended;                 /* out: by an end token, not by length */
@@ -38,7 +55,9 @@ struct generator {
     struct cache cache;
     struct batch next;
     float *logits;
+    struct choice *scratch;
     size_t rows;
+    struct sampling sampling;   /* the caller's to set; { 0 } after generator_open */
 };
 /* Room for batches of up to `rows` rows of `tokens` positions (prompt and answer); 0: the model's own limit. */
 int generator_open(struct generator *g, struct tape *t, struct model *m, const struct rules *r, size_t rows, size_t tokens,
@@ -50,7 +69,9 @@ void generator_clear(struct generator *g);
 /* One step from b's prompts, for each row the best of ids[0, n): Whisper's language
  * detection, with prompts of <|startoftranscript|>.  What was heard is kept for generator_run. */
 int generator_detect(struct generator *g, const struct batch *b, const int32_t *ids, size_t n, int32_t *best, char why[WHY]);
-/* Greedy answers to b's prompts: row r's go to row[r], until its end, its room, or the
+/* Forgets the tokens, not what was heard. */
+void generator_rewind(struct generator *g);
+/* Answers to b's prompts, chosen by g->sampling: row r's go to row[r], until its end, its room, or the
  * cache's.  max_new: tokens at most, the end included. */
 int generator_run(struct generator *g, const struct batch *b, struct generate_row *row, size_t max_new, char why[WHY]);
 
