@@ -5,23 +5,24 @@
  * again, and a run can begin anywhere.  A row that cannot be used becomes an error
  * record and is counted; the run goes on. */
 #include <openssl/evp.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/gcs-fetch/list.h"
 #include "cmd/gcs-fetch/row.h"
 #include "libcommon/plan/plan.h"
 #include "libcommon/plan/source.h"
 #include "libcommon/sys/log.h"
 
-enum { NAMED_ERRORS = 10, ROWS_LOOKED_AT = 100, UNIT_SPARE = 64 << 10 };
+enum { ROWS_LOOKED_AT = 100, UNIT_SPARE = 64 << 10 };
 
 static struct {
-    const char *base, *format;
+    const char *base, *format, *token_file;
+    bool list, no_auth;
     struct columns columns;
     int64_t epochs, seed, limit, start, unit, jobs;
     bool shuffle;
-} set = { .epochs = 1, .seed = 42, .unit = 1, .jobs = 8 };
+} set = { .epochs = 1, .seed = 42, .unit = 1, .jobs = 32 };
 
 static const char *const formats[] = { "jsonl", "csv", "tsv", NULL };
 
@@ -46,6 +47,10 @@ static const struct opt opts[] = {
     { OPT_INT, .name = "start", .value = &set.start, .arg = "SEQ", .min = 0, .max = 9e15, .help = "first unit put, to go on with a run" },
     { OPT_INT, .name = "unit", .value = &set.unit, .arg = "N", .min = 1, .max = 65536, .help = "samples a unit" },
     { OPT_INT, .name = "jobs", .value = &set.jobs, .arg = "N", .min = 1, .max = 1024, .help = "units read at the same time" },
+    { OPT_GROUP, .name = "stores" },
+    { OPT_FLAG, .name = "list", .value = &set.list, .help = "print the objects under MANIFEST, a prefix, as a manifest" },
+    { OPT_FLAG, .name = "no-auth", .value = &set.no_auth, .help = "no credentials, for what is public" },
+    { OPT_STRING, .name = "token-file", .value = &set.token_file, .arg = "FILE", .help = "a bearer token for gs://, read again when it is due" },
     { .name = NULL },
 };
 
@@ -53,7 +58,6 @@ struct fetch {
     struct manifest manifest;
     struct row_source rows;
     struct plan plan;
-    atomic_uint errors;
 };
 
 /* --- samples ------------------------------------------------------------------------ */
@@ -63,11 +67,6 @@ static int sample_broken(struct fetch *f, struct unit *u, struct sample *s, uint
     char *place = arena_printf(&u->arena, "%s:%llu", f->manifest.name, (unsigned long long)line);
     if (!place || (!s && !(s = unit_add(u, place, strlen(place), e))))
         return error_set(e, STATUS_AGAIN, "out of memory");
-    unsigned n = atomic_fetch_add(&f->errors, 1);
-    if (n < NAMED_ERRORS)
-        note("%s: %s", place, why);
-    else if (n == NAMED_ERRORS)
-        note("more rows failed; their records say why");
     sample_fail(s, "gcs-fetch", why);
     return 0;
 }
@@ -210,13 +209,18 @@ int main(int argc, char **argv)
 {
     static const struct program program = {
         .name = "gcs-fetch", .operands = "MANIFEST", .min_operands = 1, .max_operands = 1,
-        .summary = "turns a manifest (JSON lines, CSV, TSV; - is standard input) and the files it names into a stream of samples",
+        .summary = "turns a manifest (JSON lines, CSV, TSV; a path or URL, - is standard input) and what it names into a stream of samples",
         .opts = opts,
     };
     struct common common = { 0 };
     struct error e = { 0 };
     struct fetch f = { 0 };
     const char *name = argv[opt_parse(&program, &common, OPT_NO_IN, argc, argv)];
+    if (set.no_auth)
+        store_anonymous();
+    store_token_file(set.token_file);
+    if (set.list)
+        return list_print(name, common.out);
     if (manifest_open(&f.manifest, name, set.format, (uint64_t)set.limit, set.columns.id, &e) < 0)
         die(e.status, "%s", e.text);
     char *base = base_of(name);

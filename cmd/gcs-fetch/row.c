@@ -11,7 +11,7 @@
 
 #include "libcommon/format/json.h"
 #include "libcommon/format/json_mp.h"
-#include "libcommon/stream/stream.h"
+#include "libcommon/plan/source.h"
 
 static const char *const audio_names[] = { "audio", "audio_filepath", "audio_path", "path", NULL };
 static const char *const image_names[] = { "image", "image_path", NULL };
@@ -80,7 +80,8 @@ static void bin_head(struct buf *b, size_t n)
 }
 
 /* One file as a msgpack bin at the end of b. */
-static int media_append(const struct row_source *r, const json_t *v, const char *column, struct buf *b, size_t room, struct error *e)
+static int media_append(const struct row_source *r, const json_t *v, const char *column, uint64_t generation, struct buf *b, size_t room,
+                        struct error *e)
 {
     if (json_is_object(v))              /* {"path": ...}, as datasets writes it */
         v = json_object_get(v, "path");
@@ -88,7 +89,7 @@ static int media_append(const struct row_source *r, const json_t *v, const char 
     if (!name || !*name || strlen(name) != json_string_length(v))
         return error_set(e, STATUS_BAD, "column '%s' holds no file name", column);
     char *url = url_resolve(r->base, name);
-    struct object *o = url ? object_open(url, e) : NULL;
+    struct object *o = url ? object_open_version(url, generation, e) : NULL;
     free(url);
     if (!url)
         return error_set(e, STATUS_AGAIN, "out of memory");
@@ -100,6 +101,7 @@ static int media_append(const struct row_source *r, const json_t *v, const char 
     if (size > room || b->size > room - (size_t)size) {
         bad = error_set(e, STATUS_BAD, "'%s' has %llu bytes; a unit may have %d MiB in all", name, (unsigned long long)size, UNIT_MAX >> 20);
     } else {
+        source_reserve((size_t)size);
         bin_head(b, (size_t)size);
         if (!(to = buf_extend(b, (size_t)size)))
             bad = error_set(e, STATUS_AGAIN, "out of memory");
@@ -108,6 +110,13 @@ static int media_append(const struct row_source *r, const json_t *v, const char 
     }
     object_close(o);
     return bad;
+}
+
+/* What a listing says of an object (gcs-fetch --list): the version that is wanted, or 0. */
+static uint64_t generation_of(const json_t *row)
+{
+    json_t *v = json_object_get(row, "generation");
+    return json_is_string(v) ? strtoull(json_string_value(v), NULL, 10) : json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
 }
 
 /* A file, or a list of files, as field `key`. */
@@ -121,9 +130,9 @@ static int media_put(const struct row_source *r, const json_t *row, const char *
     if (json_is_array(v)) {
         mp_put_array(&b, (uint32_t)json_array_size(v));
         for (size_t i = 0; bad == 0 && i < json_array_size(v); i++)
-            bad = media_append(r, json_array_get(v, i), column, &b, *room, e);
+            bad = media_append(r, json_array_get(v, i), column, 0, &b, *room, e);
     } else if (!json_is_string(v) || json_string_length(v)) {   /* an empty CSV field: none */
-        bad = media_append(r, v, column, &b, *room, e);
+        bad = media_append(r, v, column, generation_of(row), &b, *room, e);
     }
     if (bad == 0 && b.size) {
         bad = sample_put_raw(s, key, span_of(b.data, b.size), e);

@@ -16,7 +16,8 @@ enum slot_state { EMPTY, MAKING, READY };
 struct slot {
     enum slot_state state;
     int result;
-    size_t bytes;
+    uint64_t q;
+    size_t bytes;               /* counted in the pool's */
     struct unit unit;
     struct error error;
 };
@@ -26,12 +27,31 @@ struct source_pool {
     pthread_mutex_t lock;
     pthread_cond_t made, space;     /* the taker waits; the threads wait */
     uint64_t next, take_on;     /* next to be delivered; next to be made */
-    size_t bytes;               /* of units that are ready */
+    size_t bytes;               /* of units that are ready, or reserved by those being made */
+    size_t reserving;           /* threads that wait to reserve */
     bool holding, closing;      /* slot next - 1 is with the taker */
     size_t n_slots, n_threads;
     struct slot *slot;
     pthread_t *thread;
 };
+
+/* What the thread is making. */
+static _Thread_local struct { struct source_pool *pool; struct slot *slot; } at_work;
+
+void source_reserve(size_t bytes)
+{
+    struct source_pool *p = at_work.pool;
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->reserving++;
+    while (!p->closing && at_work.slot->q != p->next && p->bytes && p->bytes + bytes > POOL_BYTES)
+        pthread_cond_wait(&p->space, &p->lock);
+    p->reserving--;
+    p->bytes += bytes;
+    at_work.slot->bytes += bytes;
+    pthread_mutex_unlock(&p->lock);
+}
 
 static size_t unit_bytes(const struct unit *u)
 {
@@ -53,6 +73,7 @@ static bool room(const struct source_pool *p)
 static void *make_units(void *arg)
 {
     struct source_pool *p = arg;
+    at_work.pool = p;
     pthread_mutex_lock(&p->lock);
     while (!p->closing) {
         if (!room(p)) {
@@ -62,12 +83,16 @@ static void *make_units(void *arg)
         uint64_t q = p->take_on++;
         struct slot *s = &p->slot[q % p->n_slots];
         s->state = MAKING;
+        s->q = q;
+        s->bytes = 0;
         pthread_mutex_unlock(&p->lock);
+        at_work.slot = s;
         s->result = p->source->unit(p->source->ctx, q, &s->unit, &s->error);
-        s->bytes = s->result < 0 ? 0 : unit_bytes(&s->unit);
+        size_t bytes = s->result < 0 ? 0 : unit_bytes(&s->unit);
         pthread_mutex_lock(&p->lock);
         s->state = READY;
-        p->bytes += s->bytes;
+        p->bytes += bytes - s->bytes;
+        s->bytes = bytes;
         if (q == p->next)
             pthread_cond_signal(&p->made);
     }
@@ -119,7 +144,7 @@ static void held_release(struct source_pool *p)
     p->bytes -= held->bytes;
     p->holding = false;
     bool half = p->take_on - p->next <= p->n_slots / 2 && p->bytes <= POOL_BYTES / 2;
-    if (half || p->slot[p->next % p->n_slots].state == EMPTY)
+    if (half || p->reserving || p->slot[p->next % p->n_slots].state == EMPTY)
         pthread_cond_broadcast(&p->space);
 }
 

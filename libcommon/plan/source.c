@@ -5,6 +5,8 @@
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
+enum { NAMED_FAILURES = 10 };   /* so many are told one by one, then only counted */
+
 struct run {
     const struct source *source;
     struct source_pool *pool;
@@ -13,6 +15,7 @@ struct run {
     uint64_t start, q;          /* first unit of this run; next to be put */
     double began, told;
     double fetching;            /* seconds waiting for units to be made */
+    uint64_t failed;
 };
 
 /* Progress and metrics: about once a second, and at the end. */
@@ -41,6 +44,45 @@ static int tell(struct run *r, bool final, struct error *e)
     return metrics_end(r->metrics, e);
 }
 
+/* The message of an error that this program made; what a replayed stream holds was told when it was made. */
+static bool own_failure(const struct sample *s, struct span *message)
+{
+    const struct span *error = sample_get(s, "error");
+    struct mp_cursor c = error ? mp_cursor(*error) : mp_cursor((struct span){ 0 });
+    struct mp_value map, key, value;
+    bool own = false;
+    *message = (struct span){ 0 };
+    if (mp_read(&c, &map) < 0 || map.type != MP_MAP)
+        return false;
+    for (uint32_t i = 0; i < map.n && mp_read(&c, &key) == 0; i++) {
+        struct span whole;
+        struct mp_cursor v;
+        if (mp_skip(&c, &whole) < 0)
+            return false;
+        v = mp_cursor(whole);
+        if (mp_read(&v, &value) < 0 || value.type != MP_STR)
+            continue;
+        own |= mp_str_is(&key, "stage") && mp_str_is(&value, log_program());
+        if (mp_str_is(&key, "message"))
+            *message = value.bytes;
+    }
+    return own;
+}
+
+static void failures_tell(struct run *r, const struct unit *u)
+{
+    for (uint32_t i = 0; i < u->k; i++) {
+        struct span id = sample_id(&u->sample[i]), message;
+        if (!sample_failed(&u->sample[i]) || !own_failure(&u->sample[i], &message))
+            continue;
+        void (*say)(const char *, ...) = r->failed++ < NAMED_FAILURES ? note : debug;
+        say("sample '%.*s': %.*s", (int)(id.size < 300 ? id.size : 300), (const char *)id.data, (int)(message.size < 600 ? message.size : 600),
+            (const char *)message.data);
+        if (r->failed == NAMED_FAILURES)
+            note("further failed samples are counted, and named with -v");
+    }
+}
+
 /* 0 done, 1 a stop was asked, -1 failed. */
 static int units_put(struct run *r, struct error *e)
 {
@@ -54,6 +96,7 @@ static int units_put(struct run *r, struct error *e)
         if (source_pool_next(r->pool, &u, e) < 0)
             return -1;
         r->fetching += clock_seconds() - t;
+        failures_tell(r, u);
         if (stream_put_unit(r->out, u, e) < 0)
             return -1;
         r->q++;

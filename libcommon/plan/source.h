@@ -28,12 +28,17 @@ int source_run(const struct source *s, const struct common *c, uint64_t start, i
 /* --- the threads behind it, for whoever dispatches differently --------------- */
 
 /* Units made ahead, taken in order.  Ahead of the taker are at most 2 x jobs + 64
- * units and, beside the units being made, POOL_BYTES bytes. */
+ * units and about POOL_BYTES bytes, of which units that are being made have
+ * reserved what they read. */
 enum { POOL_BYTES = 256 << 20 };
 struct source_pool;
 struct source_pool *source_pool_open(const struct source *s, uint64_t start, int64_t jobs, struct error *e);
 /* 1: *u is the next unit, the caller's until the next call; 0: no more; -1: failed. */
 int source_pool_next(struct source_pool *p, struct unit **u, struct error *e);
 void source_pool_close(struct source_pool *p);
+/* For a source's unit(): waits until `bytes` more may be in memory.  They count
+ * until the unit is made; the unit that is next never waits.  Outside of a pool it
+ * returns at once. */
+void source_reserve(size_t bytes);
 
 #endif

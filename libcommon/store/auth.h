@@ -9,14 +9,10 @@
 #ifndef PENSTOCK_AUTH_H
 #define PENSTOCK_AUTH_H
 
+#include "libcommon/store/base64.h"
 #include "libcommon/store/http.h"
 
 /* Adds the credentials to r.  fresh: the ones before were refused with 401. */
 int auth_google(struct http_request *r, bool fresh, struct error *e);
-
-/* base64url of data without padding, or plain base64 with it; malloc'd. */
-char *base64_make(const void *data, size_t n, bool url);
-/* Plain base64 into to[n]; false unless it is exactly n bytes. */
-bool base64_read(struct span text, uint8_t *to, size_t n);
 
 #endif

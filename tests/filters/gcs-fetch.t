@@ -89,7 +89,7 @@ printf '{"id": "latin", "text": "caf\351"}\n' >>bad.jsonl
 run gcs-fetch bad.jsonl
 cp "$out" bad.stream
 is 'bad rows do not stop the run' "$st" 0
-like 'they are told, escaped' "$err" 'bad.jsonl:2: not JSON'
+like 'they are told, escaped' "$err" "sample 'bad.jsonl:2': not JSON"
 like 'and counted' "$(stream-show -q --stats bad.stream)" '"units": 17, "samples": 17, "errors": 15'
 stream-show -q bad.stream >bad.txt
 line() { sed -n "$1p" bad.txt; }

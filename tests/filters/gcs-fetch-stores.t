@@ -1,0 +1,73 @@
+#!/bin/sh
+# tests/filters/gcs-fetch-stores.t - training data straight from a bucket, whatever the bucket does
+. "$(dirname "$0")/lib.sh"
+command -v python3 >/dev/null || { skip 'gcs-fetch from stores' 'python3 is missing'; plan; exit 0; }
+. "$top/tests/fault/lib.sh"
+cd "$tmp" || exit 1
+unset GOOGLE_APPLICATION_CREDENTIALS GCS_OAUTH_TOKEN CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE http_proxy HTTP_PROXY
+export HOME="$tmp" PENSTOCK_STORE_STALL=2
+
+mkdir -p root/b/set/media
+i=0
+while [ $i -lt 60 ]; do
+    head -c 100000 /dev/urandom >root/b/set/media/$i.wav
+    echo "{\"id\": \"c$i\", \"audio\": \"media/$i.wav\", \"text\": \"number $i\"}"
+    i=$((i + 1))
+done >root/b/set/m.jsonl
+gcs-fetch --base root/b/set - <root/b/set/m.jsonl >local
+
+server_start --rate 0.05 --seed 7 --page 7
+export STORAGE_EMULATOR_HOST="$server"
+gcs-fetch --base gs://b/set - <root/b/set/m.jsonl >remote 2>err
+is 'with 5 % of requests failing, the stream is the same bytes as from disk' "$?:$(cmp local remote)" 0:
+ok 'and they did fail' grep -q 'trying again' err
+is 'a manifest in the bucket, media beside it' "$(gcs-fetch -q gs://b/set/m.jsonl | stream-show | cksum)" "$(stream-show local | cksum)"
+is 'the run is the same, wherever it lies' "$(gcs-fetch -q gs://b/set/m.jsonl | stream-show --header | sed 's/.*"run": "\([^"]*\)".*/\1/')" \
+    "$(gcs-fetch root/b/set/m.jsonl | stream-show --header | sed 's/.*"run": "\([^"]*\)".*/\1/')"
+printf '{"audio": "http://%s/plain/b/set/media/1.wav"}\n{"audio": "gs://b/set/media/2.wav"}\n{"audio": "gs://b/nothing.wav"}\n' "$server" >mixed.jsonl
+gcs-fetch -q mixed.jsonl | stream-show -q >got
+is 'a local manifest names URLs of any store' "$(grep -c '"bytes": 100000' got)" 2
+like 'a missing object is an error record' "$(tail -n 1 got)" '"error": .*gs://b/nothing.wav.*no such object'
+server_stop
+
+server_start --latency 50
+export STORAGE_EMULATOR_HOST="$server"
+gcs-fetch --base gs://b/set - <root/b/set/m.jsonl | cmp - local
+is 'far away: still the same bytes' $? 0
+most=$(stats | sed 's/.*"most": \([0-9]*\).*/\1/')
+ok "at least 20 objects are on their way at once ($most)" [ "$most" -ge 20 ]
+gcs-fetch --jobs 5 --base gs://b/set - <root/b/set/m.jsonl | cmp - local
+is '--jobs 5' $? 0
+server_stop
+
+server_start --page 7
+export STORAGE_EMULATOR_HOST="$server"
+gcs-fetch --jobs 5 --base gs://b/set - <root/b/set/m.jsonl | cmp - local
+ok 'no more at once than --jobs' [ "$(stats | sed 's/.*"most": \([0-9]*\).*/\1/')" -le 5 ]
+fault list empty_page 1
+run gcs-fetch --list gs://b/set/media/
+is '--list prints every object' "$st:$(wc -l <"$out" | tr -d ' ')" 0:60
+like 'name, URL, size, generation, checksum' "$(head -n 1 "$out")" \
+    '^\{"id": "set/media/0.wav", "name": "set/media/0.wav", "path": "gs://b/set/media/0.wav", "size": 100000, "generation": "[0-9]+", "crc32c": "[A-Za-z0-9+/]{6}=="\}$'
+cp "$out" list.jsonl
+is 'which is a manifest' "$(gcs-fetch -q list.jsonl | stream-show | grep -c '"audio": {"bytes": 100000}')" 60
+head -c 100000 /dev/urandom >root/b/set/media/0.wav
+gcs-fetch -q list.jsonl | stream-show -q >got
+like 'and pins versions: an object replaced since then is an error record' "$(head -n 1 got)" '"id": "set/media/0.wav", "error": .*object changed'
+run gcs-fetch --list gs://b/none/
+like 'nothing there' "$st:$err" '^100:.*no objects'
+run gcs-fetch gs://b/nothing.jsonl
+like 'a manifest that is not there' "$st:$err" "^100:.*'gs://b/nothing.jsonl': no such object"
+server_stop
+PENSTOCK_STORE_PATIENCE=1 run gcs-fetch list.jsonl
+is 'a store that is gone is worth trying again' "$st" 111
+
+server_start --token secret-
+unset STORAGE_EMULATOR_HOST
+export CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE="http://$server"
+echo secret- >token
+gcs-fetch --token-file token --base gs://b/set - <root/b/set/m.jsonl 2>err | stream-show --stats | head -n 1 >got
+like 'a token from a file' "$(cat got)" '"samples": 60, "errors": 0'
+run gcs-fetch --no-auth gs://b/set/m.jsonl
+like '--no-auth sends none' "$st:$err" '^100:.*401'
+plan
