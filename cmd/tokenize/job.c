@@ -66,6 +66,42 @@ int column_str(const struct sample *s, const char *key, struct str *to, struct e
     return 1;
 }
 
+/* Takes a column out of the "row" of the sample. */
+static int column_drop(struct sample *s, const char *key, struct error *e)
+{
+    const struct span *row = sample_get(s, "row");
+    struct mp_cursor c;
+    struct mp_value v, k;
+    struct buf rest, map;
+    uint32_t left = 0;
+    int rc = 0;
+
+    if (!row || (c = mp_cursor(*row), mp_read(&c, &v)) < 0 || v.type != MP_MAP)
+        return 0;
+    buf_init(&rest, UNIT_MAX);
+    buf_init(&map, UNIT_MAX);
+    for (uint32_t i = 0; i < v.n; i++) {
+        struct mp_cursor from = c;
+        if (mp_read(&c, &k) < 0 || mp_skip(&c, NULL) < 0)
+            break;
+        if (!mp_str_is(&k, key)) {
+            buf_append(&rest, from.p, (size_t)(c.p - from.p));
+            left++;
+        }
+    }
+    if (left == 0) {
+        sample_drop(s, "row");
+    } else if (left < v.n) {
+        mp_put_map(&map, left);
+        buf_append(&map, rest.data, rest.size);
+        rc = rest.failed || map.failed ? error_set(e, STATUS_AGAIN, "out of memory")
+                                       : sample_put_raw(s, "row", span_of(map.data, map.size), e);
+    }
+    buf_release(&rest);
+    buf_release(&map);
+    return rc;
+}
+
 /* --- the arrays ------------------------------------------------------------------ */
 static int put_ids(struct sample *s, const char *key, const int32_t *id, size_t n, struct error *e)
 {
@@ -112,6 +148,20 @@ static bool any_learnt(const struct job *j)
     return false;
 }
 
+/* What has become tokens goes; text stays: it is the reference when answers are judged. */
+static int drop_used(const struct job *j, struct sample *s, struct error *e)
+{
+    static const char *const speech[] = { "segments", "previous_text", NULL };
+    static const char *const talk[] = { "messages", "prompt", "instruction", "response", "completion", NULL };
+
+    for (const char *const *key = j->whisper ? speech : talk; *key; key++) {
+        sample_drop(s, *key);
+        if (column_drop(s, *key, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int job_sample(void *ctx, struct sample *s, uint64_t epoch, struct error *e)
 {
     struct job *j = ctx;
@@ -130,9 +180,5 @@ int job_sample(void *ctx, struct sample *s, uint64_t epoch, struct error *e)
         return error_set(e, STATUS_BAD, "nothing of it is learnt: there is no answer in it");
     if (check_ids(j, e) < 0 || put_row(j, s, e) < 0)
         return -1;
-    if (!j->keep) {                     /* text stays: it is the reference when answers are judged */
-        sample_drop(s, "messages");
-        sample_drop(s, "segments");
-    }
-    return 0;
+    return j->keep ? 0 : drop_used(j, s, e);
 }

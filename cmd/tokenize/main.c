@@ -59,7 +59,7 @@ int main(int argc, char **argv)
         { OPT_INT, 0, "max-length", &j.max_length, "N", "tokens of a row at most; 0: as many as the model takes", 0, 1 << 24, NULL, NULL },
         { OPT_CHOICE, 0, "over-long", &j.over_long, "WHAT", "with longer rows", 0, 0, policies, NULL },
         { OPT_FLAG, 0, "show", &show, NULL, "print rows as text, what is learnt in brackets", 0, 0, NULL, NULL },
-        { OPT_FLAG, 0, "keep", &j.keep, NULL, "leave 'messages' and 'segments' in the record", 0, 0, NULL, NULL },
+        { OPT_FLAG, 0, "keep", &j.keep, NULL, "leave in the record what has become tokens", 0, 0, NULL, NULL },
         { OPT_GROUP, 0, "Whisper; a row's own columns come first", NULL, NULL, NULL, 0, 0, NULL, NULL },
         { OPT_STRING, 0, "language", &j.language, "NAME", "code or English name", 0, 0, NULL, NULL },
         { OPT_CHOICE, 0, "task", &j.task, "TASK", "what the speech becomes", 0, 0, tasks, NULL },

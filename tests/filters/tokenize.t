@@ -77,6 +77,10 @@ is 'segments become times' "$(line 1)" 'a: <|startoftranscript|>⟦<|en|><|trans
 like 'times that go back are refused' "$(line 2)" 'b: error: segment 1 goes from 0.8 to 0.72 s'
 like 'and a segment without an end' "$(line 3)" 'c: error: segment 1 lacks a start and end'
 like 'rows without times are counted' "$err" '1 rows? ha(s|ve) no times'
+tok -q --timestamps
+is 'segments go, when they have become times' "$(stream-show "$tmp/tok" | sed -n '1p;4p' | grep -c 'row\|previous')" 0
+tok -q --keep
+is 'unless --keep' "$(stream-show "$tmp/tok" | grep -c '"row": {"segments": \[\|"row": {"previous_text"')" 2
 show --condition-on-prev-probability 1
 is 'without timestamps the segments are the text' "$(line 1)" 'a: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|> five five<|endoftext|>⟧'
 is 'what was said before is read, not learnt' "$(line 4)" 'd: <|startofprev|>one two three<|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|>four<|endoftext|>⟧'
