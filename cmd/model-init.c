@@ -67,8 +67,8 @@ static void tokenizer_check(const char *dir, const struct model *m)
         struct tokenizer *t = tokenizer_new((const char *)map.data, map.size, why);
         if (!t)
             die(STATUS_BAD, "'%s': %s", path, why);
-        if ((size_t)tokenizer_size(t) > m->vocab)
-            die(STATUS_BAD, "'%s' has %d ids, but the configuration's vocab_size is %zu", path, (int)tokenizer_size(t), m->vocab);
+        if ((size_t)tokenizer_text_size(t) > m->vocab)
+            die(STATUS_BAD, "'%s' has %d ids, but the configuration's vocab_size is %zu", path, (int)tokenizer_text_size(t), m->vocab);
         tokenizer_free(t);
         file_map_close(&map);
     }

@@ -78,12 +78,12 @@ static int tokens_read(struct job *j, struct error *e)
         return -1;
     if (prompt_init(&j->prompt, j->tokenizer, english, why) < 0)
         return error_set(e, STATUS_BAD, "'%s': %s", j->loaded.dir.path, why);
-    if ((size_t)tokenizer_size(j->tokenizer) > j->loaded.model->vocab)
-        return error_set(e, STATUS_BAD, "'%s': the tokenizer has %d ids, the model %zu", j->loaded.dir.path,
-                         tokenizer_size(j->tokenizer), j->loaded.model->vocab);
+    if ((size_t)j->prompt.no_timestamps >= j->loaded.model->vocab)
+        return error_set(e, STATUS_BAD, "'%s': the tokenizer's <|notimestamps|> is %d, but the model has %zu ids", j->loaded.dir.path,
+                         (int)j->prompt.no_timestamps, j->loaded.model->vocab);
     if (!j->rules.n_end)
         j->rules.end[j->rules.n_end++] = j->prompt.end;
-    if (j->rules.timestamp < 0 && j->prompt.timestamp > 0) {
+    if (j->rules.timestamp < 0 && j->prompt.timestamp > 0 && (size_t)j->prompt.timestamp < j->loaded.model->vocab) {
         j->rules.no_timestamps = j->prompt.no_timestamps;
         j->rules.timestamp = j->prompt.timestamp;
     }

@@ -12,6 +12,15 @@ int32_t tokenizer_size(const struct tokenizer *t)
     return (int32_t)t->vocab.n;
 }
 
+int32_t tokenizer_text_size(const struct tokenizer *t)
+{
+    size_t n = t->vocab.n;
+
+    while (n && (t->flag[n - 1] & FLAG_ADDED || t->vocab.name[n - 1].at == VOCAB_HOLE))
+        n--;
+    return (int32_t)n;
+}
+
 uint64_t tokenizer_hash(const struct tokenizer *t)
 {
     return t->hash;

@@ -39,6 +39,9 @@ struct tokenizer *tokenizer_new(const char *json, size_t n, char why[WHY]);
 void tokenizer_free(struct tokenizer *t);
 
 int32_t tokenizer_size(const struct tokenizer *t);          /* the largest id + 1 */
+/* The largest id of a token that is not an added one, + 1: what a model must have
+ * rows for at least.  Gemma 3 text models lack a row for the last added token. */
+int32_t tokenizer_text_size(const struct tokenizer *t);
 uint64_t tokenizer_hash(const struct tokenizer *t);         /* of all names and merges: equal files encode alike */
 int32_t tokenizer_find(const struct tokenizer *t, const char *name);    /* the id of a token as the file spells it; -1 none */
 struct str tokenizer_name(const struct tokenizer *t, int32_t id);       /* lives as long as t; { NULL, 0 }: no such id */

@@ -208,6 +208,7 @@ static void gemma(void)
     long_words_take_no_longer(&s, "byte fallback");
     is_int(tokenizer_find(s.t, "<end_of_turn>"), 106, "a token is found by its name");
     ok(tokenizer_special(s.t, 106) && !tokenizer_special(s.t, 107) && tokenizer_added(s.t, 107), "special and ordinary added tokens are told apart");
+    ok(tokenizer_text_size(s.t) <= 262144 && tokenizer_text_size(s.t) > 250000, "added tokens, of which the text models lack one, are not what a model must have");
     encode(s.e, "<bos>\n\n", 7, ADDED_ORDINARY, &ids, why);
     ok(ids.n > 1 && ids.id[0] != 2 && ids.id[ids.n - 1] == 108, "only ordinary added tokens are found where only they are wanted");
     tokens_release(&ids);
