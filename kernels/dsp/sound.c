@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/dsp/resample.h"
+#include "kernels/dsp/sound_mpeg.h"
 #include "kernels/dsp/sound_whole.h"
 
 enum { CHUNK = 4096, RATE_MIN = 1000, RATE_MAX = 768000 };      /* frames read at once; Hz */
@@ -17,9 +18,11 @@ enum { TYPE_MPEG = 0x230000 };  /* SF_FORMAT_MPEG, which libsndfile before 1.1 d
 static const double window_slack = 0.1;
 
 /* --- a file in memory, for libsndfile ------------------------------------------ */
-struct memory {
+struct memory {                 /* one piece behind another */
+    uint8_t head[MPEG_FRAME_MAX];
+    sf_count_t head_size;
     const uint8_t *data;
-    sf_count_t size, at;
+    sf_count_t size, at;        /* of both pieces */
 };
 
 static sf_count_t memory_size(void *user) { return ((struct memory *)user)->size; }
@@ -37,13 +40,15 @@ static sf_count_t memory_seek(sf_count_t offset, int whence, void *user)
 static sf_count_t memory_read(void *to, sf_count_t n, void *user)
 {
     struct memory *m = user;
-    if (n > m->size - m->at)
-        n = m->size - m->at;
-    if (n <= 0)
-        return 0;
-    memcpy(to, m->data + m->at, (size_t)n);
-    m->at += n;
-    return n;
+    sf_count_t taken = 0;
+    while (taken < n && m->at < m->size) {
+        bool head = m->at < m->head_size;
+        sf_count_t left = (head ? m->head_size : m->size) - m->at, now = n - taken < left ? n - taken : left;
+        memcpy((uint8_t *)to + taken, head ? m->head + m->at : m->data + (m->at - m->head_size), (size_t)now);
+        m->at += now;
+        taken += now;
+    }
+    return taken;
 }
 
 static sf_count_t memory_write(const void *from, sf_count_t n, void *user)
@@ -78,13 +83,28 @@ static int refuse(char why[WHY], const char *what, const char *reason)
     return -1;
 }
 
+/* MPEG audio that does not say how long it is gets a header frame that does. */
+static int mpeg_prepare(struct memory *m, char why[WHY])
+{
+    struct mpeg_stream s;
+    int rc = mpeg_walk(m->data, (size_t)m->size, &s, why);
+    if (rc <= 0 || s.counted)
+        return rc;
+    m->head_size = (sf_count_t)mpeg_header_frame(&s, m->data, (size_t)m->size, m->head);
+    if (m->head_size) {
+        m->data += s.first;
+        m->size += m->head_size - (sf_count_t)s.first;
+    }
+    return 0;
+}
+
 static int file_open(struct decoder *d, struct memory *m, char why[WHY])
 {
     if (m->size == 0) {
         snprintf(why, WHY, "empty file");
         return -1;
     }
-    if (sound_is_whole(m->data, (size_t)m->size, why) < 0)
+    if (sound_is_whole(m->data, (size_t)m->size, why) < 0 || mpeg_prepare(m, why) < 0)
         return -1;
     d->file = sf_open_virtual(&memory_io, SFM_READ, &d->info, m);
     if (!d->file)
@@ -166,7 +186,7 @@ static int length_check(const struct decoder *d, sf_count_t taken, char why[WHY]
     sf_count_t promised = d->info.frames < SF_COUNT_MAX ? d->info.frames - d->first : taken;
     if (d->count >= 0 && promised > d->count)
         promised = d->count;
-    sf_count_t slack = (d->info.format & SF_FORMAT_TYPEMASK) == TYPE_MPEG ? 4 * 1152 : 0;
+    sf_count_t slack = (d->info.format & SF_FORMAT_TYPEMASK) == TYPE_MPEG ? 2 * 1152 : 0;
     if (promised - taken > slack) {
         snprintf(why, WHY, "cut short or damaged: its header promises %lld frames, %lld can be decoded", (long long)promised,
                  (long long)taken);
@@ -212,7 +232,7 @@ int sound_decode(const void *bytes, size_t size, const struct sound_want *want, 
         snprintf(why, WHY, "cannot decode to %d Hz, up to %g s", want->rate, want->max_seconds);
         return -1;
     }
-    struct memory m = {bytes, (sf_count_t)size, 0};
+    struct memory m = {.data = bytes, .size = (sf_count_t)size};
     struct decoder d = {.want = want};
     int rc = decode(&d, &m, s, why);
     resampler_free(d.resampler);

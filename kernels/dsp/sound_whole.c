@@ -87,7 +87,7 @@ static void ogg_table(uint32_t table[256])
     }
 }
 
-/* A page: "OggS", version, flags (4: the last), ..., checksum at byte 22, number of segments at 26,
+/* A page: "OggS", version, flags (2: the first, 4: the last), ..., checksum at byte 22, number of segments at 26,
  * their sizes (RFC 3533).  The decoder skips a damaged page as if it had never been. */
 static int ogg_whole(const uint8_t *b, size_t size, char why[WHY])
 {
@@ -109,29 +109,16 @@ static int ogg_whole(const uint8_t *b, size_t size, char why[WHY])
             snprintf(why, WHY, "damaged: the Ogg page at byte %zu", at);
             return -1;
         }
+        if (last && b[at + 5] & 2) {
+            snprintf(why, WHY, "several Ogg streams, the second at byte %zu: only the first would be heard", at);
+            return -1;
+        }
         last = b[at + 5] & 4;
         at += head + body;
     }
     if (!last)
         snprintf(why, WHY, "cut short: no Ogg page is marked as the last");
     return last ? 0 : -1;
-}
-
-/* Layer III begins, behind an ID3v2 tag, with a frame that may hold "Xing" or "Info", flags, and
- * where flag 2 is set the bytes of all frames from that one on. */
-static int mp3_whole(const uint8_t *b, size_t size, char why[WHY])
-{
-    size_t at = 0;
-    if (size >= 10 && memcmp(b, "ID3", 3) == 0)
-        at = 10 + ((size_t)(b[6] & 127) << 21 | (size_t)(b[7] & 127) << 14 | (size_t)(b[8] & 127) << 7 | (size_t)(b[9] & 127));
-    if (at > size || size - at < 64 || b[at] != 0xff || (b[at + 1] & 0xe0) != 0xe0)
-        return 0;
-    bool mpeg1 = (b[at + 1] >> 3 & 3) == 3, mono = b[at + 3] >> 6 == 3;
-    size_t tag = at + 4 + (mpeg1 ? mono ? 17 : 32 : mono ? 9 : 17);
-    if (!is_tag(b + tag, "Xing") && !is_tag(b + tag, "Info"))
-        return 0;
-    uint64_t flags = number(b + tag + 4, 4, true), bytes = number(b + tag + (flags & 1 ? 12 : 8), 4, true);
-    return flags & 2 && bytes > size - at ? cut(bytes, size - at, why) : 0;
 }
 
 int sound_is_whole(const uint8_t *b, size_t size, char why[WHY])
@@ -146,5 +133,5 @@ int sound_is_whole(const uint8_t *b, size_t size, char why[WHY])
         return au_whole(b, size, why);
     if (is_tag(b, "OggS"))
         return ogg_whole(b, size, why);
-    return mp3_whole(b, size, why);
+    return 0;
 }

@@ -10,7 +10,7 @@
 /* 0: nothing speaks against it (also when the format is unknown here).  -1 with
  * the reason: WAV (RIFF, RIFX, RF64), AIFF or AU whose data chunk promises more
  * bytes than there are; Ogg with a damaged page, or whose last page is cut or not marked as
- * the last; MP3 whose Xing or Info header counts more bytes than there are. */
+ * the last, or of several streams one behind another.  MPEG audio is sound_mpeg.h's. */
 int sound_is_whole(const uint8_t *bytes, size_t size, char why[WHY]);
 
 #endif

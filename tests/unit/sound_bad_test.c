@@ -4,6 +4,7 @@
 #include <sndfile.h>
 #include <stdlib.h>
 
+#include "kernels/dsp/sound_mpeg.h"
 #include "tests/unit/sound_write.h"
 #include "tests/unit/tap.h"
 
@@ -31,7 +32,7 @@ static void refused(const uint8_t *file, size_t size, const struct sound_want *w
     ok(rc == -1 && strstr(why, pattern), "%s: '%s' (expected '%s')", what, why, pattern);
 }
 
-static double noise[2 * 20000];
+static double noise[2 * 20000];       /* two channels of it, or one */
 
 static void cut_anywhere(const char *name, int format, int rate)
 {
@@ -97,6 +98,52 @@ static void ogg_damaged(const char *name, int format, int rate)
     }
     if (size)
         ok(passed == 0, "%s with any page damaged is refused (last: %s)", name, why);
+    free(file);
+}
+
+/* Two files one behind the other: all of it, or a word. */
+static void joined(const char *name, int format, int rate, size_t least)
+{
+    uint8_t *file;
+    size_t size = sound_write(format, rate, 1, noise, 20000, &file);
+    if (!size)
+        return;
+    uint8_t *two = malloc(2 * size);
+    memcpy(two, file, size);
+    memcpy(two + size, file, size);
+    struct sound s;
+    int rc = sound_decode(two, 2 * size, &(struct sound_want){rate, 60, 0, 0}, &s, why);
+    ok(rc < 0 || s.n >= least, "two %s files, one behind the other: %zu samples %s", name, s.n, rc < 0 ? why : "");
+    sound_release(&s);
+    free(two);
+    free(file);
+}
+
+/* MP3 of variable bit rate whose header frame is gone: a guess at its length would lose half of it. */
+static void mpeg_lengths(void)
+{
+    uint8_t *file;
+    size_t size = sound_write(0x230082, 16000, 1, noise, 40000, &file), passed = 0;
+    struct mpeg_stream m;
+    if (!size || mpeg_walk(file, size, &m, why) != 1) {
+        free(file);
+        return;
+    }
+    ok(m.counted && m.frames >= 40000 / 576 && m.first > 0, "an MP3 of %zu frames, and a header frame", m.frames);
+    uint8_t *bare = file + m.first;
+    size_t n = size - m.first;
+    struct sound s;
+    int rc = sound_decode(bare, n, &whole, &s, why);
+    ok(rc == 0 && s.n >= 40000 && s.n <= 42000, "without its header frame it is as long: %zu samples %s", s.n, rc < 0 ? why : "");
+    sound_release(&s);
+    rc = sound_decode(bare, n, &(struct sound_want){16000, 60, 1.5, 0.5}, &s, why);
+    ok(rc == 0 && s.n == 8000, "and has windows: %zu samples %s", s.n, rc < 0 ? why : "");
+    sound_release(&s);
+    for (size_t cut = 200; cut < n; cut += 199)
+        passed += decode(bare, cut, &whole) == 0;
+    ok(passed <= 1, "without it and cut anywhere it is refused (but at the end of a frame: %zu)", passed);
+    memset(file + size / 2, 0x55, 600);
+    refused(file, size, &whole, "no MPEG frame at byte", "frames damaged in the middle");
     free(file);
 }
 
@@ -194,6 +241,10 @@ int main(void)
     cut_files();
     ogg_damaged("Vorbis", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 44100);
     ogg_damaged("Opus", SF_FORMAT_OGG | SF_FORMAT_OPUS, 48000);
+    joined("Vorbis", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 44100, 40000);
+    joined("Opus", SF_FORMAT_OGG | SF_FORMAT_OPUS, 48000, 40000);
+    joined("MP3", 0x230082, 44100, 40000);
+    mpeg_lengths();
     damaged("WAV", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 44100);
     damaged("FLAC", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 44100);
     damaged("Vorbis", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 44100);
