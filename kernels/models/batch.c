@@ -1,4 +1,4 @@
-/* kernels/models/batch.c - rows of a batch, and what a cache holds of them */
+/* kernels/models/batch.c - rows of a batch, and what forwards make of them; caches are in cache.c */
 #include "kernels/models/arch.h"
 
 #include <stdio.h>
@@ -97,65 +97,4 @@ const int32_t *batch_positions(struct tape *t, const struct batch *b, const stru
         for (size_t i = b->start[r]; i < b->start[r + 1]; i++)
             p[i] = (int32_t)(i - b->start[r] + (c ? c->length[r] : 0));
     return p;
-}
-
-/* --- the cache ------------------------------------------------------------------------------ */
-int cache_reserve(struct cache *c, const struct model *m, size_t rows, size_t heard, size_t room, char why[WHY])
-{
-    *c = (struct cache){ .rows = rows, .room = room, .layers = m->layers, .source = m->source, .heard = heard,
-                         .width = m->kv_width };
-    size_t own = padded(rows * room * c->width * sizeof(float)), cross = padded(heard * c->source * c->width * sizeof(float));
-    size_t lists = padded(m->layers * sizeof(float *)), lengths = padded(2 * rows * sizeof(size_t));
-    size_t bytes = 4 * lists + lengths + 2 * m->layers * (own + cross);
-    uint8_t *at = c->memory = aligned_alloc(64, bytes);
-    if (!at) {
-        snprintf(why, WHY, "out of memory: keys and values want %zu MiB", bytes >> 20);
-        return -1;
-    }
-    c->k = piece(&at, lists);
-    c->v = piece(&at, lists);
-    c->cross_k = piece(&at, lists);
-    c->cross_v = piece(&at, lists);
-    c->length = piece(&at, lengths);
-    for (size_t i = 0; i < m->layers; i++) {
-        c->k[i] = piece(&at, own);
-        c->v[i] = piece(&at, own);
-        c->cross_k[i] = piece(&at, cross);
-        c->cross_v[i] = piece(&at, cross);
-    }
-    cache_clear(c);
-    return 0;
-}
-
-void cache_release(struct cache *c)
-{
-    free(c->memory);
-    *c = (struct cache){ 0 };
-}
-
-void cache_clear(struct cache *c)
-{
-    memset(c->length, 0, c->rows * sizeof *c->length);
-    c->encoded = false;
-}
-
-static void put_rows(float *to, const struct tensor *from, const struct cache *c, const struct batch *b)
-{
-    for (size_t r = 0; r < b->rows; r++) {
-        size_t n = b->start[r + 1] - b->start[r];
-        memcpy(to + (r * c->room + c->length[r]) * c->width, from->data + b->start[r] * c->width, n * c->width * sizeof *to);
-    }
-}
-
-void cache_append(struct tape *t, struct cache *c, size_t i, const struct batch *b, struct tensor **k, struct tensor **v)
-{
-    for (size_t r = 0; r < b->rows; r++)
-        if (c->length[r] + b->start[r + 1] - b->start[r] > c->room)
-            tape_fail(t, "row %zu has no room for more positions than %zu", r, c->room);
-    if (!t->dry && !t->failed) {
-        put_rows(c->k[i], *k, c, b);
-        put_rows(c->v[i], *v, c, b);
-    }
-    *k = tape_input(t, c->k[i], c->rows * c->room, c->width);
-    *v = tape_input(t, c->v[i], c->rows * c->room, c->width);
 }

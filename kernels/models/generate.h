@@ -74,5 +74,9 @@ void generator_rewind(struct generator *g);
 /* Answers to b's prompts, chosen by g->sampling: row r's go to row[r], until its end, its room, or the
  * cache's.  max_new: tokens at most, the end included. */
 int generator_run(struct generator *g, const struct batch *b, struct generate_row *row, size_t max_new, char why[WHY]);
+/* The same by beam search (beam.c); the generator was opened with room for beams x b->rows
+ * rows.  A complete answer's score is its log probability / length^length_penalty. */
+int generator_beams(struct generator *g, const struct batch *b, struct generate_row *row, size_t max_new, size_t beams,
+                    double length_penalty, char why[WHY]);
 
 #endif

@@ -90,8 +90,10 @@ int model_plan(struct tape *t, struct model *m, size_t rows, size_t tokens, enum
 int cache_reserve(struct cache *c, const struct model *m, size_t rows, size_t heard, size_t room, char why[WHY]);
 void cache_release(struct cache *c);
 void cache_clear(struct cache *c);
-/* Row r becomes what row from[r] was: for beams. */
-void cache_reorder(struct cache *c, const size_t *from);
+/* Each row becomes `times` rows, side by side, that share what was heard.  The cache was reserved for as many. */
+void cache_expand(struct cache *c, size_t times);
+/* Row r becomes what row from[r] was.  -1: out of memory. */
+int cache_reorder(struct cache *c, const size_t *from);
 /* Feeds b's tokens (any number a row, none: its logits stay as they were; same rows as the cache; b->features only if !c->encoded) and gives the logits of each row's
  * last position: logits [rows, vocab], the caller's. */
 int model_decode(struct tape *t, struct model *m, const struct batch *b, struct cache *c, float *logits, char why[WHY]);
