@@ -1,7 +1,12 @@
 /* tests/bench/step_bench.c - whole training steps of true shapes with random weights, without files or streams
  *
  * step_bench MODEL ROWS TOKENS [float32|bfloat16 [threads [steps [lora-r]]]]
- * One JSON object: seconds of the fastest and the median step, and what they hold. */
+ * One JSON object: seconds of the fastest and the median step, and what they hold.
+ * roof: GFLOP/s of a bfloat16 product of 2048 cubed, the best between the steps;
+ * share: of it, counting 6 operations a parameter and token, and attention (useful
+ * work only).  The same once more in processor time, for a machine that is busy. */
+#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/pages.h"
 #include "kernels/models/model.h"
 #include "kernels/nn/lora.h"
 #include "kernels/nn/optim.h"
@@ -59,6 +64,66 @@ static int gemma_config(char *to, size_t size, int hidden, int inner, int layers
     for (int i = 0; i < layers; i++)
         n += snprintf(to + n, size - (size_t)n, "%s\"%s_attention\"", i ? ", " : "", i % 6 == 5 ? "full" : "sliding");
     return n + snprintf(to + n, size - (size_t)n, "]}");
+}
+
+/* Operations of a full step: 6 a parameter and token, 12 an attended pair and feature. */
+static double work_whisper(double d, double layers, double rows, double tokens)
+{
+    double heard = 1500 * rows, all = rows * tokens, clip = 3 * 80 * d * 3000 * 2 / 3 + 3 * d * d * 1500;
+    return 6 * (layers * (12 * d * d * heard + 14 * d * d * all + 2 * d * d * heard) + 51865 * d * all + clip * rows) +
+           12 * d * layers * rows * (1500 * 1500 + tokens * tokens / 2 + tokens * 1500);
+}
+
+static double work_gemma(double hidden, double inner, double layers, double heads, const struct batch *b)
+{
+    double tokens = (double)b->start[b->rows], wide = heads * 256, supervised = 0, pairs = 0;
+    for (size_t i = 0; i < b->start[b->rows]; i++)
+        supervised += b->labels[i] >= 0;
+    for (size_t r = 0; r < b->rows; r++)
+        pairs += (double)(b->start[r + 1] - b->start[r]) * (double)(b->start[r + 1] - b->start[r]) / 2;
+    return 6 * (layers * (2 * hidden * wide + 2 * hidden * 256 + 3 * hidden * inner) * tokens + 262144 * hidden * supervised) +
+           12 * layers * wide * pairs;
+}
+
+static double work_of(const char *name, const struct batch *b)
+{
+    double rows = (double)b->rows, tokens = (double)b->start[b->rows] / rows;
+    if (!strcmp(name, "whisper-tiny"))
+        return work_whisper(384, 4, rows, tokens);
+    if (!strcmp(name, "whisper-base"))
+        return work_whisper(512, 6, rows, tokens);
+    if (!strcmp(name, "whisper-small"))
+        return work_whisper(768, 12, rows, tokens);
+    return strcmp(name, "gemma-270m") ? work_gemma(1152, 6912, 26, 4, b) : work_gemma(640, 2048, 18, 4, b);
+}
+
+enum { CUBE = 2048 };
+
+struct roof {
+    struct packed *w;
+    uint16_t *x;
+    float *y;
+    double best, busy;          /* GFLOP/s by the clock, and by processor time of one thread */
+};
+
+static void roof_new(const struct compute *k, struct roof *r)
+{
+    *r = (struct roof){.w = packed_new(CUBE, CUBE), .x = pages_new(CUBE * CUBE * 2), .y = pages_new(CUBE * CUBE * 4)};
+    for (size_t i = 0; i < CUBE * CUBE; i++)
+        r->y[i] = (float)(i % 7) - 3, r->x[i] = (uint16_t)(0x3f80 + i % 5);
+    packed_set(k, r->w, r->y, CUBE);
+}
+
+static void roof_measure(const struct compute *k, struct roof *r)
+{
+    for (int i = 0; i < 3; i++) {
+        double t = now(), c = cpu(), flops = 2e-9 * CUBE * CUBE * CUBE;
+        gemm_bf16(k, CUBE, (struct gemm_in){.bf16 = r->x, .ld = CUBE}, r->w, false, &(struct gemm_out){.f32 = r->y, .ld = CUBE});
+        t = flops / (now() - t);
+        c = flops / (cpu() - c);
+        r->best = t > r->best ? t : r->best;
+        r->busy = c > r->busy ? c : r->busy;
+    }
 }
 
 static int config_of(const char *name, char *to, size_t size)
@@ -141,7 +206,10 @@ int main(int argc, char **argv)
     double first = now() - start, second[64], optimizer = 0, busy = 0;
     struct loss loss = {0};
     steps = steps > 64 ? 64 : steps < 2 ? 2 : steps;
+    struct roof roof;
+    roof_new(&k, &roof);
     for (int i = 0; i <= steps; i++) {
+        roof_measure(&k, &roof);
         double from = now(), c = cpu();
         if (model_step(t, m, &b, TAPE_TRAIN, (uint64_t)i + 1, &loss, why))
             die(why);
@@ -156,12 +224,13 @@ int main(int argc, char **argv)
         }
     }
     qsort(second, (size_t)steps, sizeof *second, by_size);
+    double flops = work_of(argv[1], &b) * 1e-9;
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
     printf("{\"model\": \"%s\", \"rows\": %zu, \"tokens\": %zu, \"dtype\": \"%s\", \"kernels\": \"%s\", \"threads\": %d, "
            "\"best\": %.4f, \"median\": %.4f, \"optimizer\": %.4f, \"cpu\": %.4f, \"setup\": %.2f, \"loss\": %.4f, \"peak_gb\": %.2f, "
-           "\"arena_gb\": %.2f}\n", argv[1], rows, b.start[b.rows], bf16 ? "bfloat16" : "float32", kernels_name(k.k), threads,
+           "\"arena_gb\": %.2f, \"roof\": %.1f, \"share\": %.3f, \"roof_cpu\": %.1f, \"share_cpu\": %.3f}\n", argv[1], rows, b.start[b.rows], bf16 ? "bfloat16" : "float32", kernels_name(k.k), threads,
            second[0], second[steps / 2], optimizer, busy, first, loss.sum / (double)loss.tokens, (double)u.ru_maxrss / 1048576,
-           (double)t->size / (1 << 30));
+           (double)t->size / (1 << 30), roof.best, flops / second[0] / roof.best, roof.busy, flops / busy / roof.busy);
     return 0;
 }
