@@ -60,6 +60,8 @@ static enum source_event group_run(struct trainer *t, struct group *g, struct er
             break;
         if (!t->collator.batch.rows)
             continue;
+        if (!t->planned && plan_tell(t, e) < 0)
+            return SOURCE_FAILED;
         struct loss loss = { 0 };
         uint64_t key = random_key(random_key((uint64_t)t->o->seed, t->state.step), (uint64_t)i);
         if (model_step(t->tape, t->model, &t->collator.batch, TAPE_TRAIN, key, &loss, why) < 0) {

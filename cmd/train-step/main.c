@@ -66,7 +66,7 @@ static int train(struct trainer *t, int *status, struct error *e)
 {
     if (machine_open(&t->machine, t->o->common.threads, t->o->numa_node, e) < 0 || state_init(&t->state, e) < 0 ||
         resume_state(t, e) < 0 || trainer_setup(t, e) < 0 || resume_weights(t, e) < 0 || source_begin(t, e) < 0 ||
-        trainer_plan(t, e) < 0 || output_begin(t, e) < 0)
+        plan_make(t, e) < 0 || output_begin(t, e) < 0)
         return -1;
     t->metrics = metrics_open(t->o->common.metrics, e);
     if (!t->metrics && e->status)

@@ -1,8 +1,7 @@
-/* cmd/train-step/setup.c - the model, what of it is trained, its weights, and the memory for all that */
+/* cmd/train-step/setup.c - the model, what of it is trained, its weights */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cmd/train-step/trainer.h"
 #include "libcommon/sys/log.h"
@@ -103,8 +102,7 @@ int trainer_setup(struct trainer *t, struct error *e)
         return -1;
     if (t->dir.adapter)
         return error_set(e, STATUS_BAD, "--model '%s' is an adapter; lora-merge makes a model of it, --resume goes on training it", o->model);
-    if (strcmp(o->dtype, "float32"))
-        return error_set(e, STATUS_BAD, "--dtype %s: there are no kernels for it yet; use float32", o->dtype);
+    t->machine.compute.bf16 = !strcmp(o->dtype, "bfloat16");
     if (augment(t, e) < 0 || !(t->model = model_from_config(&t->dir, e)))
         return -1;
     t->model->smoothing = (float)o->label_smoothing;
@@ -115,48 +113,9 @@ int trainer_setup(struct trainer *t, struct error *e)
         return error_set(e, STATUS_BAD, "nothing is left to train: --freeze '%s' matches every tensor", o->freeze ? o->freeze : "");
     if (params_from_dir(ps, &t->dir, true, e) < 0)
         return -1;
+    modeldir_forget(&t->dir);
     for (size_t i = 0; i < ps->n; i++)
         if (ps->p[i]->kind == PARAM_ADAPTER)
             param_init(ps->p[i], (uint64_t)o->seed);
-    return 0;
-}
-
-/* --- memory ----------------------------------------------------------------------- */
-static double mb(double bytes) { return bytes / 1e6; }
-
-static void plan_note(const struct trainer *t, const struct tape_plan *plan, size_t rows)
-{
-    const struct params *ps = &t->model->params;
-    double weights = 0, state = 0;
-    for (size_t i = 0; i < ps->n; i++) {
-        weights += 4.0 * (double)ps->p[i]->count;
-        state += ps->p[i]->trained ? 12.0 * (double)ps->p[i]->count : 0;
-    }
-    double total = weights + state + (double)plan->arena;
-    note("%.2f of %.2f million parameters are trained", (double)params_count(ps, true) / 1e6, (double)params_count(ps, false) / 1e6);
-    note("memory, at most: weights %.0f MB, gradients and moments %.0f MB, activations %.0f MB (%zu rows of %zu tokens); %.0f MB in all",
-         mb(weights), mb(state), mb((double)plan->arena), rows, t->model->max_tokens, mb(total));
-    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if (machine > 0 && total > machine)
-        warn("this machine has %.0f MB: a smaller --batch-size, --gradient-checkpointing or --lora-r would fit", mb(machine));
-}
-
-int trainer_plan(struct trainer *t, struct error *e)
-{
-    size_t rows = (size_t)t->o->batch_size;
-    uint64_t samples = header_samples(stream_in_header(t->source.in));
-    if (samples && samples < rows)
-        rows = (size_t)samples;
-    char why[WHY];
-    struct tape_plan plan;
-    t->tape = tape_new(&t->machine.compute);
-    if (!t->tape)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    t->tape->recompute = t->o->gradient_checkpointing;
-    if (collator_init(&t->collator, t->model, rows, (uint64_t)t->o->seed, e) < 0)
-        return -1;
-    if (model_plan(t->tape, t->model, rows, t->model->max_tokens, TAPE_TRAIN, &plan, why) < 0)
-        return error_set(e, STATUS_AGAIN, "no memory for batches of %zu rows: %s", rows, why);
-    plan_note(t, &plan, rows);
     return 0;
 }

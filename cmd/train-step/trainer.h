@@ -1,6 +1,6 @@
 /* cmd/train-step/trainer.h - all that one run of training holds, and its parts
  *
- * One file a part: setup.c (model, adapters, weights), resume.c (from a
+ * One file a part: setup.c (model, adapters, weights), plan.c (memory), resume.c (from a
  * checkpoint), loop.c (steps), checkpoint.c (writing), eval.c, report.c.
  * Nothing is allocated for computation after the first step. */
 #ifndef PENSTOCK_TRAINER_H
@@ -33,6 +33,9 @@ struct trainer {
     struct model *model;
     struct lora_options lora;
     struct tape *tape;
+    struct tape_plan plan;      /* of the longest rows */
+    size_t longest;             /* tokens that they have */
+    bool planned;               /* and told */
     struct collator collator;
     struct source source;
     struct ckpt_out *out;
@@ -52,8 +55,12 @@ struct trainer {
 
 /* --- setup.c: opens the model, decides what is trained, reads all weights --------- */
 int trainer_setup(struct trainer *t, struct error *e);
-/* Prints what memory training takes; makes all of it. */
-int trainer_plan(struct trainer *t, struct error *e);
+
+/* --- plan.c -------------------------------------------------------------------------- */
+/* Takes the memory of all steps, for the longest rows. */
+int plan_make(struct trainer *t, struct error *e);
+/* Tells what training takes, with the first batch at hand. */
+int plan_tell(struct trainer *t, struct error *e);
 
 /* --- resume.c ----------------------------------------------------------------------- */
 /* Looks for a checkpoint and reads its state; no checkpoint is fine. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,6 +97,13 @@ void modeldir_close(struct modeldir *m)
     buf_release(&m->config);
     free(m->path);
     *m = (struct modeldir){ 0 };
+}
+
+void modeldir_forget(const struct modeldir *m)
+{
+    for (size_t i = 0; i < m->tensors.n_maps; i++)
+        if (m->tensors.maps[i].size)
+            (void)madvise((void *)(uintptr_t)m->tensors.maps[i].data, m->tensors.maps[i].size, MADV_DONTNEED);
 }
 
 static void shape_text(char *to, size_t room, int rank, const size_t *a, const uint64_t *b)

@@ -24,6 +24,9 @@ int modeldir_open(const char *path, struct modeldir *m, struct error *e);
 int modeldir_open_config(const char *path, struct modeldir *m, struct error *e);
 void modeldir_close(struct modeldir *m);        /* {0} is fine */
 
+/* Gives the pages of the maps back to the system; what is read again comes again. */
+void modeldir_forget(const struct modeldir *m);
+
 struct tensor_want {
     const char *name;
     int rank;
