@@ -64,7 +64,7 @@ static struct sample *unit_take(struct source *s)
         bool failed = sample_failed(sample);
         s->cursor.offset = s->at;
         s->samples++;
-        s->failed += failed;
+        s->failed += failed && !sample_passed_over(sample);     /* dropped on request: no failure */
         s->cursor.skipped += failed;
         if (s->at == s->unit.k) {
             s->cursor.next++;
