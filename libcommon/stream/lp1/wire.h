@@ -1,0 +1,34 @@
+/* libcommon/stream/lp1/wire.h - a stream read from a descriptor as it comes, bodies as blobs
+ *
+ * For those who pass units on without looking into them and must not block: a
+ * worker on its child's output, fan on its input.  The stream's checksum is
+ * checked at its end; a body's own is left to whoever decodes it. */
+#ifndef PENSTOCK_LP1_WIRE_H
+#define PENSTOCK_LP1_WIRE_H
+
+#include "libcommon/stream/control.h"
+#include "libcommon/stream/lp1/blob.h"
+
+enum wire_event { WIRE_BAD = -1, WIRE_MORE, WIRE_HEADER, WIRE_UNIT, WIRE_END };
+
+struct wire {
+    int fd;
+    struct buf in;
+    size_t at;                  /* of `in`: read so far */
+    bool inside, in_body;
+    uint32_t crc;
+    uint64_t units, samples;    /* since the header */
+    struct control c;           /* of the unit or end met last */
+    struct blob *body;          /* being read; after WIRE_UNIT the caller's */
+    size_t have;
+};
+
+void wire_init(struct wire *w, int fd);
+void wire_release(struct wire *w);      /* does not close fd */
+/* What comes next of what has been read.  WIRE_HEADER: *header lies in w until the next call.
+ * WIRE_UNIT: *body is the caller's.  WIRE_MORE: wire_fill is needed. */
+enum wire_event wire_next(struct wire *w, struct span *header, struct blob **body, struct error *e);
+/* One read(2).  1 something came; 2 nothing for now; 0 the end; -1 failed. */
+int wire_fill(struct wire *w, struct error *e);
+
+#endif

@@ -1,0 +1,78 @@
+#!/bin/sh
+# fan: many copies, one order; what dies is tried again, what kills is named
+. "$(dirname "$0")/lib.sh"
+
+i=0
+while [ $i -lt 400 ]; do
+    echo "{\"id\": \"s$i\", \"text\": \"row $i\"}"
+    i=$((i + 1))
+done >"$tmp/m.jsonl"
+gcs-fetch "$tmp/m.jsonl" >"$tmp/a.stream"
+gcs-fetch --unit 9 "$tmp/m.jsonl" >"$tmp/a9.stream"
+ok "there is something to pass on" test -s "$tmp/a.stream" -a -s "$tmp/a9.stream"
+bad="perl $here/misbehave.pl"
+errors() { stream-show | sed -n 's/.*"id": "\([^"]*\)", "error": {"stage": "\([^"]*\)".*/\1 \2/p' | tr '\n' ' '; }
+
+for j in 1 3 7; do
+    ok "$j copies give the bytes of one" sh -c "fan -j $j 'cat | cat' <'$tmp/a.stream' | cmp - '$tmp/a.stream'"
+done
+ok 'also units of several samples' sh -c "fan -j 3 cat <'$tmp/a9.stream' | cmp - '$tmp/a9.stream'"
+cat >"$tmp/slow.sh" <<'END'
+case $$ in *[02468]) sleep 0.1 ;; esac
+exec cat
+END
+ok 'and copies of different speed' sh -c "fan -j 4 'sh $tmp/slow.sh' <'$tmp/a.stream' | cmp - '$tmp/a.stream'"
+runsh "cat '$tmp/a.stream' '$tmp/a9.stream' | fan -j 2 cat | stream-show --stats"
+like 'a stream behind a stream is legal' "$(cat "$out")" '"headers": 2, "units": 445, "samples": 800, .*"complete": true'
+runsh "head -c 9000 '$tmp/a.stream' | fan -j 2 cat >'$tmp/cut'"
+like 'a cut input is an error' "$st $err" '^111 .*cut off'
+like 'after all that was whole' "$(stream-show --stats "$tmp/cut" 2>/dev/null </dev/null || stream-show --stats <"$tmp/cut" 2>/dev/null)" '"units": 1[0-9][0-9],'
+run fan -j 2 cat --in "$tmp/m.jsonl"
+like 'what is no stream is refused' "$st $err" '^100 '
+runsh "fan -j 2 cat <'$tmp/a.stream' | head -c 2000 >/dev/null; echo fan ended"
+like 'a reader that leaves ends it quietly' "$(cat "$out")$err" '^fan ended$'
+
+# --- configuration ---------------------------------------------------------------------
+run fan -j 2 nosuch-filter --in "$tmp/a.stream"
+like 'a program that is not there' "$st $(echo "$err" | tail -n 1)" "^100 .*'nosuch-filter' ended with status 100 before it made a header"
+run fan -j 2 'cat | sh -c "exit 3" | cat' --in "$tmp/a.stream"
+like 'the death of a stage in the midst is seen' "$st $(echo "$err" | tail -n 1)" "'sh' ended with status 3"
+for words in 'cat > x' 'a; b' 'cat |' '| cat' 'cat "x' '$x' ''; do
+    run fan "$words" --in "$tmp/a.stream"
+    like "'$words' is refused, not guessed" "$st" '^100$'
+done
+run fan -j 1 "sh -c 'test \"\$1\" = \"a b|c\" && exec cat' x \"a b|c\"" --in "$tmp/a.stream"
+is 'quotes keep words together' "$st$err" 0
+
+# --- what kills ---------------------------------------------------------------------------
+sed 's/row 1[05]"/segv"/; s/row 33"/exit7"/; s/row 399"/segv"/; s/row 0"/segv"/' "$tmp/m.jsonl" >"$tmp/bad.jsonl"
+for unit in 1 9; do
+    gcs-fetch --unit $unit "$tmp/bad.jsonl" >"$tmp/bad.stream"
+    for j in 1 3; do
+        fan -q -j $j "$bad | cat" <"$tmp/bad.stream" >"$tmp/made$j" 2>"$tmp/err"
+        is "units of $unit, $j copies: each killer is named, with its stage, all others pass" "$? $(errors <"$tmp/made$j")" \
+            '0 s0 perl s10 perl s15 perl s33 perl s399 perl '
+    done
+    ok "and the bytes do not depend on who held what (units of $unit)" cmp "$tmp/made1" "$tmp/made3"
+done
+like 'the error says how' "$(stream-show <"$tmp/made1")" 'killed by signal 11 \(.*\) at this sample alone, 3 times'
+gcs-fetch "$tmp/bad.jsonl" >"$tmp/bad.stream"
+ok 'what kills once only is no error' sh -c "fan -q -j 2 '$bad -once $tmp/once' <'$tmp/bad.stream' 2>/dev/null | cmp - '$tmp/bad.stream'"
+sed 's/row 50"/hang"/' "$tmp/m.jsonl" | gcs-fetch - | fan -q --timeout 0.3 -j 2 "$bad" 2>/dev/null >"$tmp/hung"
+is 'what hangs is killed in time' "$(errors <"$tmp/hung")" 's50 perl '
+
+# --- killed children -----------------------------------------------------------------------
+(head -c 5000 "$tmp/a.stream"; sleep 1; tail -c +5001 "$tmp/a.stream") | fan -q -j 3 "perl $here/misbehave.pl" >"$tmp/killed" 2>/dev/null &
+pid=$!
+for n in 1 2 3 4 5 6; do
+    sleep 0.12
+    kill -9 $(ps -o pid= --ppid $pid 2>/dev/null | sort -R | head -n 1) 2>/dev/null
+done
+wait $pid
+is 'children killed from outside cost nothing' "$? $(cmp "$tmp/killed" "$tmp/a.stream")" '0 '
+runsh "(cat '$tmp/a.stream'; sleep 5) | fan -q -j 2 'perl $here/misbehave.pl' >/dev/null & p=\$!; sleep 0.4; kill -9 \$p; sleep 0.3; pgrep -f '$here/misbehave[.]pl' | xargs -r ps -o ppid= | grep -c '^ *1\$'"
+is 'a fan that is killed leaves no child behind' "$(cat "$out")" 0
+run fan --cpus 0-x cat --in "$tmp/a.stream"
+like 'a bad list of processors is refused' "$st $err" "^100 .*'0-x'"
+ok 'the copies are put where they belong' sh -c "fan -j 1 --cpus 0 'sh -c \"grep Cpus_allowed_list /proc/self/status >$tmp/where; exec cat\"' <'$tmp/a.stream' >/dev/null && grep -q '	0\$' '$tmp/where'"
+plan
