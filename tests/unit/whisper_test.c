@@ -216,6 +216,47 @@ static void test_accumulation(struct model *m)
     json_decref(j);
 }
 
+/* What is frozen costs nothing, and the rest learns as before. */
+static void test_frozen(void)
+{
+    struct model *m = golden_model(CASE "model");
+    struct tape *t = tape_new(&compute);
+    struct tape_plan whole, part;
+    struct batch b;
+    struct loss l = { 0 };
+    char why[WHY] = "";
+    size_t compared = 0, at;
+    double worst = 0;
+    struct match *encoder = match_new("encoder", why);
+    ok(model_plan(t, m, 3, 22, TAPE_TRAIN, &whole, why) == 0, "a plan with all of it %s", why);
+    params_freeze(&m->params, encoder);
+    int status = model_plan(t, m, 3, 22, TAPE_TRAIN, &part, why);
+    ok(status == 0 && part.forward * 2 < whole.forward,
+       "with the encoder frozen less is kept: %zu of %zu bytes", part.forward, whole.forward);
+    batch_fill(&b, 0, 3, true);
+    ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "a step %s", why);
+    for (size_t i = 0; i < m->params.n; i++) {
+        struct param *p = m->params.p[i];
+        char name[300];
+        snprintf(name, sizeof name, "grad.%s", p->name);
+        if (!p->has_grad)
+            continue;
+        float *want = golden_f32(&expect, name, NULL);
+        for (size_t k = 0; k < p->count; k++)
+            want[k] *= (float)l.tokens;
+        double e = scaled_error(p->grad, want, p->count, &at);
+        if (!(e <= worst))
+            worst = e;
+        compared += !match_tensor(encoder, p->name);
+        free(want);
+    }
+    ok(compared == 88 - 36 && worst <= 2e-5, "%zu gradients are those of the decoder: worst scaled error %.1e", compared, worst);
+    match_free(encoder);
+    batch_release(&b);
+    tape_free(t);
+    model_free(m);
+}
+
 /* --- the same bits ---------------------------------------------------------------------- */
 static void test_threads(void)
 {
@@ -249,6 +290,7 @@ int main(void)
     test_accumulation(m);
     model_free(m);
     test_adamw();
+    test_frozen();
     test_threads();
     safetensors_close(&expect);
     safetensors_close(&inputs);
