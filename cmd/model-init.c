@@ -5,11 +5,12 @@
  * same seed gives the same bytes. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/shared/model_load.h"
 #include "cmd/shared/model_save.h"
+#include "cmd/shared/model_tokens.h"
 #include "cmd/shared/tensor_list.h"
-#include "kernels/text/tokenizer.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/opt.h"
 
@@ -60,17 +61,15 @@ static void set_all(struct modeldir *dir, const char *text)
 /* A vocabulary that lacks ids of its tokenizer would fail at the first sample, far from here. */
 static void tokenizer_check(const char *dir, const struct model *m)
 {
-    char *path = path_join(dir, "tokenizer.json"), why[WHY];
-    struct file_map map;
     struct error e;
-    if (path && file_map_open(path, &map, &e) == 0) {
-        struct tokenizer *t = tokenizer_new((const char *)map.data, map.size, why);
+    char *path = path_join(dir, "tokenizer.json");
+    if (path && access(path, F_OK) == 0) {
+        struct tokenizer *t = tokenizer_from_dir(dir, &e);
         if (!t)
-            die(STATUS_BAD, "'%s': %s", path, why);
+            die(e.status, "%s", e.text);
         if ((size_t)tokenizer_text_size(t) > m->vocab)
             die(STATUS_BAD, "'%s' has %d ids, but the configuration's vocab_size is %zu", path, (int)tokenizer_text_size(t), m->vocab);
         tokenizer_free(t);
-        file_map_close(&map);
     }
     free(path);
 }

@@ -110,8 +110,8 @@ int checkpoint_write(struct trainer *t, struct error *e)
 {
     if (t->saved == t->state.step)
         return 0;
-    if (t->evaluated == t->state.step && t->eval_loss < t->state.best_loss) {
-        t->state.best_loss = t->eval_loss;
+    if (t->evaluated == t->state.step && eval_metric(t) < t->state.best_metric) {
+        t->state.best_metric = eval_metric(t);
         t->state.best_step = t->state.step;
     }
     if ((t->o->lora ? put_json(t, "adapter_config.json", adapter_config(t), e) : put_config(t, e)) < 0 ||

@@ -1,8 +1,13 @@
 /* cmd/train-step/eval.c - the loss over a recorded stream, by the same forward, without dropout */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/train-step/predict.h"
 #include "cmd/train-step/trainer.h"
 #include "libcommon/sys/log.h"
 
-struct sums { double sum; uint64_t tokens, samples; };
+struct sums { double sum; uint64_t tokens, samples; struct wer_count words; };
 
 static int batch_loss(struct trainer *t, struct sums *s, struct error *e)
 {
@@ -16,6 +21,8 @@ static int batch_loss(struct trainer *t, struct sums *s, struct error *e)
     s->sum += loss.sum;
     s->tokens += loss.tokens;
     s->samples += rows;
+    if (t->predictor && predict_batch(t->predictor, &t->collator.batch, &s->words, e) < 0)
+        return -1;
     batch_clear(&t->collator.batch);
     return 0;
 }
@@ -62,6 +69,34 @@ int trainer_eval(struct trainer *t, struct error *e)
         return 0;
     t->eval_loss = s.sum / (double)s.tokens;
     t->evaluated = t->state.step;
-    note("step %llu: eval_loss %.4f over %llu samples", (unsigned long long)t->state.step, t->eval_loss, (unsigned long long)s.samples);
+    t->eval_wer = wer_rate(&s.words);
+    char wer[64] = "";
+    if (t->predictor)
+        snprintf(wer, sizeof wer, ", WER %.2f %%", 100 * t->eval_wer);
+    note("step %llu: eval_loss %.4f%s over %llu samples", (unsigned long long)t->state.step, t->eval_loss, wer, (unsigned long long)s.samples);
     return 0;
+}
+
+static bool by_wer(const struct trainer *t) { return !strcmp(t->o->metric, "wer"); }
+
+double eval_metric(const struct trainer *t) { return by_wer(t) ? t->eval_wer : t->eval_loss; }
+
+/* From the log alone, which a checkpoint carries: resumed or not, training stops at the same step. */
+bool eval_stalled(const struct trainer *t)
+{
+    double best = INFINITY;
+    int64_t since = 0;
+    size_t i;
+    const json_t *line;
+    if (!t->o->patience)
+        return false;
+    json_array_foreach(t->state.log, i, line) {
+        const json_t *v = json_object_get(line, by_wer(t) ? "eval_wer" : "eval_loss");
+        if (!v)
+            continue;
+        bool better = json_number_value(v) < best - (isfinite(best) ? t->o->threshold : 0);
+        since = better ? 0 : since + 1;
+        best = better ? json_number_value(v) : best;
+    }
+    return since >= t->o->patience;
 }

@@ -132,6 +132,8 @@ static int after_step(struct trainer *t, bool last, struct error *e)
     report_pause(t, began);
     if (t->report.logged != step && (last || t->evaluated == step || step % (uint64_t)o->logging_steps == 0))
         report_log(t);
+    t->stalled = t->evaluated == step && eval_stalled(t);
+    last |= t->stalled;
     began = clock_seconds();
     if ((last || (o->save_steps && step % (uint64_t)o->save_steps == 0)) && checkpoint_write(t, e) < 0)
         return -1;
@@ -191,10 +193,13 @@ int trainer_run(struct trainer *t, int *status, struct error *e)
     struct train_state *s = &t->state;
     enum source_event event = SOURCE_SAMPLE;
     report_begin(t);
-    while ((event == SOURCE_SAMPLE || event == SOURCE_EPOCH) && !(s->total && s->step >= s->total))
+    t->stalled = eval_stalled(t);
+    while ((event == SOURCE_SAMPLE || event == SOURCE_EPOCH) && !(s->total && s->step >= s->total) && !t->stalled)
         event = one_step(t, e);
+    if (t->stalled)
+        note("stopped early at step %" PRIu64 ": %lld evaluations brought nothing better", s->step, (long long)t->o->patience);
     if (event == SOURCE_SAMPLE || event == SOURCE_EPOCH)
-        event = t->o->max_steps ? SOURCE_END : drain(t, e);
+        event = t->o->max_steps || t->stalled ? SOURCE_END : drain(t, e);
     if (event == SOURCE_FAILED && t->fatal)
         return -1;
     struct error saving = { 0 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cmd/shared/max_errors.h"
+#include "cmd/train-step/predict.h"
 #include "cmd/train-step/trainer.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"
@@ -71,6 +72,8 @@ static int train(struct trainer *t, int *status, struct error *e)
     t->metrics = metrics_open(t->o->common.metrics, e);
     if (!t->metrics && e->status)
         return -1;
+    if (t->o->predict && !(t->predictor = predictor_new(t, e)))
+        return -1;
     int rc = trainer_run(t, status, e);
     struct error closing = { 0 };
     if (!(rc < 0 && t->fatal && e->status == STATUS_AGAIN) && ckpt_put_end(t->out, rc < 0 ? &closing : e) < 0)
@@ -82,6 +85,7 @@ static void trainer_release(struct trainer *t)
 {
     source_close(&t->source);
     metrics_close(t->metrics);
+    predictor_free(t->predictor);
     collator_release(&t->collator);
     if (t->tape)
         tape_free(t->tape);

@@ -10,6 +10,7 @@
 static const char *const schedulers[] = { "linear", "cosine", "constant", NULL };
 static const char *const dtypes[] = { "float32", "bfloat16", NULL };
 static const char *const layers[] = { "all", "encoder", "decoder", NULL };
+static const char *const metrics[] = { "loss", "wer", NULL };
 
 static void check(struct options *o)
 {
@@ -19,6 +20,10 @@ static void check(struct options *o)
         die(STATUS_BAD, "--freeze and --lora-... exclude each other: an adapter trains nothing but itself; --lora-layers chooses where");
     if (o->eval_steps && !o->eval_stream)
         die(STATUS_BAD, "--eval-steps needs --eval-stream FILE: a recorded stream to evaluate on");
+    if ((o->predict || o->patience) && !o->eval_stream)
+        die(STATUS_BAD, "--%s needs --eval-stream FILE", o->predict ? "predict-with-generate" : "early-stopping-patience");
+    if (!strcmp(o->metric, "wer") && !o->predict)
+        die(STATUS_BAD, "--metric-for-best-model wer needs --predict-with-generate");
     for (int i = 0; schedulers[i]; i++)
         if (!strcmp(o->scheduler, schedulers[i]))
             o->schedule = (enum schedule)i;
@@ -31,7 +36,7 @@ void options_parse(struct options *o, int argc, char **argv)
         .max_grad_norm = 1.0, .scheduler = "linear", .seed = 42, .dtype = "float32", .save_dtype = "float32",
         .mask_time_prob = 0.05, .mask_time_length = 10, .mask_time_min_masks = 2, .mask_feature_length = 10,
         .lora_r = 8, .lora_alpha = 8, .lora_targets = "q_proj,v_proj", .lora_layers = "all",
-        .save_steps = 500, .logging_steps = 500, .max_errors = "1%", .numa_node = "auto",
+        .save_steps = 500, .logging_steps = 500, .max_errors = "1%", .metric = "loss", .numa_node = "auto",
     };
     bool lora[6] = { false };
     const double big = 1e15;
@@ -75,6 +80,10 @@ void options_parse(struct options *o, int argc, char **argv)
         { OPT_INT, 0, "logging-steps", &o->logging_steps, "N", "steps from line to line of --metrics", 1, big, NULL, NULL },
         { OPT_STRING, 0, "eval-stream", &o->eval_stream, "FILE", "a recorded stream to evaluate on", 0, 0, NULL, NULL },
         { OPT_INT, 0, "eval-steps", &o->eval_steps, "N", "steps between; 0: as --logging-steps", 0, big, NULL, NULL },
+        { OPT_FLAG, 0, "predict-with-generate", &o->predict, NULL, "also the word error rate of greedy answers", 0, 0, NULL, NULL },
+        { OPT_CHOICE, 0, "metric-for-best-model", &o->metric, "WHAT", "what the best checkpoint has least of", 0, 0, metrics, NULL },
+        { OPT_INT, 0, "early-stopping-patience", &o->patience, "N", "stop after so many evaluations without a better one", 0, big, NULL, NULL },
+        { OPT_REAL, 0, "early-stopping-threshold", &o->threshold, "X", "by how much better is better", 0, big, NULL, NULL },
         { OPT_GROUP, 0, "Machine and data", NULL, NULL, NULL, 0, 0, NULL, NULL },
         { OPT_STRING, 0, "max-errors", &o->max_errors, "N|P%", "failed records that are still status 0", 0, 0, NULL, NULL },
         { OPT_STRING, 0, "numa-node", &o->numa_node, "auto|N|none", "where threads and memory are kept", 0, 0, NULL, NULL },

@@ -32,6 +32,10 @@ struct options {
 
     int64_t save_steps, logging_steps, eval_steps;
     const char *eval_stream;
+    bool predict;               /* --predict-with-generate */
+    const char *metric;         /* that the best checkpoint has least of: "loss" or "wer" */
+    int64_t patience;           /* evaluations without a better one; 0: any number */
+    double threshold;           /* by how much better is better */
 
     const char *max_errors;     /* N or P% */
     const char *numa_node;      /* auto, none, or a number */

@@ -5,11 +5,10 @@
  * (features from elsewhere) is not asked. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "cmd/shared/model_tokens.h"
 #include "cmd/train-step/trainer.h"
-#include "kernels/text/tokenizer.h"
 
 static int differs(const struct trainer *t, const char *stage, const char *key, const char *got, const char *want, struct error *e)
 {
@@ -71,23 +70,15 @@ static int features_check(const struct trainer *t, const struct header *h, struc
 static int tokenizer_check(const struct trainer *t, const struct header *h, struct error *e)
 {
     struct span got;
-    struct file_map map;
-    char why[WHY], hash[17];
+    char hash[17];
     if (!header_option_str(h, "tokenize", "tokenizer", &got))
         return 0;
-    char *path = path_join(t->dir.path, "tokenizer.json");
-    int rc = path ? file_map_open(path, &map, e) : error_set(e, STATUS_AGAIN, "out of memory");
-    if (rc == 0) {
-        struct tokenizer *own = tokenizer_new((const char *)map.data, map.size, why);
-        if (own)
-            snprintf(hash, sizeof hash, "%016" PRIx64, tokenizer_hash(own));
-        else
-            rc = error_set(e, STATUS_BAD, "'%s': %s", path, why);
-        tokenizer_free(own);
-        file_map_close(&map);
-    }
-    free(path);
-    return rc < 0 ? -1 : same_text(t, h, "tokenize", "tokenizer", hash, e);
+    struct tokenizer *own = tokenizer_from_dir(t->dir.path, e);
+    if (!own)
+        return -1;
+    snprintf(hash, sizeof hash, "%016" PRIx64, tokenizer_hash(own));
+    tokenizer_free(own);
+    return same_text(t, h, "tokenize", "tokenizer", hash, e);
 }
 
 int provenance_check(const struct trainer *t, const struct header *h, struct error *e)

@@ -51,8 +51,12 @@ static void history_add(struct trainer *t, bool evaluated)
     const struct train_state *s = &t->state;
     json_array_append_new(s->log, json_pack("{s:f s:f s:f s:f s:I}", "epoch", s->epoch, "grad_norm", t->last.grad_norm, "learning_rate",
                                             t->last.learning_rate, "loss", loss_since(&s->tally), "step", (json_int_t)s->step));
-    if (evaluated)
-        json_array_append_new(s->log, json_pack("{s:f s:f s:I}", "epoch", s->epoch, "eval_loss", t->eval_loss, "step", (json_int_t)s->step));
+    if (!evaluated)
+        return;
+    json_t *line = json_pack("{s:f s:f s:I}", "epoch", s->epoch, "eval_loss", t->eval_loss, "step", (json_int_t)s->step);
+    if (t->predictor)
+        json_object_set_new(line, "eval_wer", json_real(t->eval_wer));
+    json_array_append_new(s->log, line);
 }
 
 void report_log(struct trainer *t)
@@ -76,6 +80,8 @@ void report_log(struct trainer *t)
     metrics_int(t->metrics, "peak_memory", (int64_t)peak_memory_bytes());
     if (evaluated)
         metrics_real(t->metrics, "eval_loss", t->eval_loss);
+    if (evaluated && t->predictor)
+        metrics_real(t->metrics, "eval_wer", t->eval_wer);
     if (metrics_end(t->metrics, &e) < 0)
         warn("%s; training goes on without", e.text);
     s->tally = (struct tally){ 0 };

@@ -11,7 +11,7 @@
 
 int state_init(struct train_state *s, struct error *e)
 {
-    *s = (struct train_state){ .best_loss = INFINITY, .log = json_array() };
+    *s = (struct train_state){ .best_metric = INFINITY, .log = json_array() };
     return s->log ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
 }
 
@@ -39,7 +39,7 @@ int state_write(const struct train_state *s, const struct options *o, struct buf
         snprintf(run + 2 * i, 3, "%02x", s->run[i]);
     json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:I s:{s:s s:I s:I s:I s:{s:f s:I s:I s:I}}}",
                           "best_global_step", s->best_step ? json_integer((json_int_t)s->best_step) : json_null(),
-                          "best_metric", number_or_null(s->best_step > 0, s->best_loss),
+                          "best_metric", number_or_null(s->best_step > 0, s->best_metric),
                           "best_model_checkpoint", best_name(s),
                           "epoch", s->epoch,
                           "eval_steps", (json_int_t)(o->eval_steps ? o->eval_steps : o->logging_steps),
@@ -110,7 +110,7 @@ int state_read(struct train_state *s, const char *dir, struct error *e)
     s->cursor = (struct cursor){ (uint64_t)next, (uint64_t)offset, (uint64_t)skipped };
     s->best_step = (uint64_t)json_integer_value(json_object_get(j, "best_global_step"));
     if (s->best_step)
-        s->best_loss = json_number_value(json_object_get(j, "best_metric"));
+        s->best_metric = json_number_value(json_object_get(j, "best_metric"));
     json_decref(s->log);
     s->log = json_incref(log);
     tally_read(&s->tally, json_object_get(json_object_get(j, "penstock"), "since_log"));

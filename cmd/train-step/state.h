@@ -20,8 +20,8 @@ struct train_state {
     struct cursor cursor;       /* where the stream goes on */
     uint8_t run[RUN_MAX];       /* of the stream's header */
     size_t run_size;
-    uint64_t best_step;         /* of the checkpoint with the least eval_loss; 0 none */
-    double best_loss;
+    uint64_t best_step;         /* of the checkpoint with the least of --metric-for-best-model; 0 none */
+    double best_metric;
     json_t *log;                /* log_history: an array of objects */
     struct tally tally;
 };

@@ -43,9 +43,11 @@ struct trainer {
     struct train_state state;
     uint64_t saved;             /* step of the last checkpoint, written or resumed; 0 none */
     uint64_t evaluated;         /* step of the last evaluation */
-    double eval_loss;           /* what it gave */
+    double eval_loss, eval_wer; /* what it gave */
+    struct predictor *predictor;        /* NULL unless --predict-with-generate */
     uint64_t epoch_samples;     /* of an epoch, failed ones too; 0 unknown */
     uint64_t epoch_used;        /* of this epoch */
+    bool stalled;               /* --early-stopping-patience is used up */
     bool fatal;                 /* a failure after which nothing more is written */
     struct step_facts last;
     struct report report;
@@ -84,8 +86,12 @@ int checkpoint_write(struct trainer *t, struct error *e);
 char *tensor_name(const char *name, const char *suffix);
 
 /* --- eval.c ---------------------------------------------------------------------------- */
-/* Mean loss over --eval-stream into t->eval_loss. */
+/* Mean loss (and errors) over --eval-stream into t->eval_loss (and t->eval_wer). */
 int trainer_eval(struct trainer *t, struct error *e);
+/* What --metric-for-best-model names, of the last evaluation. */
+double eval_metric(const struct trainer *t);
+/* Have the last --early-stopping-patience evaluations of the log brought nothing better? */
+bool eval_stalled(const struct trainer *t);
 
 /* --- report.c --------------------------------------------------------------------------- */
 void report_begin(struct trainer *t);
