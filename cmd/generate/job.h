@@ -7,8 +7,11 @@
 #include "cmd/shared/machine.h"
 #include "cmd/shared/model_load.h"
 #include "kernels/models/generate.h"
+#include "kernels/text/chat.h"
 #include "kernels/text/prompt.h"
 #include "libcommon/stream/stream.h"
+
+enum { TEXT_NEW_TOKENS = 256 };  /* of an answer, unless asked otherwise; speech ends by itself */
 
 struct row {                    /* a sample on its way out */
     char *id, *reference;       /* malloc'd; reference NULL: the sample had none */
@@ -18,17 +21,28 @@ struct row {                    /* a sample on its way out */
     bool detected;
 };
 
+/* How a token is chosen, as asked; what was not given comes from generation_config.json. */
+struct asked {
+    bool sample;                /* --do-sample */
+    double temperature, top_p, min_p, penalty;
+    int64_t top_k, seed;
+    bool gave_temperature, gave_top_k, gave_top_p, gave_min_p, gave_penalty;
+};
+
 struct job {
     /* options */
-    const char *path, *base, *language, *task;
-    bool timestamps;
+    const char *path, *base, *language, *task, *system;
+    bool timestamps, chat;
     int64_t batch_size, max_new_tokens;
+    struct asked asked;
     /* the model */
     struct machine machine;
     struct loaded loaded;
+    bool speech;                /* the model hears; else it reads */
     struct tokenizer *tokenizer;
-    struct prompt prompt;
+    struct prompt prompt;       /* of speech */
     struct rules rules;
+    struct sampling sampling;
     struct tape *tape;
     struct generator generator;
     int default_language;       /* -1: none */
@@ -39,6 +53,7 @@ struct job {
     struct batch batch;
     struct generate_row *answer;
     float *features;            /* one sample's */
+    int32_t *ids;               /* one prompt */
     FILE *out;
     uint64_t samples, failed, tokens;
 };
@@ -47,6 +62,23 @@ struct job {
 int job_open(struct job *j, int64_t threads, struct error *e);
 void job_close(struct job *j);
 int language_read(const struct job *j, struct str word, struct error *e);      /* index, or -1 */
+
+/* A generator for rows of so many tokens, prompt and answer (0: all that the model takes), in place of the last. */
+int generator_make(struct job *j, size_t rows, size_t tokens, struct error *e);
+
+/* sampling.c: what j->asked and the generation config (may be NULL) come to. */
+int sampling_settle(struct job *j, const json_t *config, struct error *e);
+
+/* speech.c and text.c: a sample as a row of the batch.  -1: it cannot be one, or STATUS_AGAIN. */
+int speech_row_add(struct job *j, const struct sample *s, struct row *r, struct error *e);
+int text_row_add(struct job *j, const struct sample *s, struct row *r, struct error *e);
+/* When the batch is complete: prompts, with the languages that the rows name or the model hears. */
+int speech_prompts(struct job *j, struct error *e);
+/* And room for its longest prompt and an answer. */
+int text_room(struct job *j, size_t most, struct error *e);
+
+/* chat.c: a talk, from lines of standard input. */
+int chat_run(struct job *j, struct error *e);
 
 /* batch.c: adds a sample; answers and writes the batch when it is full.  -1: the run is over. */
 int job_sample(struct job *j, const struct sample *s, struct error *e);

@@ -1,6 +1,6 @@
-/* cmd/generate/main.c - features in a stream become text, as JSON lines
+/* cmd/generate/main.c - features or prompts in a stream become text, as JSON lines
  *
- * Greedy decoding with a key-value cache, in batches; names of options follow
+ * Decoding with a key-value cache, in batches; names of options follow
  * transformers' generate. */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +18,11 @@ static int header_check(const struct job *j, const struct header *h, struct erro
 {
     struct span value;
     struct mp_value v;
-    if (!header_option(h, "mel-features", "feature_size", &value))
+    char hash[17];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)tokenizer_hash(j->tokenizer));
+    if (!j->speech && header_option_str(h, "tokenize", "tokenizer", &value) && (value.size != 16 || memcmp(value.data, hash, 16)))
+        return error_set(e, STATUS_BAD, "tokens of another tokenizer than that of '%s': give tokenize the same --model", j->path);
+    if (!j->speech || !header_option(h, "mel-features", "feature_size", &value))
         return 0;
     struct mp_cursor c = { value.data, value.data + value.size };
     uint64_t bands;
@@ -83,6 +87,8 @@ static int run(struct job *j, const struct common *c, struct error *e)
     j->out = c->out && strcmp(c->out, "-") ? fopen(c->out, "w") : stdout;
     if (!j->out)
         return error_set(e, error_errno_status(errno), "cannot write '%s': %s", c->out, strerror(errno));
+    if (j->chat)
+        return chat_run(j, e);
     struct stream_in *in = stream_in_open(c->in, e);
     if (!in)
         return -1;
@@ -104,20 +110,33 @@ static int run(struct job *j, const struct common *c, struct error *e)
 int main(int argc, char **argv)
 {
     static const char *const tasks[] = { "transcribe", "translate", NULL };
-    struct job j = { .batch_size = 8 };
+    struct job j = { .batch_size = 8, .asked = { .temperature = 1, .top_k = 50, .top_p = 1, .penalty = 1, .seed = 42 } };
+    struct asked *a = &j.asked;
     const char *allowed = MAX_ERRORS_DEFAULT;
     const struct opt opts[] = {
         { OPT_STRING, 0, "model", &j.path, "DIR", "a Hugging Face model directory, or an adapter's", 0, 0, NULL, NULL },
         { OPT_STRING, 0, "base-model", &j.base, "DIR", "an adapter's base, if not where the adapter says", 0, 0, NULL, NULL },
+        { OPT_INT, 0, "max-new-tokens", &j.max_new_tokens, "N", "of a row at most; 0: of texts 256, of speech as many as fit", 0, 1 << 24, NULL, NULL },
+        { OPT_INT, 0, "batch-size", &j.batch_size, "N", "rows decoded at once", 1, 4096, NULL, NULL },
+        { OPT_STRING, 0, "max-errors", &allowed, "N|P%", "failed records that are still a success", 0, 0, NULL, NULL },
+        { OPT_GROUP, 0, "Choice of tokens; else as generation_config.json says", NULL, NULL, NULL, 0, 0, NULL, NULL },
+        { OPT_FLAG, 0, "do-sample", &a->sample, NULL, "draw tokens; else the likeliest is taken", 0, 0, NULL, NULL },
+        { OPT_REAL, 0, "temperature", &a->temperature, "T", "flattens or sharpens", 0, 1e3, NULL, &a->gave_temperature },
+        { OPT_INT, 0, "top-k", &a->top_k, "K", "of the K likeliest; 0: all", 0, 1 << 30, NULL, &a->gave_top_k },
+        { OPT_REAL, 0, "top-p", &a->top_p, "P", "of the fewest that hold P of all", 0, 1, NULL, &a->gave_top_p },
+        { OPT_REAL, 0, "min-p", &a->min_p, "P", "of those P times as likely as the likeliest", 0, 1, NULL, &a->gave_min_p },
+        { OPT_REAL, 0, "repetition-penalty", &a->penalty, "X", "on tokens that were there before; 1: none", 1e-3, 1e3, NULL, &a->gave_penalty },
+        { OPT_INT, 0, "seed", &a->seed, "N", "of the draws", 0, 0, NULL, NULL },
+        { OPT_GROUP, 0, "Speech", NULL, NULL, NULL, 0, 0, NULL, NULL },
         { OPT_STRING, 0, "language", &j.language, "NAME", "code or English name; else the row's own, else detected", 0, 0, NULL, NULL },
         { OPT_CHOICE, 0, "task", &j.task, "TASK", "what the speech becomes", 0, 0, tasks, NULL },
         { OPT_FLAG, 0, "return-timestamps", &j.timestamps, NULL, "with times, as 'segments'", 0, 0, NULL, NULL },
-        { OPT_INT, 0, "max-new-tokens", &j.max_new_tokens, "N", "of a row at most; 0: as many as the model has positions", 0, 1 << 24, NULL, NULL },
-        { OPT_INT, 0, "batch-size", &j.batch_size, "N", "rows decoded at once", 1, 4096, NULL, NULL },
-        { OPT_STRING, 0, "max-errors", &allowed, "N|P%", "failed records that are still a success", 0, 0, NULL, NULL },
+        { OPT_GROUP, 0, "Texts", NULL, NULL, NULL, 0, 0, NULL, NULL },
+        { OPT_FLAG, 0, "chat", &j.chat, NULL, "talk: each line of standard input is a turn", 0, 0, NULL, NULL },
+        { OPT_STRING, 0, "system", &j.system, "TEXT", "what such a talk begins with", 0, 0, NULL, NULL },
         { .name = NULL },
     };
-    const struct program program = { "generate", NULL, 0, 0, "features in a stream become text: JSON lines of id, text, reference, tokens", opts };
+    const struct program program = { "generate", NULL, 0, 0, "features or prompts in a stream become text: JSON lines of id, text, reference, tokens", opts };
     struct common common = { 0 };
     struct max_errors most;
     struct error e = { .status = STATUS_OK };

@@ -40,8 +40,12 @@ static int generation_read(struct job *j, int *english, struct error *e)
     int rc = rules_read(&j->rules, text ? text : (const char *)j->loaded.dir.config.data,
                         text ? strlen(text) : j->loaded.dir.config.size, m->vocab, why);
     free(text);
+    if (rc < 0)
+        error_set(e, STATUS_BAD, "'%s/%s': %s", j->loaded.dir.path, name, why);
+    else
+        rc = sampling_settle(j, settings, e);
     json_decref(settings);
-    return rc < 0 ? error_set(e, STATUS_BAD, "'%s/%s': %s", j->loaded.dir.path, name, why) : 0;
+    return rc;
 }
 
 int language_read(const struct job *j, struct str word, struct error *e)
@@ -70,12 +74,30 @@ static int asked_check(struct job *j, struct error *e)
     return j->default_language < 0 ? error_prefix(e, "--language") : 0;
 }
 
+/* Of a model of texts: where an answer ends; options that only speech has are refused. */
+static int text_only(struct job *j, struct error *e)
+{
+    const char *option = j->language ? "--language" : j->task ? "--task" : j->timestamps ? "--return-timestamps" : NULL;
+    if (option)
+        return error_set(e, STATUS_BAD, "%s: '%s' is a model of texts (%s)", option, j->path, j->loaded.model->model_type);
+    int32_t end = tokenizer_find(j->tokenizer, "<eos>");
+    if (!j->rules.n_end && end >= 0)
+        j->rules.end[j->rules.n_end++] = end;
+    return 0;
+}
+
 static int tokens_read(struct job *j, struct error *e)
 {
     char why[WHY];
     int english = -1;
     if (generation_read(j, &english, e) < 0 || tokenizer_open(j, e) < 0)
         return -1;
+    int32_t ids = tokenizer_text_size(j->tokenizer);
+    if ((size_t)ids > j->loaded.model->vocab)
+        return error_set(e, STATUS_BAD, "'%s': the tokenizer has %d ids, the model %zu", j->loaded.dir.path, (int)ids,
+                         j->loaded.model->vocab);
+    if (!j->speech)
+        return text_only(j, e);
     if (prompt_init(&j->prompt, j->tokenizer, english, why) < 0)
         return error_set(e, STATUS_BAD, "'%s': %s", j->loaded.dir.path, why);
     if ((size_t)j->prompt.no_timestamps >= j->loaded.model->vocab)
@@ -90,38 +112,50 @@ static int tokens_read(struct job *j, struct error *e)
     return asked_check(j, e);
 }
 
+int generator_make(struct job *j, size_t rows, size_t tokens, struct error *e)
+{
+    char why[WHY];
+    if (j->generator.logits)
+        generator_close(&j->generator);
+    if (generator_open(&j->generator, j->tape, j->loaded.model, &j->rules, rows, tokens, why) < 0)
+        return error_set(e, STATUS_AGAIN, "%s", why);
+    j->generator.sampling = j->sampling;
+    return 0;
+}
+
 /* Room for a batch, its answers, and rows that failed between. */
 static int room_make(struct job *j, struct error *e)
 {
     struct model *m = j->loaded.model;
     size_t rows = (size_t)j->batch_size;
     char why[WHY];
-    if (!m->bins)
-        return error_set(e, STATUS_BAD, "'%s' is a model of texts (%s); generate takes speech so far", j->path, m->model_type);
     j->tape = tape_new(&j->machine.compute);
     j->room = 4 * rows + 64;
     j->row = calloc(j->room, sizeof *j->row);
     j->answer = calloc(rows, sizeof *j->answer);
-    j->features = malloc(m->bins * m->frames * sizeof *j->features);
-    if (!j->tape || !j->row || !j->answer || !j->features)
+    j->features = malloc(m->bins * m->frames * sizeof *j->features + 1);
+    j->ids = malloc(m->max_tokens * sizeof *j->ids);
+    if (!j->tape || !j->row || !j->answer || !j->features || !j->ids)
         return error_set(e, STATUS_AGAIN, "out of memory");
-    if (batch_reserve(&j->batch, rows, rows * m->max_tokens, m->bins, m->frames, why) < 0 ||
-        generator_open(&j->generator, j->tape, m, &j->rules, rows, 0, why) < 0)
+    if (batch_reserve(&j->batch, rows, rows * m->max_tokens, m->bins, m->frames, why) < 0)
         return error_set(e, STATUS_AGAIN, "%s", why);
+    if (!j->max_new_tokens)
+        j->max_new_tokens = j->speech ? (int64_t)m->max_tokens : TEXT_NEW_TOKENS;
     for (size_t i = 0; i < rows; i++) {
         j->answer[i].room = m->max_tokens;
         j->answer[i].token = malloc(m->max_tokens * sizeof *j->answer[i].token);
         if (!j->answer[i].token)
             return error_set(e, STATUS_AGAIN, "out of memory");
     }
-    return 0;
+    return j->speech ? generator_make(j, rows, 0, e) : 0;   /* of texts: when prompts are known */
 }
 
 int job_open(struct job *j, int64_t threads, struct error *e)
 {
     if (machine_open(&j->machine, threads, "auto", e) < 0 || model_load(j->path, j->base, &j->loaded, e) < 0)
         return -1;
-    return room_make(j, e) < 0 || tokens_read(j, e) < 0 ? -1 : (j->generator.rules = j->rules, 0);
+    j->speech = j->loaded.model->bins > 0;
+    return tokens_read(j, e) < 0 || room_make(j, e) < 0 ? -1 : 0;
 }
 
 static void row_clear(struct row *r)
@@ -142,6 +176,7 @@ void job_close(struct job *j)
     free(j->row);
     free(j->answer);
     free(j->features);
+    free(j->ids);
     generator_close(&j->generator);
     batch_release(&j->batch);
     tape_free(j->tape);

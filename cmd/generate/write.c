@@ -17,7 +17,7 @@ static void put(struct buf *b, const char *key, const char *text)
 static int text_put(const struct job *j, struct buf *b, const char *key, const int32_t *ids, size_t n, char why[WHY])
 {
     struct text text = { 0 };
-    int rc = prompt_decode(&j->prompt, ids, n, &text, why);
+    int rc = j->speech ? prompt_decode(&j->prompt, ids, n, &text, why) : decode(j->tokenizer, ids, n, true, &text, why);
     buf_printf(b, "\"%s\": ", key);
     text_put_json(b, text.s ? text.s : "", text.n);
     text_release(&text);
@@ -61,7 +61,7 @@ static int answer_put(struct job *j, struct buf *b, const struct row *r, const s
     for (size_t i = 0; i < a->n; i++)
         buf_printf(b, "%s%d", i ? ", " : "", a->token[i]);
     if (a->ended)
-        buf_printf(b, "%s%d", a->n ? ", " : "", j->rules.end[0]);
+        buf_printf(b, "%s%d", a->n ? ", " : "", a->end);
     buf_printf(b, "]");
     if (r->language >= 0)
         put(b, "language", language_code[r->language]);

@@ -84,9 +84,12 @@ static bool row_step(struct generator *g, const struct batch *b, size_t r, struc
     int32_t token = token_choose(&g->sampling, logits, vocab, key, g->scratch, &row->logprob);
     if (ends(&g->rules, token)) {
         row->ended = true;
+        row->end = token;
         return false;
     }
     row->token[row->n++] = token;
+    if (g->each && !g->each(g->each_ctx, r, token))
+        return false;
     return row->n < row->room && row->n < max_new && g->cache.length[r] + 1 < g->cache.room;
 }
 

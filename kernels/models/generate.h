@@ -44,6 +44,7 @@ struct generate_row {
     int32_t *token;             /* in: room for `room`; out: what was generated, without the end token */
     size_t room, n;
     bool ended;                 /* out: by an end token, not by length */
+    int32_t end;                /* out: which, if ended */
     bool going;                 /* the loop's own */
     double logprob;             /* out: sum of log p of all choices, the end included, after the rules */
 };
@@ -58,6 +59,9 @@ struct generator {
     struct choice *scratch;
     size_t rows;
     struct sampling sampling;   /* the caller's to set; { 0 } after generator_open */
+    /* May be NULL.  Called by generator_run as a row's token is chosen, the end apart; false: the row stops there. */
+    bool (*each)(void *ctx, size_t row, int32_t token);
+    void *each_ctx;
 };
 /* Room for batches of up to `rows` rows of `tokens` positions (prompt and answer); 0: the model's own limit. */
 int generator_open(struct generator *g, struct tape *t, struct model *m, const struct rules *r, size_t rows, size_t tokens,
