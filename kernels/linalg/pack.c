@@ -81,6 +81,15 @@ static void columns_f32(uint16_t *to, const float *from, size_t ld, size_t rows,
         }
 }
 
+static void columns_bf16(uint16_t *to, const uint16_t *from, size_t ld, size_t rows, size_t cols)
+{
+    for (size_t c = 0; c < cols; c += 2, to += 2 * PANEL)
+        for (size_t r = 0; r < PANEL; r++) {
+            to[2 * r] = r < rows ? from[r * ld + c] : 0;
+            to[2 * r + 1] = r < rows && c + 1 < cols ? from[r * ld + c + 1] : 0;
+        }
+}
+
 static void turn(uint16_t *to, const uint16_t *from, size_t cols)
 {
     for (size_t r = 0; r < PANEL; r++)
@@ -90,5 +99,5 @@ static void turn(uint16_t *to, const uint16_t *from, size_t cols)
 
 const struct pack pack_ref = {
     .rows_f32 = rows_f32, .rows_bf16 = rows_bf16, .six_f32 = six_f32, .six_bf16 = six_bf16,
-    .columns_f32 = columns_f32, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
+    .columns_f32 = columns_f32, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
 };

@@ -190,6 +190,29 @@ static void to_f32(float *to, const uint16_t *from, size_t n)
     }
 }
 
+static void columns_bf16(uint16_t *to, const uint16_t *from, size_t ld, size_t rows, size_t cols)
+{
+    for (size_t c = 0; c < cols; c += 32) {
+        __mmask32 m = mask32(cols - c);
+        size_t pairs = cols - c >= 32 ? 16 : (cols - c + 1) / 2;
+        for (size_t r = 0; r < PANEL; r += 16) {
+            __m512i x[16];
+#pragma GCC unroll 16
+            for (size_t i = 0; i < 16; i++)
+                x[i] = r + i < rows ? _mm512_maskz_loadu_epi16(m, from + (r + i) * ld + c) : _mm512_setzero_si512();
+            transpose(x);
+            if (pairs == 16) {
+#pragma GCC unroll 16
+                for (size_t p = 0; p < 16; p++)
+                    _mm512_storeu_si512(to + (c / 2 + p) * 2 * PANEL + 2 * r, x[p]);
+            } else {
+                for (size_t p = 0; p < pairs; p++)
+                    _mm512_storeu_si512(to + (c / 2 + p) * 2 * PANEL + 2 * r, x[p]);
+            }
+        }
+    }
+}
+
 /* Two rows by two columns are 64 bits: within, the middle two elements change
  * places; of 8 by 8 such, rows and columns do. */
 static void turn(uint16_t *to, const uint16_t *from, size_t cols)
@@ -223,6 +246,6 @@ static void turn(uint16_t *to, const uint16_t *from, size_t cols)
 
 const struct pack pack_avx512bf16 = {
     .rows_f32 = rows_f32, .rows_bf16 = rows_bf16, .six_f32 = six_f32, .six_bf16 = six_bf16,
-    .columns_f32 = columns_f32, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
+    .columns_f32 = columns_f32, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
 };
 #endif

@@ -146,6 +146,7 @@ void *tape_small(struct tape *t, size_t bytes)
 void tape_begin(struct tape *t, enum tape_mode mode, uint64_t key)
 {
     t->mode = mode;
+    t->narrow = mode == TAPE_TRAIN && t->compute->bf16;
     t->key = key;
     t->op = 0;
     t->failed = t->no_record = t->replaying = false;

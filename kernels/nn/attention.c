@@ -119,21 +119,38 @@ static bool attention_fits(struct tape *t, const struct tensor *q, const struct 
     return fits && !t->failed;
 }
 
+void attend_widen(struct tape *t, struct attend *j, const struct tensor *q, const struct tensor *k, const struct tensor *v)
+{
+    j->q = tensor_wide(t, q);
+    j->k = tensor_wide(t, k);
+    j->v = tensor_wide(t, v);
+}
+
+void attend_widen_end(struct tape *t, struct attend *j, const struct tensor *q, const struct tensor *k, const struct tensor *v)
+{
+    tensor_wide_give(t, v, (float *)(uintptr_t)j->v);
+    tensor_wide_give(t, k, (float *)(uintptr_t)j->k);
+    tensor_wide_give(t, q, (float *)(uintptr_t)j->q);
+}
+
 struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k, struct tensor *v, const struct attention *a)
 {
     if (!attention_fits(t, q, k, v, a))
         return tensor_make(t, 0, 0);
-    struct tensor *out = tensor_make(t, q->rows, q->cols);
-    struct attend j = { .a = *a, .d = q->cols / a->heads, .ld_q = q->cols, .ld_k = k->cols, .q = q->data, .k = k->data,
-                        .v = v->data, .out = out->data, .t_q = q->rows, .kernels = t->compute->k };
+    struct attend j = { .a = *a, .d = q->cols / a->heads, .ld_q = q->cols, .ld_k = k->cols, .t_q = q->rows,
+                        .q_values = tensor_values(q), .k_values = tensor_values(k), .v_values = tensor_values(v),
+                        .kernels = t->compute->k };
     if (t->mode != TAPE_TRAIN)
         j.a.dropout = 0;
     if (j.a.dropout > 0)
         j.key = dropout_key(t);
+    j.bf16 = attend_bf16_fits(t, &j);
+    struct tensor *out = j.bf16 ? tensor_make_narrow(t, q->rows, q->cols) : tensor_make(t, q->rows, q->cols);
+    j.o_values = tensor_values(out);
+    j.out = out->data;
     bool needs = q->needs_grad || k->needs_grad || v->needs_grad, keeps = needs && tape_records(t);
     if (keeps)
         j.lse = arena_take(t, a->heads * q->rows * sizeof(float));
-    j.bf16 = attend_bf16_fits(t, &j);
     j.scratch_each = j.bf16 ? 0 : QUERIES * KEYS;
     size_t scratch = (size_t)team_size(t->compute->team) * j.scratch_each * sizeof(float);
     j.scratch = arena_take(t, scratch);
@@ -141,10 +158,14 @@ struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k
     if (j.first_task)
         for (size_t i = 0; i < a->n; i++)
             j.first_task[i + 1] = j.first_task[i] + a->heads * ((a->segment[i].n_q + QUERIES - 1) / QUERIES);
-    if (j.bf16)
+    if (j.bf16) {
         attend_bf16(t, &j);
-    else if (tape_live(t))
-        team_run(t->compute->team, j.first_task[a->n], forward_task, &j);
+    } else {
+        attend_widen(t, &j, q, k, v);
+        if (tape_live(t))
+            team_run(t->compute->team, j.first_task[a->n], forward_task, &j);
+        attend_widen_end(t, &j, q, k, v);
+    }
     arena_give(t, j.scratch, scratch);
     struct attention_record *r = tape_record(t, sizeof *r, attention_backward, out, needs);
     if (r) {

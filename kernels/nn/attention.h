@@ -9,7 +9,8 @@ enum { QUERIES = 128, KEYS = 512 };     /* a block: 256 KiB of scores, which sta
 struct attend {
     struct attention a;
     size_t d, ld_q, ld_k;               /* head size; floats from row to row */
-    const float *q, *k, *v, *o, *d_o;
+    const float *q, *k, *v, *o, *d_o;   /* float32, unless bf16: then the following */
+    struct values q_values, k_values, v_values, o_values;
     float *lse;                         /* [heads, Tq] */
     size_t t_q;
     float *out, *dq, *dk, *dv;
@@ -21,6 +22,9 @@ struct attend {
     bool bf16;                          /* the products in bfloat16: attention_bf16.h */
 };
 
+/* Sets j->q, k, v for float32, whatever they are stored in; and gives the memory back. */
+void attend_widen(struct tape *t, struct attend *j, const struct tensor *q, const struct tensor *k, const struct tensor *v);
+void attend_widen_end(struct tape *t, struct attend *j, const struct tensor *q, const struct tensor *k, const struct tensor *v);
 /* Keys that query i of s sees: [from, to). */
 void attend_range(const struct attention *a, const struct attended *s, size_t i, size_t *from, size_t *to);
 /* s[m, n] = what softmax takes: scaled, capped scores of queries q0.. of segment g and keys k0..; -inf where not seen. */

@@ -106,7 +106,7 @@ void attention_backward(struct tape *t, struct record *record)
 {
     struct attention_record *r = (struct attention_record *)record;
     struct attend *j = &r->j;
-    j->o = r->r.out[0]->data;
+    j->o = r->r.out[0]->data;                   /* float32 where it is asked for */
     j->d_o = r->r.out[0]->grad;
     j->dq = zeroed_grad(t, r->q);
     j->dk = zeroed_grad(t, r->k);
@@ -114,10 +114,14 @@ void attention_backward(struct tape *t, struct record *record)
     j->scratch_each = j->bf16 ? 0 : 2 * QUERIES * KEYS_BACK;
     size_t scratch = (size_t)team_size(t->compute->team) * j->scratch_each * sizeof(float);
     j->scratch = arena_take(t, scratch);
-    if (j->bf16)
+    if (j->bf16) {
         attend_bf16_backward(t, j);
-    else if (tape_live(t))
-        team_run(t->compute->team, j->a.n * j->a.kv_heads, backward_task, j);
+    } else {
+        attend_widen(t, j, r->q, r->k, r->v);
+        if (tape_live(t))
+            team_run(t->compute->team, j->a.n * j->a.kv_heads, backward_task, j);
+        attend_widen_end(t, j, r->q, r->k, r->v);
+    }
     arena_give(t, j->scratch, scratch);
     arena_give(t, j->lse, j->a.heads * r->q->rows * sizeof(float));
 }

@@ -5,7 +5,6 @@
  * first cache, so most rows see all their keys at once; where there are more, what
  * was summed is scaled as the largest score grows. */
 #include "kernels/nn/attention_bf16.h"
-#include "kernels/linalg/pack.h"
 #include "kernels/linalg/vec.h"
 
 #include <math.h>
@@ -15,7 +14,7 @@ enum { BLOCK = 48, SPAN = 2048, LAY = 256 };    /* queries a task; keys at once;
 
 bool attend_bf16_fits(const struct tape *t, const struct attend *j)
 {
-    return t->compute->bf16 && !(j->a.cap > 0) && !(j->a.dropout > 0) && j->d % 2 == 0 && j->d <= 512 && j->t_q >= 8 * j->a.n;
+    return t->compute->bf16 && !(j->a.cap > 0) && !(j->a.dropout > 0) && j->d % 2 == 0 && j->d <= HEAD && j->t_q >= 8 * j->a.n;
 }
 
 size_t attend_at(const struct attend_run *r, size_t g, size_t kv)
@@ -35,6 +34,30 @@ void attend_share(struct attend_run *r, size_t each)
         if (keys > room && r->until > r->first)
             break;
     }
+}
+
+void lay_columns(const struct pack *k, uint16_t *to, struct values v, size_t at, size_t ld, size_t rows, size_t cols)
+{
+    if (v.bf16)
+        k->columns_bf16(to, v.bf16 + at, ld, rows, cols);
+    else
+        k->columns_f32(to, v.f32 + at, ld, rows, cols);
+}
+
+void lay_rows(const struct pack *k, uint16_t *to, struct values v, size_t at, size_t ld, size_t rows, size_t cols)
+{
+    if (v.bf16)
+        k->rows_bf16(to, v.bf16 + at, ld, rows, cols);
+    else
+        k->rows_f32(to, v.f32 + at, ld, rows, cols);
+}
+
+void lay_copy(const struct pack *k, uint16_t *to, struct values v, size_t at, size_t cols)
+{
+    if (v.bf16)
+        memcpy(to, v.bf16 + at, cols * sizeof *to);
+    else
+        k->from_f32(to, v.f32 + at, cols);
 }
 
 struct forward {
@@ -61,11 +84,11 @@ static void lay_task(void *ctx, size_t task, int worker)
     size_t to = from + LAY < g->n_k ? from + LAY : g->n_k, base = attend_at(&f->r, at, kv), keys = attend_keys(g);
     const struct pack *pack = f->r.k->pack;
     for (size_t n = from; n < to; n += PANEL)
-        pack->columns_f32(f->k + base + n * j->d, j->k + (g->k + n) * j->ld_k + kv * j->d, j->ld_k,
-                          to - n < PANEL ? to - n : PANEL, j->d);
+        lay_columns(pack, f->k + base + n * j->d, j->k_values, (g->k + n) * j->ld_k + kv * j->d, j->ld_k,
+                    to - n < PANEL ? to - n : PANEL, j->d);
     for (size_t c = 0; c < j->d; c += PANEL)
-        pack->rows_f32(f->v + base + c * keys + from * PANEL, j->v + (g->k + from) * j->ld_k + kv * j->d + c, j->ld_k,
-                       to - from, j->d - c < PANEL ? j->d - c : PANEL);
+        lay_rows(pack, f->v + base + c * keys + from * PANEL, j->v_values, (g->k + from) * j->ld_k + kv * j->d + c, j->ld_k,
+                 to - from, j->d - c < PANEL ? j->d - c : PANEL);
 }
 
 struct six {                    /* queries at work */
@@ -121,7 +144,7 @@ static void forward_task(void *ctx, size_t task, int worker)
     float *s = team_scratch(f->r.team, worker), *o = s + SIX * SPAN;
     uint16_t *p = (uint16_t *)(void *)(o + SIX * f->r.wide), *q = p + SIX * SPAN;
     for (size_t i = 0; i < m; i++)
-        f->r.k->pack->from_f32(q + i * j->d, j->q + (g->q + q0 + i) * j->ld_q + head * j->d, j->d);
+        lay_copy(f->r.k->pack, q + i * j->d, j->q_values, (g->q + q0 + i) * j->ld_q + head * j->d, j->d);
     for (size_t i = 0; i < m; i += SIX) {
         struct six x = { .rows = m - i < SIX ? m - i : SIX, .q0 = q0 + i, .q = q + i * j->d, .s = s, .o = o, .p = p };
         size_t from, to, unused;
@@ -135,9 +158,11 @@ static void forward_task(void *ctx, size_t task, int worker)
         for (size_t r = 0; r < x.rows; r++) {
             size_t row = g->q + x.q0 + r;
             float share = x.sum[r] > 0 ? 1.0f / x.sum[r] : x.sum[r];    /* NaN stays; a query that sees nothing gives 0 */
-            float *out = j->out + row * j->ld_q + head * j->d;
+            size_t to_row = row * j->ld_q + head * j->d;
+            float *out = values_open(j->o_values, to_row, o + r * f->r.wide);
             for (size_t c = 0; c < j->d; c++)
                 out[c] = from < to ? o[r * f->r.wide + c] * share : 0;
+            values_close(f->r.k, j->o_values, to_row, j->d, out);
             if (j->lse)
                 j->lse[head * j->t_q + row] = x.max[r] + logf(x.sum[r]);
         }

@@ -6,14 +6,21 @@
 #ifndef PENSTOCK_ATTENTION_BF16_H
 #define PENSTOCK_ATTENTION_BF16_H
 
+#include "kernels/linalg/pack.h"
 #include "kernels/nn/attention.h"
 
 /* Can it be, and is it worth it? (no cap, no dropout, an even head size, more than a few queries a segment) */
+enum { HEAD = 512 };             /* the largest head */
 bool attend_bf16_fits(const struct tape *t, const struct attend *j);
-/* j->out, and j->lse unless NULL. */
+/* Fills j->o_values, and j->lse unless NULL. */
 void attend_bf16(struct tape *t, const struct attend *j);
 /* Adds to j->dq, dk, dv, those that are not NULL. */
 void attend_bf16_backward(struct tape *t, const struct attend *j);
+
+/* Rows of a value into the orders of pack.h; `at`: elements from its beginning. */
+void lay_columns(const struct pack *k, uint16_t *to, struct values v, size_t at, size_t ld, size_t rows, size_t cols);
+void lay_rows(const struct pack *k, uint16_t *to, struct values v, size_t at, size_t ld, size_t rows, size_t cols);
+void lay_copy(const struct pack *k, uint16_t *to, struct values v, size_t at, size_t cols);
 
 /* What both share: segments first ... until - 1 are in shared memory. */
 struct attend_run {

@@ -36,14 +36,14 @@ static void lay_task(void *ctx, size_t task, int worker)
     size_t at = b->r.first + task / j->a.kv_heads, kv = task % j->a.kv_heads;
     const struct attended *g = j->a.segment + at;
     size_t base = attend_at(&b->r, at, kv), keys = attend_keys(g);
-    const float *k = j->k + g->k * j->ld_k + kv * j->d, *v = j->v + g->k * j->ld_k + kv * j->d;
+    size_t from = g->k * j->ld_k + kv * j->d;
     const struct pack *pack = b->r.k->pack;
     for (size_t i = 0; i < g->n_k; i++) {
-        pack->from_f32(b->k + base + i * j->d, k + i * j->ld_k, j->d);
-        pack->from_f32(b->v + base + i * j->d, v + i * j->ld_k, j->d);
+        lay_copy(pack, b->k + base + i * j->d, j->k_values, from + i * j->ld_k, j->d);
+        lay_copy(pack, b->v + base + i * j->d, j->v_values, from + i * j->ld_k, j->d);
     }
     for (size_t c = 0; c < j->d; c += PANEL)
-        pack->rows_f32(b->k_panels + base + c * keys, k + c, j->ld_k, g->n_k, least(j->d - c, PANEL));
+        lay_rows(pack, b->k_panels + base + c * keys, j->k_values, from + c, j->ld_k, g->n_k, least(j->d - c, PANEL));
 }
 
 /* Queries and the gradients of their results, both ways. */
@@ -52,19 +52,20 @@ static void block_lay(const struct backward *b, const struct attended *g, size_t
     const struct attend *j = b->r.j;
     const struct pack *pack = b->r.k->pack;
     size_t at = (g->q + x->q0) * j->ld_q + head * j->d;
-    const float *q = j->q + at, *d_o = j->d_o + at, *o = j->o + at;
+    const float *d_o = j->d_o + at;
+    float room[HEAD];
     for (size_t i = 0; i < x->n; i += PANEL) {
         size_t some = least(x->n - i, PANEL);
-        pack->columns_f32(x->q_columns + i * j->d, q + i * j->ld_q, j->ld_q, some, j->d);
+        lay_columns(pack, x->q_columns + i * j->d, j->q_values, at + i * j->ld_q, j->ld_q, some, j->d);
         pack->columns_f32(x->do_columns + i * j->d, d_o + i * j->ld_q, j->ld_q, some, j->d);
     }
     for (size_t c = 0; c < j->d; c += PANEL) {
         size_t some = least(j->d - c, PANEL);
-        pack->rows_f32(x->q_rows + c * x->padded, q + c, j->ld_q, x->n, some);
+        lay_rows(pack, x->q_rows + c * x->padded, j->q_values, at + c, j->ld_q, x->n, some);
         pack->rows_f32(x->do_rows + c * x->padded, d_o + c, j->ld_q, x->n, some);
     }
     for (size_t i = 0; i < x->n; i++)
-        x->dot[i] = b->r.k->vec->dot(d_o + i * j->ld_q, o + i * j->ld_q, j->d);
+        x->dot[i] = b->r.k->vec->dot(d_o + i * j->ld_q, values_read(b->r.k, j->o_values, at + i * j->ld_q, j->d, room), j->d);
     x->lse = j->lse + head * j->t_q + g->q + x->q0;
 }
 

@@ -115,16 +115,16 @@ struct tensor *tape_conv1d(struct tape *t, struct tensor *x, size_t batch, struc
         return tensor_make(t, 0, 0);
     c.t_in = x->rows / batch;
     c.t_out = (c.t_in + stride - 1) / stride;
-    struct tensor *y = tensor_make(t, batch * c.t_out, c.out);
+    struct tensor *y = tensor_make_narrow(t, batch * c.t_out, c.out);
     if (t->compute->bf16) {
-        conv_bf16_forward(t, &c, y->data);
+        conv_bf16_forward(t, &c, tensor_values(y));
     } else {
         float *taps = weights_split(t, w);
         if (tape_live(t))
             conv_products(t, &c, y->data, taps);
         arena_give(t, taps, w->count * sizeof(float));
     }
-    if (b)
+    if (b && !t->compute->bf16)
         bias_add(t, y->data, b->data, y->rows, y->cols);
     struct conv *r = tape_record(t, sizeof *r, conv_backward, y, x->needs_grad || w->trained || (b && b->trained));
     if (r) {

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-struct pad { uint16_t *to; const float *from; size_t rows, cols; const struct pack *pack; };
+struct pad { uint16_t *to; struct values from; size_t rows, cols; const struct pack *pack; };
 
 static void pad_task(void *ctx, size_t b, int worker)
 {
@@ -17,7 +17,11 @@ static void pad_task(void *ctx, size_t b, int worker)
     const struct pad *j = ctx;
     uint16_t *to = j->to + b * (j->rows + 2) * j->cols;
     memset(to, 0, j->cols * sizeof *to);
-    j->pack->from_f32(to + j->cols, j->from + b * j->rows * j->cols, j->rows * j->cols);
+    size_t at = b * j->rows * j->cols, n = j->rows * j->cols;
+    if (j->from.bf16)
+        memcpy(to + j->cols, j->from.bf16 + at, n * sizeof *to);
+    else
+        j->pack->from_f32(to + j->cols, j->from.f32 + at, n);
     memset(to + (j->rows + 1) * j->cols, 0, j->cols * sizeof *to);
 }
 
@@ -25,7 +29,7 @@ static size_t padded_bytes(const struct conv *c) { return c->batch * (c->t_in + 
 
 static uint16_t *padded_take(struct tape *t, const struct conv *c)
 {
-    struct pad j = { .from = c->x->data, .rows = c->t_in, .cols = c->in, .pack = t->compute->k->pack };
+    struct pad j = { .from = tensor_values(c->x), .rows = c->t_in, .cols = c->in, .pack = t->compute->k->pack };
     j.to = arena_take(t, padded_bytes(c));
     if (tape_live(t))
         rows_run(t, c->batch, 1, pad_task, &j);
@@ -78,13 +82,16 @@ static const struct packed *weight_pack(struct tape *t, struct param *w)
     return w->packed;
 }
 
-void conv_bf16_forward(struct tape *t, const struct conv *c, float *y)
+void conv_bf16_forward(struct tape *t, const struct conv *c, struct values y)
 {
     const struct packed *w = weight_pack(t, c->w);
     uint16_t *padded = padded_take(t, c);
-    for (size_t b = 0; b < c->batch && tape_live(t); b++)
-        gemm_bf16(t->compute, c->t_out, windows(c, padded, b), w, false,
-                  &(struct gemm_out){ .f32 = y + b * c->t_out * c->out, .ld = c->out });
+    for (size_t b = 0; b < c->batch && tape_live(t); b++) {
+        size_t at = b * c->t_out * c->out;
+        struct gemm_out to = { .f32 = y.f32 ? y.f32 + at : NULL, .bf16 = y.bf16 ? y.bf16 + at : NULL, .ld = c->out,
+                               .done = c->b ? bias_done : NULL, .ctx = c->b ? c->b->data : NULL };
+        gemm_bf16(t->compute, c->t_out, windows(c, padded, b), w, false, &to);
+    }
     arena_give(t, padded, padded_bytes(c));
 }
 

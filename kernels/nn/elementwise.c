@@ -7,11 +7,20 @@
 enum { EACH = 8192 };
 
 struct flat {
-    const struct vec *vec;
-    const float *x, *z, *dy;
-    float *y, *dx, *dz, beta, beta_z;
+    const struct kernels *k;
+    struct values x, z, y;
+    const float *dy;
+    float *dx, *dz, beta, beta_z;
     size_t n;
 };
+
+/* A stretch of a task: what is stored in bfloat16 passes through the first cache. */
+enum { STRETCH = 1024 };
+static size_t stretch(const struct flat *j, size_t task, size_t at)
+{
+    size_t end = rows_end(j->n, EACH, task);
+    return end - at < STRETCH ? end - at : STRETCH;
+}
 
 struct unary {
     struct record r;
@@ -25,22 +34,30 @@ static void gelu_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct flat *j = ctx;
-    size_t at = i * EACH;
-    j->vec->gelu(j->y + at, j->x + at, rows_end(j->n, EACH, i) - at);
+    float room[2][STRETCH];
+    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
+        n = stretch(j, i, at);
+        float *y = values_open(j->y, at, room[1]);
+        j->k->vec->gelu(y, values_read(j->k, j->x, at, n, room[0]), n);
+        values_close(j->k, j->y, at, n, y);
+    }
 }
 
 static void gelu_backward_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct flat *j = ctx;
-    size_t at = i * EACH;
-    j->vec->gelu_back(j->dx + at, j->beta != 0, j->x + at, j->dy + at, rows_end(j->n, EACH, i) - at);
+    float room[STRETCH];
+    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
+        n = stretch(j, i, at);
+        j->k->vec->gelu_back(j->dx + at, j->beta != 0, values_read(j->k, j->x, at, n, room), j->dy + at, n);
+    }
 }
 
 static void gelu_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
-    struct flat j = { .vec = t->compute->k->vec, .x = r->x->data, .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
+    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
     j.dx = tensor_grad(t, r->x, &j.beta);
     if (tape_live(t))
         rows_run(t, j.n, EACH, gelu_backward_task, &j);
@@ -48,8 +65,8 @@ static void gelu_backward(struct tape *t, struct record *record)
 
 struct tensor *tape_gelu(struct tape *t, struct tensor *x)
 {
-    struct tensor *y = tensor_make(t, x->rows, x->cols);
-    struct flat j = { .vec = t->compute->k->vec, .x = x->data, .y = y->data, .n = tensor_count(x) };
+    struct tensor *y = tensor_make_narrow(t, x->rows, x->cols);
+    struct flat j = { .k = t->compute->k, .x = tensor_values(x), .y = tensor_values(y), .n = tensor_count(x) };
     if (tape_live(t))
         rows_run(t, j.n, EACH, gelu_task, &j);
     struct unary *r = tape_record(t, sizeof *r, gelu_backward, y, x->needs_grad);
@@ -65,23 +82,32 @@ static void gated_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct flat *j = ctx;
-    size_t at = i * EACH;
-    j->vec->gated(j->y + at, j->x + at, j->z + at, rows_end(j->n, EACH, i) - at);
+    float room[3][STRETCH];
+    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
+        n = stretch(j, i, at);
+        float *y = values_open(j->y, at, room[2]);
+        j->k->vec->gated(y, values_read(j->k, j->x, at, n, room[0]), values_read(j->k, j->z, at, n, room[1]), n);
+        values_close(j->k, j->y, at, n, y);
+    }
 }
 
 static void gated_backward_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct flat *j = ctx;
-    size_t at = i * EACH;
-    j->vec->gated_back(j->dx ? j->dx + at : NULL, j->beta != 0, j->dz ? j->dz + at : NULL, j->beta_z != 0, j->x + at,
-                       j->z + at, j->dy + at, rows_end(j->n, EACH, i) - at);
+    float room[2][STRETCH];
+    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
+        n = stretch(j, i, at);
+        j->k->vec->gated_back(j->dx ? j->dx + at : NULL, j->beta != 0, j->dz ? j->dz + at : NULL, j->beta_z != 0,
+                              values_read(j->k, j->x, at, n, room[0]), values_read(j->k, j->z, at, n, room[1]),
+                              j->dy + at, n);
+    }
 }
 
 static void gated_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
-    struct flat j = { .vec = t->compute->k->vec, .x = r->x->data, .z = r->z->data, .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
+    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .z = tensor_values(r->z), .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
     if (r->x->needs_grad)
         j.dx = tensor_grad(t, r->x, &j.beta);
     if (r->z->needs_grad)
@@ -92,8 +118,9 @@ static void gated_backward(struct tape *t, struct record *record)
 
 struct tensor *tape_gelu_gated(struct tape *t, struct tensor *gate, struct tensor *up)
 {
-    struct tensor *y = tensor_make(t, gate->rows, gate->cols);
-    struct flat j = { .vec = t->compute->k->vec, .x = gate->data, .z = up->data, .y = y->data, .n = tensor_count(gate) };
+    struct tensor *y = tensor_make_narrow(t, gate->rows, gate->cols);
+    struct flat j = { .k = t->compute->k, .x = tensor_values(gate), .z = tensor_values(up), .y = tensor_values(y),
+                      .n = tensor_count(gate) };
     if (tape_live(t))
         rows_run(t, j.n, EACH, gated_task, &j);
     struct unary *r = tape_record(t, sizeof *r, gated_backward, y, gate->needs_grad || up->needs_grad);
@@ -130,23 +157,26 @@ static void add_backward(struct tape *t, struct record *record)
     }
 }
 
-struct sum { const struct vec *vec; float *y; const float *a, *b; size_t n; };
+struct sum { const struct kernels *k; float *y; struct values a, b; size_t n; };
 
 static void sum_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct sum *j = ctx;
-    size_t at = i * EACH;
-    j->vec->add(j->y + at, j->a + at, j->b + at, rows_end(j->n, EACH, i) - at);
+    float room[2][STRETCH];
+    for (size_t at = i * EACH, end = rows_end(j->n, EACH, i); at < end; at += STRETCH) {
+        size_t n = end - at < STRETCH ? end - at : STRETCH;
+        j->k->vec->add(j->y + at, values_read(j->k, j->a, at, n, room[0]), values_read(j->k, j->b, at, n, room[1]), n);
+    }
 }
 
 struct tensor *tape_add(struct tape *t, struct tensor *x, struct tensor *y)
 {
     if (!t->failed && (x->rows != y->rows || x->cols != y->cols))
         tape_fail(t, "a sum of %zu x %zu and %zu x %zu", x->rows, x->cols, y->rows, y->cols);
-    const float *from = y->data;
-    struct tensor *out = tensor_take_over(t, y);
-    struct sum j = { t->compute->k->vec, out->data, x->data, from, tensor_count(out) };
+    struct values from = tensor_values(y);
+    struct tensor *out = y->half ? tensor_make(t, y->rows, y->cols) : tensor_take_over(t, y);
+    struct sum j = { t->compute->k, out->data, tensor_values(x), from, tensor_count(out) };
     if (tape_live(t))
         rows_run(t, j.n, EACH, sum_task, &j);
     struct unary *r = tape_record(t, sizeof *r, add_backward, out, x->needs_grad || y->needs_grad);
@@ -162,6 +192,8 @@ struct table {
     struct tensor *x;
     struct param *w;
     float *y;
+    const struct kernels *k;
+    struct values x_values;
     const float *from, *add;
     size_t rows, cols, period, each;
     float beta;
@@ -172,10 +204,8 @@ static void table_task(void *ctx, size_t i, int worker)
     (void)worker;
     const struct table *j = ctx;
     for (size_t r = i * j->each, to = rows_end(j->rows, j->each, i); r < to; r++) {
-        const float *a = j->from + r * j->cols, *b = j->add + r % j->period * j->cols;
-        float *y = j->y + r * j->cols;
-        for (size_t c = 0; c < j->cols; c++)
-            y[c] = a[c] + b[c];
+        float *y = j->y + r * j->cols;          /* of the sum's own memory when x is bfloat16: unpacked there first */
+        j->k->vec->add(y, values_read(j->k, j->x_values, r * j->cols, j->cols, y), j->add + r % j->period * j->cols, j->cols);
     }
 }
 
@@ -210,10 +240,10 @@ static void table_backward(struct tape *t, struct record *record)
 
 struct tensor *tape_add_table(struct tape *t, struct tensor *x, struct param *w)
 {
-    struct table j = { .from = x->data, .add = w->data, .rows = x->rows, .cols = x->cols, .period = w->shape[0] };
+    struct table j = { .k = t->compute->k, .x_values = tensor_values(x), .add = w->data, .rows = x->rows, .cols = x->cols, .period = w->shape[0] };
     if (!t->failed && (w->shape[1] != x->cols || x->rows % j.period))
         tape_fail(t, "'%s' does not fit %zu x %zu", w->name, x->rows, x->cols);
-    struct tensor *out = tensor_take_over(t, x);
+    struct tensor *out = x->half ? tensor_make(t, x->rows, x->cols) : tensor_take_over(t, x);
     j.y = out->data;
     j.each = rows_each(j.cols);
     if (tape_live(t))
@@ -240,7 +270,9 @@ static void scale_backward(struct tape *t, struct record *record)
 struct tensor *tape_scale(struct tape *t, struct tensor *x, float factor)
 {
     struct tensor *y = tensor_make(t, x->rows, x->cols);
-    flat_add(t, y->data, 0, factor, x->data, tensor_count(x));
+    float *wide = tensor_wide(t, x);
+    flat_add(t, y->data, 0, factor, wide, tensor_count(x));
+    tensor_wide_give(t, x, wide);
     struct unary *r = tape_record(t, sizeof *r, scale_backward, y, x->needs_grad);
     if (r) {
         r->x = x;
@@ -262,7 +294,9 @@ struct tensor *tape_dropout(struct tape *t, struct tensor *x, float p)
         return x;
     uint64_t key = dropout_key(t);
     struct tensor *y = tensor_make(t, x->rows, x->cols);
-    dropout_apply(t, y->data, 0, x->data, tensor_count(x), p, key);
+    float *wide = tensor_wide(t, x);
+    dropout_apply(t, y->data, 0, wide, tensor_count(x), p, key);
+    tensor_wide_give(t, x, wide);
     struct unary *r = tape_record(t, sizeof *r, dropout_backward, y, x->needs_grad);
     if (r) {
         r->x = x;

@@ -108,10 +108,12 @@ static void rows_backward(struct tape *t, struct record *record)
 struct tensor *tape_rows(struct tape *t, struct tensor *x, const size_t *index, size_t n)
 {
     struct tensor *y = tensor_make(t, n, x->cols);
+    float *wide = tensor_wide(t, x);
     struct lookup j = { .x = x, .index = index, .n = n, .cols = x->cols, .each = rows_each(x->cols), .to = y->data,
-                        .from = x->data };
+                        .from = wide };
     if (tape_live(t))
         rows_run(t, n, j.each, rows_task, &j);
+    tensor_wide_give(t, x, wide);
     struct lookup *r = tape_record(t, sizeof *r, rows_backward, y, x->needs_grad);
     if (r) {
         j.r = r->r;

@@ -51,32 +51,31 @@ static bool adapter_drops(const struct tape *t, const struct param *w)
 }
 
 /* z: x itself, or x with dropout in memory to be given back with adapter_input_give. */
-static const float *adapter_input(struct tape *t, const struct tensor *x, const struct param *w, uint64_t key)
+static struct gemm_in adapter_input(struct tape *t, const struct tensor *x, const struct param *w, uint64_t key)
 {
     if (!adapter_drops(t, w))
-        return x->data;
-    float *z = arena_take(t, tensor_count(x) * sizeof(float));
-    dropout_apply(t, z, 0, x->data, tensor_count(x), w->lora.dropout, key);
-    return z;
+        return tensor_in(x);
+    float *z = arena_take(t, tensor_count(x) * sizeof(float)), *wide = tensor_wide(t, x);
+    dropout_apply(t, z, 0, wide, tensor_count(x), w->lora.dropout, key);
+    tensor_wide_give(t, x, wide);
+    return (struct gemm_in){ .f32 = z, .ld = x->cols };
 }
 
-static void adapter_input_give(struct tape *t, const struct tensor *x, const float *z)
+static void adapter_input_give(struct tape *t, const struct tensor *x, const struct param *w, struct gemm_in z)
 {
-    if (z != x->data)
-        arena_give(t, (void *)(uintptr_t)z, tensor_count(x) * sizeof(float));
+    if (adapter_drops(t, w))
+        arena_give(t, (void *)(uintptr_t)z.f32, tensor_count(x) * sizeof(float));
 }
 
 static float *adapter_forward(struct tape *t, const struct tensor *x, const struct param *w, float *y, uint64_t key)
 {
-    size_t r = w->lora.a->shape[0], in = x->cols, out = w->shape[0], n = x->rows;
+    size_t r = w->lora.a->shape[0], n = x->rows;
     float *u = arena_take(t, n * r * sizeof *u);
-    const float *z = adapter_input(t, x, w, key);
-    if (tape_live(t)) {
-        gemm_f32(t->compute, false, true, n, r, in, z, in, w->lora.a->data, in, 0, u, r);
-        flat_add(t, u, 0, w->lora.scale, u, n * r);
-        gemm_f32(t->compute, false, true, n, out, r, u, r, w->lora.b->data, r, 1, y, out);
-    }
-    adapter_input_give(t, x, z);
+    struct gemm_in z = adapter_input(t, x, w, key);
+    product_forward(t, (struct values){ .f32 = u }, false, z, w->lora.a, NULL, n);
+    flat_add(t, u, 0, w->lora.scale, u, n * r);
+    product_forward(t, (struct values){ .f32 = y }, true, (struct gemm_in){ .f32 = u, .ld = r }, w->lora.b, NULL, n);
+    adapter_input_give(t, x, w, z);
     return u;
 }
 
@@ -84,24 +83,19 @@ static void adapter_backward(struct tape *t, const struct linear *l, const float
 {
     struct param *a = l->w->lora.a, *b = l->w->lora.b;
     struct tensor *x = l->x;
-    size_t r = a->shape[0], in = x->cols, out = l->w->shape[0], n = x->rows;
+    size_t r = a->shape[0], n = x->rows;
     float *du = arena_take(t, n * r * sizeof *du), beta;
-    const float *z = adapter_input(t, x, l->w, l->key);
-    if (tape_live(t)) {
-        gemm_f32(t->compute, false, false, n, r, out, dy, out, b->data, r, 0, du, r);
-        flat_add(t, du, 0, l->w->lora.scale, du, n * r);
-        float *db = param_grad(t, b, &beta);
-        gemm_f32(t->compute, true, false, out, r, n, dy, out, l->u, r, beta, db, r);
-        float *da = param_grad(t, a, &beta);
-        gemm_f32(t->compute, true, false, r, in, n, du, r, z, in, beta, da, in);
-    }
-    adapter_input_give(t, x, z);
+    struct gemm_in z = adapter_input(t, x, l->w, l->key);
+    product_input(t, du, 0, dy, b, n);
+    flat_add(t, du, 0, l->w->lora.scale, du, n * r);
+    product_weight(t, b, dy, (struct gemm_in){ .f32 = l->u, .ld = r }, n);
+    product_weight(t, a, du, z, n);
+    adapter_input_give(t, x, l->w, z);
     if (x->needs_grad) {
         float *dx = tensor_grad(t, x, &beta);
         bool drops = adapter_drops(t, l->w);
         float *dz = drops ? arena_take(t, tensor_count(x) * sizeof *dz) : dx;
-        if (tape_live(t))
-            gemm_f32(t->compute, false, false, n, in, r, du, r, a->data, in, drops ? 0 : beta, dz, in);
+        product_input(t, dz, drops ? 0 : beta, du, a, n);
         if (drops) {
             dropout_apply(t, dx, beta, dz, tensor_count(x), l->w->lora.dropout, l->key);
             arena_give(t, dz, tensor_count(x) * sizeof *dz);
@@ -121,7 +115,7 @@ static void linear_backward(struct tape *t, struct record *record)
         product_input(t, dx, beta, y->grad, l->w, x->rows);
     }
     if (l->w->trained)
-        product_weight(t, l->w, y->grad, x->data, x->rows);
+        product_weight(t, l->w, y->grad, tensor_in(x), x->rows);
     if (l->b && l->b->trained) {
         float *db = param_grad(t, l->b, &beta);
         column_sums(t, db, beta, y->grad, y->rows, y->cols);
@@ -157,11 +151,9 @@ struct tensor *tape_linear(struct tape *t, struct tensor *x, struct param *w, st
 {
     if (x->cols != w->shape[1] && !t->failed)
         tape_fail(t, "'%s' takes %zu features, not %zu", w->name, w->shape[1], x->cols);
-    struct tensor *y = tensor_make(t, x->rows, w->shape[0]);
-    product_forward(t, y->data, x->data, w, x->rows);
-    if (b)
-        bias_add(t, y->data, b->data, y->rows, y->cols);
-    bool adapted = w->lora.a != NULL;
+    bool adapted = w->lora.a != NULL;           /* two products are added before rounding */
+    struct tensor *y = adapted ? tensor_make(t, x->rows, w->shape[0]) : tensor_make_narrow(t, x->rows, w->shape[0]);
+    product_forward(t, tensor_values(y), false, tensor_in(x), w, b ? b->data : NULL, x->rows);
     uint64_t key = adapted && adapter_drops(t, w) ? dropout_key(t) : 0;
     float *u = adapted ? adapter_forward(t, x, w, y->data, key) : NULL;
 

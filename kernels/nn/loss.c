@@ -54,14 +54,14 @@ static void loss_task(void *ctx, size_t r, int worker)
     z[id] -= (1 - e) * (1.0f - at_id * at_id * cap2);
 }
 
-struct gather { float *to; const float *from; const struct target *target; size_t n, cols, each; };
+struct gather { uint8_t *to; const uint8_t *from; const struct target *target; size_t n, bytes, each; };
 
 static void gather_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct gather *j = ctx;
     for (size_t r = i * j->each, to = rows_end(j->n, j->each, i); r < to; r++)
-        memcpy(j->to + r * j->cols, j->from + j->target[r].row * j->cols, j->cols * sizeof(float));
+        memcpy(j->to + r * j->bytes, j->from + j->target[r].row * j->bytes, j->bytes);
 }
 
 struct loss_record {
@@ -106,16 +106,18 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
     size_t each = t->loss_bytes / sizeof(float) / vocab;
     each = each < 1 ? 1 : each < n ? each : n;
     float *dx = back ? arena_take(t, n * cols * sizeof(float)) : NULL;
-    float *xs = arena_take(t, each * cols * sizeof(float));
+    size_t row = cols * (x->half ? sizeof *x->half : sizeof *x->data);
+    void *xs = arena_take(t, each * row);
+    struct gemm_in in = { .f32 = x->half ? NULL : xs, .bf16 = x->half ? xs : NULL, .ld = cols };
     float *z = arena_take(t, each * vocab * sizeof(float));
     double *sums = tape_small(t, 2 * each * sizeof *sums);
     t->plan.loss = each * vocab * sizeof(float);
 
     for (size_t from = 0; from < n && tape_live(t); from += each) {
         size_t m = n - from < each ? n - from : each;
-        struct gather g = { xs, x->data, target + from, m, cols, rows_each(cols) };
+        struct gather g = { xs, x->half ? (uint8_t *)x->half : (uint8_t *)x->data, target + from, m, row, rows_each(cols) };
         rows_run(t, m, g.each, gather_task, &g);
-        product_forward(t, z, xs, w, m);
+        product_forward(t, (struct values){ .f32 = z }, false, in, w, NULL, m);
         struct chunk c = { t->compute->k->vec, z, m, vocab, target + from, cap, smoothing, trains, sums, sums + each };
         rows_run(t, m, 1, loss_task, &c);
         for (size_t i = 0; i < m; i++) {
@@ -129,10 +131,10 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
         if (back)
             product_input(t, dx + from * cols, 0, z, w, m);
         if (trains && w->trained)
-            product_weight(t, w, z, xs, m);
+            product_weight(t, w, z, in, m);
     }
     arena_give(t, z, each * vocab * sizeof(float));
-    arena_give(t, xs, each * cols * sizeof(float));
+    arena_give(t, xs, each * row);
     struct loss_record *r = tape_record(t, sizeof *r, loss_backward, NULL, back);
     if (r) {
         r->r.always = true;
@@ -146,7 +148,7 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
 struct tensor *tape_logits(struct tape *t, struct tensor *x, struct param *w, float cap)
 {
     struct tensor *y = tensor_make(t, x->rows, w->shape[0]);
-    product_forward(t, y->data, x->data, w, x->rows);
+    product_forward(t, tensor_values(y), false, tensor_in(x), w, NULL, x->rows);
     if (cap > 0 && tape_live(t))
         t->compute->k->vec->cap(y->data, y->data, cap, tensor_count(y));
     return y;

@@ -8,12 +8,13 @@
 #include "kernels/linalg/vec.h"
 #include "kernels/nn/record.h"
 
-
 struct norm {
-    const struct vec *vec;
+    const struct kernels *k;
+    const struct team *team;
     struct norm_row row;
-    const float *x, *dy;
-    float *y, *dx, beta;
+    struct values x, y;
+    const float *dy;
+    float *dx, beta;
     float *mean, *scale;        /* a number a group */
     float *dw, beta_w;
     size_t n, group, each;      /* groups, their width, groups a task */
@@ -21,20 +22,25 @@ struct norm {
 
 static void forward_task(void *ctx, size_t task, int worker)
 {
-    (void)worker;
     const struct norm *j = ctx;
-    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++)
-        j->vec->norm(j->y + r * j->group, j->x + r * j->group, &j->row, j->mean ? j->mean + r : NULL,
-                     j->scale ? j->scale + r : NULL, j->group);
+    size_t n = j->group;
+    float *room = team_scratch(j->team, worker);
+    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++) {
+        const float *x = values_read(j->k, j->x, r * n, n, room);
+        float *y = values_open(j->y, r * n, room + n);
+        j->k->vec->norm(y, x, &j->row, j->mean ? j->mean + r : NULL, j->scale ? j->scale + r : NULL, n);
+        values_close(j->k, j->y, r * n, n, y);
+    }
 }
 
 static void backward_task(void *ctx, size_t task, int worker)
 {
-    (void)worker;
     const struct norm *j = ctx;
+    size_t n = j->group;
+    float *room = team_scratch(j->team, worker);
     for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++)
-        j->vec->norm_back(j->dx + r * j->group, j->beta != 0, j->x + r * j->group, j->dy + r * j->group, &j->row,
-                          j->row.centre ? j->mean[r] : 0.0f, j->scale[r], j->group);
+        j->k->vec->norm_back(j->dx + r * n, j->beta != 0, values_read(j->k, j->x, r * n, n, room), j->dy + r * n, &j->row,
+                             j->row.centre ? j->mean[r] : 0.0f, j->scale[r], n);
 }
 
 /* dw for a block of columns, all rows: short sums in float32, those in double. */
@@ -49,7 +55,8 @@ static void weight_task(void *ctx, size_t task, int worker)
     for (size_t r = 0; r < j->n; r += FLUSH) {
         float part[COLUMNS] = { 0 };
         for (size_t i = r; i < r + FLUSH && i < j->n; i++) {
-            const float *x = j->x + i * j->group + from, *dy = j->dy + i * j->group + from;
+            float room[COLUMNS];
+            const float *x = values_read(j->k, j->x, i * j->group + from, k, room), *dy = j->dy + i * j->group + from;
             float m = j->row.centre ? j->mean[i] : 0.0f, s = j->scale[i];
             for (size_t c = 0; c < k; c++)
                 part[c] += dy[c] * (x[c] - m) * s;
@@ -101,12 +108,13 @@ static struct tensor *norm(struct tape *t, struct tensor *x, struct param *w, st
 {
     if (!t->failed && (x->cols % j.group || (w && w->count != j.group)))
         tape_fail(t, "a norm of %zu features over %zu", w ? w->count : j.group, x->cols);
-    struct tensor *y = tensor_make(t, x->rows, x->cols);
+    struct tensor *y = tensor_make_narrow(t, x->rows, x->cols);
     j.n = tensor_count(x) / j.group;
     j.each = rows_each(j.group);
-    j.x = x->data;
-    j.y = y->data;
-    j.vec = t->compute->k->vec;
+    j.x = tensor_values(x);
+    j.y = tensor_values(y);
+    j.k = t->compute->k;
+    j.team = t->compute->team;
     j.row.w = w ? w->data : NULL;
     j.row.b = b ? b->data : NULL;
     bool needs = x->needs_grad || (w && w->trained) || (b && b->trained);

@@ -19,16 +19,30 @@ static const struct packed *packed_of(struct tape *t, struct param *w)
     return w->packed;
 }
 
-void product_forward(struct tape *t, float *y, const float *x, struct param *w, size_t n)
+void bias_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
+{
+    const float *restrict b = (const float *)ctx + col;
+    (void)row;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++)
+            c[i * ldc + j] += b[j];
+}
+
+void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x, struct param *w, const float *b, size_t n)
 {
     size_t out = w->shape[0], in = width(w);
     if (!tape_live(t))
         return;
     const struct packed *p = packed_of(t, w);
-    if (p)
-        gemm_bf16(t->compute, n, (struct gemm_in){ .f32 = x, .ld = in }, p, false, &(struct gemm_out){ .f32 = y, .ld = out });
-    else if (tape_live(t))
-        gemm_f32(t->compute, false, true, n, out, in, x, in, w->data, in, 0, y, out);
+    if (p) {
+        struct gemm_out to = { .f32 = y.f32, .bf16 = y.bf16, .ld = out, .add = add, .done = b ? bias_done : NULL,
+                               .ctx = (void *)(uintptr_t)b };
+        gemm_bf16(t->compute, n, x, p, false, &to);
+    } else if (tape_live(t)) {
+        gemm_f32(t->compute, false, true, n, out, in, x.f32, in, w->data, in, add ? 1 : 0, y.f32, out);
+        if (b)
+            bias_add(t, y.f32, b, n, out);
+    }
 }
 
 void product_input(struct tape *t, float *dx, float beta, const float *dy, struct param *w, size_t n)
@@ -44,7 +58,7 @@ void product_input(struct tape *t, float *dx, float beta, const float *dy, struc
         gemm_f32(t->compute, false, false, n, in, out, dy, out, w->data, in, beta, dx, in);
 }
 
-void product_weight(struct tape *t, struct param *w, const float *dy, const float *x, size_t n)
+void product_weight(struct tape *t, struct param *w, const float *dy, struct gemm_in x, size_t n)
 {
     size_t out = w->shape[0], in = width(w);
     float beta;
@@ -52,8 +66,8 @@ void product_weight(struct tape *t, struct param *w, const float *dy, const floa
         return;
     float *dw = param_grad(t, w, &beta);
     if (t->compute->bf16)
-        gemm_bf16_dw(t->compute, n, out, in, (struct gemm_in){ .f32 = dy, .ld = out }, (struct gemm_in){ .f32 = x, .ld = in },
+        gemm_bf16_dw(t->compute, n, out, in, (struct gemm_in){ .f32 = dy, .ld = out }, x,
                      beta != 0, dw, in);
     else
-        gemm_f32(t->compute, true, false, out, in, n, dy, out, x, in, beta, dw, in);
+        gemm_f32(t->compute, true, false, out, in, n, dy, out, x.f32, in, beta, dw, in);
 }

@@ -6,12 +6,15 @@
 
 #include "kernels/nn/record.h"
 
-void product_forward(struct tape *t, float *y, const float *x, struct param *w, size_t n);                          /* y = x W^T */
+/* y (+)= x W^T + b, b [out] or NULL.  x and y are bfloat16 only where products are. */
+void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x, struct param *w, const float *b, size_t n);
 void product_input(struct tape *t, float *dx, float beta, const float *dy, struct param *w, size_t n);              /* dx = beta dx + dy W */
-void product_weight(struct tape *t, struct param *w, const float *dy, const float *x, size_t n);                    /* w->grad += dy^T x */
+void product_weight(struct tape *t, struct param *w, const float *dy, struct gemm_in x, size_t n);                  /* w->grad += dy^T x */
 
 /* linear.c: y += b on every row. */
 void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols);
+/* gemm_out's `done` that adds a bias: ctx is its float *. */
+void bias_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
 
 /* Keyed dropout (linear.c): y = beta y + x / (1 - p) where element i of key is kept. */
 void dropout_apply(struct tape *t, float *y, float beta, const float *x, size_t n, float p, uint64_t key);

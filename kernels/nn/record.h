@@ -26,10 +26,25 @@ static inline bool tape_live(const struct tape *t) { return !t->dry && !t->faile
 
 struct tensor *tensor_make(struct tape *t, size_t rows, size_t cols);
 struct tensor *tensor_wrap(struct tape *t, float *data, size_t rows, size_t cols);     /* a tensor for memory from arena_take */
+/* In bfloat16 if t->narrow, else as tensor_make. */
+struct tensor *tensor_make_narrow(struct tape *t, size_t rows, size_t cols);
 /* A tensor in the memory of x, which was given away, if nobody needs what is there; else new memory. */
 struct tensor *tensor_take_over(struct tape *t, struct tensor *x);
 void tensor_release(struct tape *t, struct tensor *x);      /* its data, if the arena's; its gradient */
 static inline size_t tensor_count(const struct tensor *x) { return x->rows * x->cols; }
+
+/* --- numbers in one of two types ---------------------------------------------------- */
+struct values { float *f32; uint16_t *bf16; };
+static inline struct values tensor_values(const struct tensor *x) { return (struct values){ x->data, x->half }; }
+static inline struct gemm_in tensor_in(const struct tensor *x) { return (struct gemm_in){ x->data, x->half, x->cols }; }
+/* n of them from `at` on as float32: where they are, or unpacked into room. */
+const float *values_read(const struct kernels *k, struct values v, size_t at, size_t n, float *room);
+/* Where to write n of them; values_close rounds what is in room to its place, if it is not there already. */
+static inline float *values_open(struct values v, size_t at, float *room) { return v.f32 ? v.f32 + at : room; }
+void values_close(const struct kernels *k, struct values v, size_t at, size_t n, const float *room);
+/* x as float32: its own memory, or a copy in the arena, until tensor_wide_give. */
+float *tensor_wide(struct tape *t, const struct tensor *x);
+void tensor_wide_give(struct tape *t, const struct tensor *x, float *wide);
 
 /* Will a backward be recorded, if the result needs a gradient? */
 static inline bool tape_records(const struct tape *t) { return t->mode == TAPE_TRAIN && !t->no_record; }

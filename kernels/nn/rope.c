@@ -8,8 +8,10 @@
 struct rope {
     struct record r;
     struct tensor *x;
-    const float *table, *from;
-    float *to, sign, beta;
+    const struct compute *compute;
+    const float *table;
+    struct values from, to;
+    float sign, beta;
     size_t rows, cols, d, each;
 };
 
@@ -30,14 +32,17 @@ struct tensor *tape_rope_table(struct tape *t, const int32_t *position, size_t n
 
 static void rope_task(void *ctx, size_t i, int worker)
 {
-    (void)worker;
     const struct rope *j = ctx;
+    const struct kernels *kernels = j->compute->k;
     size_t half = j->d / 2;
+    float *room = team_scratch(j->compute->team, worker);
     for (size_t r = i * j->each, end = rows_end(j->rows, j->each, i); r < end; r++) {
         const float *c = j->table + r * j->d, *s = c + half;
+        const float *from = values_read(kernels, j->from, r * j->cols, j->cols, room);
+        float *to = values_open(j->to, r * j->cols, room + j->cols);
         for (size_t h = 0; h < j->cols; h += j->d) {
-            const float *x = j->from + r * j->cols + h;
-            float *y = j->to + r * j->cols + h;
+            const float *x = from + h;
+            float *y = to + h;
             for (size_t k = 0; k < half; k++) {
                 float a = x[k], b = x[k + half], sin = j->sign * s[k];
                 float ya = a * c[k] - b * sin, yb = b * c[k] + a * sin;
@@ -45,14 +50,15 @@ static void rope_task(void *ctx, size_t i, int worker)
                 y[k + half] = j->beta == 0 ? yb : y[k + half] + yb;
             }
         }
+        values_close(kernels, j->to, r * j->cols, j->cols, to);
     }
 }
 
 static void rope_backward(struct tape *t, struct record *record)
 {
     struct rope *j = (struct rope *)record;
-    j->to = tensor_grad(t, j->x, &j->beta);
-    j->from = j->r.out[0]->grad;
+    j->to = (struct values){ .f32 = tensor_grad(t, j->x, &j->beta) };
+    j->from = (struct values){ .f32 = j->r.out[0]->grad };
     j->sign = -1;
     if (tape_live(t))
         rows_run(t, j->rows, j->each, rope_task, j);
@@ -60,12 +66,12 @@ static void rope_backward(struct tape *t, struct record *record)
 
 struct tensor *tape_rope(struct tape *t, struct tensor *x, const struct tensor *table)
 {
-    struct rope j = { .x = x, .table = table->data, .from = x->data, .sign = 1, .rows = x->rows, .cols = x->cols,
+    struct rope j = { .x = x, .compute = t->compute, .table = table->data, .from = tensor_values(x), .sign = 1, .rows = x->rows, .cols = x->cols,
                       .d = table->cols, .each = rows_each(x->cols) };
     if (!t->failed && (x->rows != table->rows || x->cols % table->cols || table->cols % 2))
         tape_fail(t, "rotary angles for %zu x %zu, values %zu x %zu", table->rows, table->cols, x->rows, x->cols);
     struct tensor *y = tensor_take_over(t, x);
-    j.to = y->data;
+    j.to = tensor_values(y);
     if (tape_live(t))
         rows_run(t, j.rows, j.each, rope_task, &j);
     struct rope *r = tape_record(t, sizeof *r, rope_backward, y, x->needs_grad);

@@ -1,4 +1,5 @@
 /* kernels/nn/tape.c - records, tensors and runs; the arena is in arena.c */
+#include "kernels/linalg/pack.h"
 #include "kernels/nn/record.h"
 
 #include <stdarg.h>
@@ -55,13 +56,27 @@ struct tensor *tensor_make(struct tape *t, size_t rows, size_t cols)
     return tensor_wrap(t, data, rows, cols);
 }
 
+struct tensor *tensor_make_narrow(struct tape *t, size_t rows, size_t cols)
+{
+    if (!t->narrow)
+        return tensor_make(t, rows, cols);
+    uint16_t *half = arena_take(t, rows * cols * sizeof *half);
+    struct tensor *x = tensor_wrap(t, NULL, rows, cols);
+    if (!t->failed)
+        x->half = half;
+    return x;
+}
+
 struct tensor *tensor_take_over(struct tape *t, struct tensor *x)
 {
     if (x->kept || x->external || t->failed)
-        return tensor_make(t, x->rows, x->cols);
-    float *data = x->data;
+        return x->half ? tensor_make_narrow(t, x->rows, x->cols) : tensor_make(t, x->rows, x->cols);
+    struct tensor *y = tensor_wrap(t, x->data, x->rows, x->cols);
+    if (!t->failed)
+        y->half = x->half;
     x->data = NULL;
-    return tensor_wrap(t, data, x->rows, x->cols);
+    x->half = NULL;
+    return y;
 }
 
 struct tensor *tape_temp(struct tape *t, size_t rows, size_t cols) { return tensor_make(t, rows, cols); }
@@ -76,14 +91,21 @@ struct tensor *tape_input(struct tape *t, float *data, size_t rows, size_t cols)
     return x;
 }
 
+static void data_release(struct tape *t, struct tensor *x)
+{
+    if (x->data && !x->external)
+        arena_give(t, x->data, tensor_count(x) * sizeof *x->data);
+    if (x->half)
+        arena_give(t, x->half, tensor_count(x) * sizeof *x->half);
+    x->data = NULL;
+    x->half = NULL;
+}
+
 void tensor_release(struct tape *t, struct tensor *x)
 {
-    size_t bytes = tensor_count(x) * sizeof(float);
-    if (x->data && !x->external)
-        arena_give(t, x->data, bytes);
-    x->data = NULL;
+    data_release(t, x);
     if (x->grad)
-        arena_give(t, x->grad, bytes);
+        arena_give(t, x->grad, tensor_count(x) * sizeof *x->grad);
     x->grad = NULL;
 }
 
@@ -183,12 +205,8 @@ static void segment_backward(struct tape *t, struct record *record)
 {
     struct segment_record *r = (struct segment_record *)record;
     struct tensor *out[SEGMENT_VALUES];
-    for (size_t i = 0; i < r->r.n_out; i++) {       /* computed anew in a moment */
-        struct tensor *x = r->r.out[i];
-        if (x->data && !x->external)
-            arena_give(t, x->data, tensor_count(x) * sizeof(float));
-        x->data = NULL;
-    }
+    for (size_t i = 0; i < r->r.n_out; i++)         /* computed anew in a moment */
+        data_release(t, r->r.out[i]);
     uint64_t op = t->op;
     t->op = r->op;
     struct tensor *outer = t->made;
@@ -254,8 +272,56 @@ void tape_drop(struct tape *t, struct tensor *x)
 
 void tape_tap(struct tape *t, const char *name, const struct tensor *x)
 {
-    if (t->tap && tape_live(t) && !t->replaying)
-        t->tap(t->tap_ctx, name, x);
+    if (!t->tap || t->failed || t->replaying)
+        return;
+    struct tensor wide = *x;
+    wide.data = tensor_wide(t, x);
+    if (tape_live(t))
+        t->tap(t->tap_ctx, name, &wide);
+    tensor_wide_give(t, x, wide.data);
+}
+
+/* --- numbers in one of two types ---------------------------------------------------- */
+const float *values_read(const struct kernels *k, struct values v, size_t at, size_t n, float *room)
+{
+    if (v.f32)
+        return v.f32 + at;
+    k->pack->to_f32(room, v.bf16 + at, n);
+    return room;
+}
+
+void values_close(const struct kernels *k, struct values v, size_t at, size_t n, const float *room)
+{
+    if (v.bf16)
+        k->pack->from_f32(v.bf16 + at, room, n);
+}
+
+enum { WIDE_EACH = 16384 };
+struct wide { const struct pack *pack; float *to; const uint16_t *from; size_t n; };
+
+static void wide_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct wide *j = ctx;
+    size_t at = i * WIDE_EACH;
+    j->pack->to_f32(j->to + at, j->from + at, rows_end(j->n, WIDE_EACH, i) - at);
+}
+
+float *tensor_wide(struct tape *t, const struct tensor *x)
+{
+    if (!x->half)
+        return x->data;
+    struct wide j = { .pack = t->compute->k->pack, .from = x->half, .n = tensor_count(x) };
+    j.to = arena_take(t, j.n * sizeof(float));
+    if (tape_live(t))
+        rows_run(t, j.n, WIDE_EACH, wide_task, &j);
+    return j.to;
+}
+
+void tensor_wide_give(struct tape *t, const struct tensor *x, float *wide)
+{
+    if (x->half)
+        arena_give(t, wide, tensor_count(x) * sizeof(float));
 }
 
 /* --- the team --------------------------------------------------------------------- */

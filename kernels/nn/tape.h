@@ -24,7 +24,8 @@ enum tape_mode {
  * after another), cols are features.  Lives until the next tape_begin. */
 struct tensor {
     size_t rows, cols;
-    float *data;
+    float *data;                /* one of the two: float32 */
+    uint16_t *half;             /* or bfloat16, if the tape is narrow */
     float *grad;                /* during backward: NULL until something was added */
     bool needs_grad;
     bool kept;                  /* some backward will read data */
@@ -49,6 +50,7 @@ struct tape {                   /* fields are for reading outside kernels/nn */
     bool failed;                /* operations do nothing any more; why says it */
     char why[WHY];
     uint64_t key;               /* of this micro-batch, not 0: dropout is keyed by (key, operation, element) */
+    bool narrow;                /* training in bfloat16: results that only products and activations read are stored so */
     uint64_t op;                /* number of the next operation that draws */
     bool recompute;             /* segments keep their inputs only (--gradient-checkpointing) */
     size_t loss_bytes;          /* bound of the loss's buffer; 256 MiB unless changed */

@@ -22,10 +22,12 @@ static void attend_run(struct tape *t, void *ctx)
     struct tensor *y = tape_attention(t, x[0], x[1], x[2], &r->a);
     float beta;
     tensor_grad(t, y, &beta);
+    float *wide = tensor_wide(t, y);
     if (!t->dry && !t->failed) {
-        memcpy(r->out[0], y->data, tensor_count(y) * sizeof(float));
+        memcpy(r->out[0], wide, tensor_count(y) * sizeof(float));
         memcpy(y->grad, r->weight, tensor_count(y) * sizeof(float));
     }
+    tensor_wide_give(t, y, wide);
     tape_backward(t);
     for (int i = 0; i < 3 && !t->dry && !t->failed; i++)
         memcpy(r->out[i + 1], x[i]->grad, tensor_count(x[i]) * sizeof(float));
@@ -71,7 +73,7 @@ static void compare(const struct compute *bf16, const char *name, struct attenti
     }
     for (int i = 0; i < 4; i++) {
         double e = distance(got[i], want[i], size[i]);
-        ok(e <= 6e-3, "%s, %s: %s, %zu features: distance %.1e (limit 6e-3)", kernels_name(bf16->k), name, parts[i], d, e);
+        ok(e <= 8e-3, "%s, %s: %s, %zu features: distance %.1e (limit 8e-3)", kernels_name(bf16->k), name, parts[i], d, e);
         free(got[i]), free(want[i]);
     }
     free(r.q), free(r.k), free(r.v), free(r.weight);
