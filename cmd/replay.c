@@ -107,7 +107,7 @@ static int header_change(struct replay *r, struct error *e)
     buf_release(&b);
     if (!hashed)
         return error_set(e, STATUS_AGAIN, "out of memory");
-    if (header_rerun(&r->header, sum, r->plan.items * r->plan.epochs, r->plan.epochs, e) < 0)
+    if (header_rerun(&r->header, sum, r->plan.items, r->plan.epochs, e) < 0)
         return -1;
     stage_put_int(&r->stage, "num_train_epochs", epochs);
     stage_put_bool(&r->stage, "shuffle", shuffle);

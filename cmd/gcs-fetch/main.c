@@ -238,7 +238,7 @@ int main(int argc, char **argv)
     struct header header;
     run_hash(&f, run);
     stage_fill(&f, &stage);
-    if (header_make(&header, run, f.plan.items * f.plan.epochs, f.plan.epochs, &stage, &e) < 0)
+    if (header_make(&header, run, f.plan.items, f.plan.epochs, &stage, &e) < 0)
         die(e.status, "%s", e.text);
     struct source source = { .ctx = &f, .header = &header, .units = plan_units(&f.plan), .unit = unit_make };
     int status = source_run(&source, &common, (uint64_t)set.start, set.jobs);

@@ -18,9 +18,9 @@ static int steps_count(struct trainer *t, struct error *e)
 {
     const struct options *o = t->o;
     const struct header *h = stream_in_header(t->source.in);
-    uint64_t samples = header_samples(h), epochs = header_epochs(h) ? header_epochs(h) : 1;
+    uint64_t epochs = header_epochs(h) ? header_epochs(h) : 1;
     uint64_t group = (uint64_t)o->batch_size * (uint64_t)o->accumulation;
-    t->epoch_samples = samples / epochs;
+    t->epoch_samples = header_samples(h);
     t->state.total = o->max_steps ? (uint64_t)o->max_steps : epochs * ((t->epoch_samples + group - 1) / group);
     if (t->state.total || o->schedule == SCHEDULE_CONSTANT)
         return 0;

@@ -59,7 +59,7 @@ static const char *waiting_on(struct run *r, double since)
 static void progress_tell(struct run *r, double seconds, double since, int final)
 {
     struct stream_end n = counted(r);
-    uint64_t all = header_samples(stream_in_header(r->in));
+    uint64_t all = header_total(stream_in_header(r->in));
     double rate = seconds > 0 ? (double)n.samples / seconds : 0;
     char of[64] = "", left[64] = "";
     if (all) {

@@ -323,6 +323,12 @@ static uint64_t count_at(const struct header *h, const char *key)
 uint64_t header_samples(const struct header *h) { return count_at(h, "samples"); }
 uint64_t header_epochs(const struct header *h) { return count_at(h, "epochs"); }
 
+uint64_t header_total(const struct header *h)
+{
+    uint64_t samples = header_samples(h), epochs = header_epochs(h), all;
+    return !epochs ? samples : __builtin_mul_overflow(samples, epochs, &all) ? UINT64_MAX : all;
+}
+
 bool header_option(const struct header *h, const char *stage, const char *key, struct span *value)
 {
     struct span stages, one, last = { NULL, 0 }, name;

@@ -30,7 +30,7 @@ void stage_put_str(struct stage *st, const char *key, const char *v);
 void stage_put_bool(struct stage *st, const char *key, bool v);
 void stage_release(struct stage *st);
 
-/* A new header: run (16 bytes: the hash of the plan), samples and epochs where known (0: unknown). */
+/* A new header: run (16 bytes: the hash of the plan), samples of an epoch and epochs where known (0: unknown). */
 int header_make(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, const struct stage *first, struct error *e);
 /* The same with one stage more. */
 int header_append(struct header *h, const struct stage *st, struct error *e);
@@ -42,8 +42,9 @@ void header_init(struct header *h);
 void header_release(struct header *h);
 /* Facts of a header: all checked when it was read. */
 struct span header_run(const struct header *h);         /* 16 bytes, unless another program made it: 1 to 64 */
-uint64_t header_samples(const struct header *h);        /* a whole run's samples, all epochs; 0 unknown */
+uint64_t header_samples(const struct header *h);        /* of one epoch; 0 unknown */
 uint64_t header_epochs(const struct header *h);         /* 0 unknown */
+uint64_t header_total(const struct header *h);          /* samples of the whole run, all epochs; 0 unknown */
 /* The list of stages, as one object. */
 bool header_stages(const struct header *h, struct span *stages);
 /* The value of `key` in the last stage called `stage`: a whole object; false if there is none. */

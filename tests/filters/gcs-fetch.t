@@ -28,7 +28,7 @@ is 'prompt and response are two turns' "$(show m.jsonl | sed -n 4p)" \
 is 'chats pass' "$(show m.jsonl | sed -n 5p)" '{"id": "m.jsonl:5", "messages": [{"role": "user", "content": "q"}]}'
 is 'a list of pictures is a list' "$(show m.jsonl | sed -n 6p)" \
     "{\"id\": \"m.jsonl:6\", \"image\": [{\"bytes\": $size_a}, {\"bytes\": $size_b}], \"text\": \"two pictures\"}"
-like 'the header counts samples and epochs' "$(gcs-fetch --num-train-epochs 3 m.jsonl | stream-show --header)" '"samples": 18, "epochs": 3'
+like 'the header counts the samples of an epoch, and epochs' "$(gcs-fetch --num-train-epochs 3 m.jsonl | stream-show --header)" '"samples": 6, "epochs": 3'
 
 printf '\357\273\277id,path,sentence,who\r\nu1,media/a.wav,"Hello, ""you""\nthere",x\r\n\r\nu2,,plain,\r\n' >m.csv
 is 'CSV: byte order mark, CRLF, quotes, newlines in fields' "$(show m.csv | sed -n 1p)" \

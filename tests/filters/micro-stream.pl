@@ -67,7 +67,7 @@ sub out { my $s = shift; $all = crc($all, $s); print $s }
 my $each = 3 * $o{repeat};
 out(pack('C', $o{'no-count'} ? 0x83 : 0x85) . str('penstock') . uint(1) . str('run') . bin($o{run}) . str('stages') . "\x91\x83" . str('name') . str('mel-features')
     . str('version') . str('0') . str('feature_size') . uint($o{'feature-size'})
-    . ($o{'no-count'} ? '' : str('samples') . uint($each * $o{epochs}) . str('epochs') . uint($o{epochs})));
+    . ($o{'no-count'} ? '' : str('samples') . uint($each) . str('epochs') . uint($o{epochs})));
 my ($q, $units, $total, $errors) = (0, 0, 0, 0);
 for my $e (0 .. $o{epochs} - 1) {
     for (my $i = 0; $i < $each; $i += $o{unit}, $q++) {

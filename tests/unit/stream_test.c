@@ -66,6 +66,13 @@ static void round_trip(void)
     ok(header_samples(h) == 21 && header_epochs(h) == 1 && header_run(h).size == 16 && !memcmp(header_run(h).data, stream_make_run, 16)
            && header_option_real(h, "stream-make", "bytes", &bytes) && bytes == 400,
        "with the run, the counts and the stage's options");
+    struct header run;
+    struct stage st;
+    stage_init(&st, "x");
+    header_make(&run, stream_make_run, 7, 3, &st, &e);
+    is_int((long long)header_total(&run), 21, "a run of 3 epochs of 7 samples has 21");
+    header_release(&run);
+    stage_release(&st);
     is_int(stream_next(in, &u, &e), STREAM_UNIT, "then a unit");
     struct array a;
     struct span text;
