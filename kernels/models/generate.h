@@ -83,4 +83,11 @@ int generator_run(struct generator *g, const struct batch *b, struct generate_ro
 int generator_beams(struct generator *g, const struct batch *b, struct generate_row *row, size_t max_new, size_t beams,
                     double length_penalty, char why[WHY]);
 
+/* --- is an answer credible? ------------------------------------------------------------------ */
+/* Bytes of the ids (as few a token as vocab needs) over their size after zlib: a loop
+ * compresses well.  0 of no ids or out of memory. */
+double compression_ratio(const int32_t *ids, size_t n, size_t vocab);
+/* Mean log probability of an answer's tokens, the end included. */
+double mean_logprob(const struct generate_row *row);
+
 #endif

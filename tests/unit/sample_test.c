@@ -108,6 +108,22 @@ static void test_greedy(void)
     is_int(token_choose(&s, copy, V, 1, scratch, &lp), 7, "what is forbidden is never drawn");
 }
 
+/* As transformers' _retrieve_compression_ratio; the library's version may move the last digits. */
+static void test_credible(void)
+{
+    static const int32_t few[] = { 5, 6, 7 };
+    int32_t loop[60], spread[136];
+    for (size_t i = 0; i < 60; i++)
+        loop[i] = 308;
+    for (size_t i = 0; i < 136; i++)
+        spread[i] = (int32_t)(37 * i);
+    double a = compression_ratio(few, 3, 563), b = compression_ratio(loop, 60, 51865), c = compression_ratio(spread, 136, 300000);
+    ok(fabs(a - 0.42857) <= 0.01 && fabs(b - 9.2308) <= 0.5 && fabs(c - 1.22156) <= 0.05, "compression of few, same and spread ids: %g %g %g",
+       a, b, c);
+    struct generate_row row = { .n = 3, .ended = true, .logprob = -2 };
+    ok(fabs(mean_logprob(&row) + 0.5) <= 1e-12, "the end counts among an answer's tokens");
+}
+
 int main(void)
 {
     for (size_t i = 0; i < V; i++)
@@ -115,5 +131,6 @@ int main(void)
     test_kinds();
     test_frequency();
     test_greedy();
+    test_credible();
     return done();
 }
