@@ -63,20 +63,6 @@ int job_sample(struct job *j, const struct sample *s, struct error *e)
 }
 
 /* --- a batch is answered ------------------------------------------------------------- */
-static int batch_answer(struct job *j, struct error *e)
-{
-    char why[WHY];
-    size_t most = (size_t)j->max_new_tokens;
-    if (!j->good)
-        return 0;
-    generator_clear(&j->generator);
-    if (j->speech ? speech_prompts(j, e) < 0 : text_room(j, most, e) < 0)
-        return -1;
-    if (generator_run(&j->generator, &j->batch, j->answer, most, why) < 0)
-        return error_set(e, STATUS_AGAIN, "%s", why);
-    return 0;
-}
-
 int job_flush(struct job *j, struct error *e)
 {
     size_t at = 0;

@@ -25,7 +25,8 @@ struct row {                    /* a sample on its way out */
 struct asked {
     bool sample;                /* --do-sample */
     double temperature, top_p, min_p, penalty;
-    int64_t top_k, seed;
+    double length_penalty, logprob_threshold, compression_threshold;   /* thresholds: 0 none */
+    int64_t top_k, seed, beams;
     bool gave_temperature, gave_top_k, gave_top_p, gave_min_p, gave_penalty;
 };
 
@@ -51,7 +52,7 @@ struct job {
     size_t rows, good;          /* all; of them in the batch */
     size_t room;                /* rows at most: more failed ones than these make it go early */
     struct batch batch;
-    struct generate_row *answer;
+    struct generate_row *answer, *kept; /* kept: set aside while others are tried again */
     float *features;            /* one sample's */
     int32_t *ids;               /* one prompt */
     FILE *out;
@@ -63,7 +64,7 @@ int job_open(struct job *j, int64_t threads, struct error *e);
 void job_close(struct job *j);
 int language_read(const struct job *j, struct str word, struct error *e);      /* index, or -1 */
 
-/* A generator for rows of so many tokens, prompt and answer (0: all that the model takes), in place of the last. */
+/* A generator for rows of so many tokens, prompt and answer (0: all that the model takes), with all beams, in place of the last. */
 int generator_make(struct job *j, size_t rows, size_t tokens, struct error *e);
 
 /* sampling.c: what j->asked and the generation config (may be NULL) come to. */
@@ -84,6 +85,9 @@ int chat_run(struct job *j, struct error *e);
 int job_sample(struct job *j, const struct sample *s, struct error *e);
 /* Answers and writes what has been added. */
 int job_flush(struct job *j, struct error *e);
+
+/* answer.c: answers to the batch. */
+int batch_answer(struct job *j, struct error *e);
 
 /* write.c: one line of JSON. */
 int row_write(struct job *j, const struct row *r, const struct generate_row *answer, struct error *e);

@@ -110,7 +110,8 @@ static int run(struct job *j, const struct common *c, struct error *e)
 int main(int argc, char **argv)
 {
     static const char *const tasks[] = { "transcribe", "translate", NULL };
-    struct job j = { .batch_size = 8, .asked = { .temperature = 1, .top_k = 50, .top_p = 1, .penalty = 1, .seed = 42 } };
+    struct job j = { .batch_size = 8, .asked = { .temperature = 1, .top_k = 50, .top_p = 1, .penalty = 1, .seed = 42, .beams = 1,
+                     .length_penalty = 1 } };
     struct asked *a = &j.asked;
     const char *allowed = MAX_ERRORS_DEFAULT;
     const struct opt opts[] = {
@@ -127,6 +128,10 @@ int main(int argc, char **argv)
         { OPT_REAL, 0, "min-p", &a->min_p, "P", "of those P times as likely as the likeliest", 0, 1, NULL, &a->gave_min_p },
         { OPT_REAL, 0, "repetition-penalty", &a->penalty, "X", "on tokens that were there before; 1: none", 1e-3, 1e3, NULL, &a->gave_penalty },
         { OPT_INT, 0, "seed", &a->seed, "N", "of the draws", 0, 0, NULL, NULL },
+        { OPT_INT, 0, "num-beams", &a->beams, "N", "answers that are followed side by side", 1, 64, NULL, NULL },
+        { OPT_REAL, 0, "length-penalty", &a->length_penalty, "X", "beams: their log probability is divided by length^X", -10, 10, NULL, NULL },
+        { OPT_REAL, 0, "logprob-threshold", &a->logprob_threshold, "X", "an answer of a lower mean log probability is drawn anew; 0: never", -1e3, 0, NULL, NULL },
+        { OPT_REAL, 0, "compression-ratio-threshold", &a->compression_threshold, "X", "so is one that zlib shrinks more; 0: never", 0, 1e3, NULL, NULL },
         { OPT_GROUP, 0, "Speech", NULL, NULL, NULL, 0, 0, NULL, NULL },
         { OPT_STRING, 0, "language", &j.language, "NAME", "code or English name; else the row's own, else detected", 0, 0, NULL, NULL },
         { OPT_CHOICE, 0, "task", &j.task, "TASK", "what the speech becomes", 0, 0, tasks, NULL },

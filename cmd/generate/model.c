@@ -117,7 +117,7 @@ int generator_make(struct job *j, size_t rows, size_t tokens, struct error *e)
     char why[WHY];
     if (j->generator.logits)
         generator_close(&j->generator);
-    if (generator_open(&j->generator, j->tape, j->loaded.model, &j->rules, rows, tokens, why) < 0)
+    if (generator_open(&j->generator, j->tape, j->loaded.model, &j->rules, rows * (size_t)j->asked.beams, tokens, why) < 0)
         return error_set(e, STATUS_AGAIN, "%s", why);
     j->generator.sampling = j->sampling;
     return 0;
@@ -133,9 +133,10 @@ static int room_make(struct job *j, struct error *e)
     j->room = 4 * rows + 64;
     j->row = calloc(j->room, sizeof *j->row);
     j->answer = calloc(rows, sizeof *j->answer);
+    j->kept = calloc(rows, sizeof *j->kept);
     j->features = malloc(m->bins * m->frames * sizeof *j->features + 1);
     j->ids = malloc(m->max_tokens * sizeof *j->ids);
-    if (!j->tape || !j->row || !j->answer || !j->features || !j->ids)
+    if (!j->tape || !j->row || !j->answer || !j->kept || !j->features || !j->ids)
         return error_set(e, STATUS_AGAIN, "out of memory");
     if (batch_reserve(&j->batch, rows, rows * m->max_tokens, m->bins, m->frames, why) < 0)
         return error_set(e, STATUS_AGAIN, "%s", why);
@@ -175,6 +176,7 @@ void job_close(struct job *j)
         free(j->answer[i].token);
     free(j->row);
     free(j->answer);
+    free(j->kept);
     free(j->features);
     free(j->ids);
     generator_close(&j->generator);

@@ -28,6 +28,8 @@ int sampling_settle(struct job *j, const json_t *config, struct error *e)
     if (number(config, "repetition_penalty", 1e-3, 1e3, &penalty, e) < 0)
         return -1;
     j->sampling = (struct sampling){ .repetition_penalty = a->gave_penalty ? a->penalty : penalty, .seed = (uint64_t)a->seed };
+    if (a->sample && a->beams > 1)
+        return error_set(e, STATUS_BAD, "--num-beams and --do-sample exclude each other");
     if (!a->sample) {
         if (needs_draw(a))
             return error_set(e, STATUS_BAD, "%s needs --do-sample: without it the likeliest token is taken", needs_draw(a));

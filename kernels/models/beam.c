@@ -19,7 +19,8 @@ struct beam {
     size_t n;
     double score;               /* going: sum of log p; complete: that, divided */
     double logprob;             /* complete: the sum */
-    bool ended;                 /* complete: by an end token */
+    bool ended;                 /* complete: by an end token, this one */
+    int32_t end;
     bool complete;
 };
 
@@ -137,6 +138,7 @@ static void answer_put(struct search *s, struct clip *c, const struct candidate 
     memcpy(worst->token, b->token, b->n * sizeof *b->token);
     worst->ended = ends(&s->g->rules, x->token);
     worst->n = b->n;
+    worst->end = x->token;
     if (!worst->ended)
         worst->token[worst->n++] = x->token;
     worst->score = score;
@@ -192,6 +194,7 @@ static void answer_take(const struct search *s, const struct clip *c, struct gen
     row->n = best->n < row->room ? best->n : row->room;
     memcpy(row->token, best->token, row->n * sizeof *row->token);
     row->ended = best->ended;
+    row->end = best->end;
     row->logprob = best->logprob;
 }
 

@@ -36,6 +36,21 @@ like 'and counted' "$err" '1 of 4 samples failed'
 runsh "generate -q --model '$case/lora-qv' --base-model '$case/model' --language en --max-new-tokens 2 <'$tmp/features'"
 is 'an adapter works on its base' "$st" 0
 
+# beams, and second thoughts
+runsh "generate -q --model '$model' --language en --num-beams 4 --batch-size 2 <'$tmp/features'"
+is 'beams find what greedy search found' "$(sed -n 1p "$out")" "$(sed -n 1p "$tmp/eight")"
+runsh "generate -q --model '$case/model' --language en --max-new-tokens 20 <'$tmp/features'"
+cp "$out" "$tmp/loops"
+runsh "generate -q --model '$case/model' --language en --max-new-tokens 20 --compression-ratio-threshold 1.1 <'$tmp/features'"
+ok 'an answer that repeats itself is drawn anew' sh -c "! cmp -s '$out' '$tmp/loops'"
+cp "$out" "$tmp/drawn"
+runsh "generate -q --model '$case/model' --language en --max-new-tokens 20 --compression-ratio-threshold 1.1 --batch-size 1 <'$tmp/features'"
+ok 'the same whatever the batch' cmp "$out" "$tmp/drawn"
+runsh "generate -q --model '$model' --language en --logprob-threshold -1 --compression-ratio-threshold 2.4 <'$tmp/features'"
+ok 'and credible ones stay' cmp "$out" "$tmp/eight"
+runsh "generate --model '$model' --num-beams 2 --do-sample <'$tmp/features'"
+is 'beams are not drawn' "$st" 100
+
 # what cannot be
 runsh "generate <'$tmp/features'"
 is 'a model is needed' "$st" 100
