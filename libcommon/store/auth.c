@@ -28,6 +28,7 @@ static struct {
 } kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void store_anonymous(void) { kept.anonymous = true; }
+bool store_is_anonymous(void) { return kept.anonymous; }
 void store_token_file(const char *path) { kept.file = path; }
 
 /* --- a token server ------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #include "libcommon/store/base64.h"
 #include "libcommon/store/http.h"
 
+bool store_is_anonymous(void);          /* store_anonymous() was called */
 /* Adds the credentials to r.  fresh: the ones before were refused with 401. */
 int auth_google(struct http_request *r, bool fresh, struct error *e);
 

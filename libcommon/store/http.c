@@ -22,6 +22,7 @@ static struct {
     pthread_cond_t done;
     CURLM *multi;
     struct http_request *queue;     /* to be begun */
+    bool answered;
 } loop = { .once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
 
 static void queue_begin(void)
@@ -67,6 +68,7 @@ static void finished_collect(void)
         if (r->stalled)
             snprintf(r->why, sizeof r->why, "nothing came for %.0f s", stall_seconds());
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &r->status);
+        loop.answered |= r->status > 0;
         r->done = true;
         pthread_cond_broadcast(&loop.done);
         pthread_mutex_unlock(&loop.lock);
@@ -260,6 +262,14 @@ void http_perform(struct http_request *const *r, size_t n)
         while (!r[i]->done)
             pthread_cond_wait(&loop.done, &loop.lock);
     pthread_mutex_unlock(&loop.lock);
+}
+
+bool http_ever_answered(void)
+{
+    pthread_mutex_lock(&loop.lock);
+    bool answered = loop.answered;
+    pthread_mutex_unlock(&loop.lock);
+    return answered;
 }
 
 /* --- answers -------------------------------------------------------------------------- */

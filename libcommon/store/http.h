@@ -52,8 +52,10 @@ int http_header(struct http_request *r, const char *fmt, ...) __attribute__((for
 /* Runs n requests side by side and waits for all.  Failures are in each: code, status. */
 void http_perform(struct http_request *const *r, size_t n);
 
-/* A header of the answer, its first occurrence from `*from` on (NULL: from the begin); NULL: none.
- * Not NUL-terminated. */
+/* Has any server answered anything, since the program began? */
+bool http_ever_answered(void);
+
+/* A header of the answer, its first occurrence; NULL data: none.  Not NUL-terminated. */
 struct span http_answer(const struct http_request *r, const char *name);
 /* The next line of that name after `last`, which http_answer returned. */
 struct span http_answer_next(const struct http_request *r, const char *name, struct span last);

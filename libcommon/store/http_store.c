@@ -2,9 +2,6 @@
  *
  * Pinned by ETag and length.  Servers may ignore ranges, and may not say how long
  * an object is. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "libcommon/store/remote.h"
 
 static int http_prepare(struct remote *o, struct http_request *r, uint64_t offset, uint64_t n, bool fresh, struct error *e)
@@ -18,23 +15,11 @@ static int http_prepare(struct remote *o, struct http_request *r, uint64_t offse
     return 0;
 }
 
-static void http_pin(struct remote *o, const struct http_request *r)
-{
-    struct span etag = http_answer(r, "ETag");
-    o->etag = etag.data ? strndup((const char *)etag.data, etag.size) : NULL;
-}
-
-static bool http_same(const struct remote *o, const struct http_request *r)
-{
-    struct span etag = http_answer(r, "ETag");
-    return !o->etag || !etag.data || (strlen(o->etag) == etag.size && !memcmp(o->etag, etag.data, etag.size));
-}
-
 static const struct remote_kind http_kind = {
-    .store = &store_http, .prepare = http_prepare, .pin = http_pin, .same = http_same, .may_ignore_ranges = true,
+    .store = &store_http, .prepare = http_prepare, .pin = remote_pin_etag, .same = remote_same_etag,
 };
 static const struct remote_kind https_kind = {
-    .store = &store_https, .prepare = http_prepare, .pin = http_pin, .same = http_same, .may_ignore_ranges = true,
+    .store = &store_https, .prepare = http_prepare, .pin = remote_pin_etag, .same = remote_same_etag,
 };
 
 static struct object *http_open(const char *url, uint64_t generation, struct error *e)

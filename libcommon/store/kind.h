@@ -34,7 +34,7 @@ struct store_writer {
     const struct store_kind *kind;
 };
 
-extern const struct store_kind store_file, store_http, store_https, store_gs;
+extern const struct store_kind store_file, store_http, store_https, store_gs, store_s3;
 
 /* An object over an open file, which it owns and closes; `name` is for messages. */
 struct object *object_from_fd(int fd, const char *name, struct error *e);

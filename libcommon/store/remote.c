@@ -23,6 +23,18 @@ static int changed(const struct remote *o, struct error *e)
     return error_set(e, STATUS_BAD, "'%s': object changed while it was read", o->base.url);
 }
 
+void remote_pin_etag(struct remote *o, const struct http_request *r)
+{
+    struct span etag = http_answer(r, "ETag");
+    o->etag = etag.data ? strndup((const char *)etag.data, etag.size) : NULL;
+}
+
+bool remote_same_etag(const struct remote *o, const struct http_request *r)
+{
+    struct span etag = http_answer(r, "ETag");
+    return !o->etag || !etag.data || (strlen(o->etag) == etag.size && !memcmp(o->etag, etag.data, etag.size));
+}
+
 /* --- one answer ------------------------------------------------------------------- */
 
 /* What a failed answer means.  0: again (slept, or with fresh credentials); -1 with e. */

@@ -24,7 +24,6 @@ struct remote_kind {
     /* Is a later answer of the same version? */
     bool (*same)(const struct remote *o, const struct http_request *r);
     bool inflate;               /* Content-Encoding: gzip is how it is stored: undo it */
-    bool may_ignore_ranges;     /* a 200 to a range is the server's right */
 };
 
 struct remote {
@@ -40,6 +39,10 @@ struct remote {
     uint64_t summed;
     uint32_t sum;
 };
+
+/* Pinning by ETag, for stores that have no generations. */
+void remote_pin_etag(struct remote *o, const struct http_request *r);
+bool remote_same_etag(const struct remote *o, const struct http_request *r);
 
 /* url and request_url are copied.  generation: 0, or the one that is wanted. */
 struct object *remote_open(const struct remote_kind *how, const char *url, const char *request_url, uint64_t generation, struct error *e);

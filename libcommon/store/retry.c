@@ -15,7 +15,6 @@ enum { NAMED_RETRIES = 10, FIRST_PATIENCE = 15 };
 static const double first_wait = 0.25, longest_wait = 32;
 
 static atomic_uint told;
-static atomic_bool answered;    /* some server, some time */
 
 static double patience(void)
 {
@@ -77,7 +76,7 @@ static int wait_and_go(struct retry *t, const char *why, uint64_t byte, double a
     double wait = uniform() * (limit < longest_wait ? limit : longest_wait);
     if (wait < at_least)
         wait = at_least;
-    double without = clock_seconds() - t->progress, most = atomic_load(&answered) ? patience() : FIRST_PATIENCE;
+    double without = clock_seconds() - t->progress, most = http_ever_answered() ? patience() : FIRST_PATIENCE;
     if (most > patience())
         most = patience();
     t->tries++;
@@ -106,8 +105,6 @@ int retry_after(struct retry *t, const struct http_request *r, uint64_t byte, st
     char why[400];
     uint64_t seconds = 0;
     http_reason(r, why, sizeof why);
-    if (r->status)
-        atomic_store(&answered, true);
     if (stop_asked())
         return error_set(e, STATUS_AGAIN, "'%s': interrupted", t->subject);
     if (!http_passing(r))

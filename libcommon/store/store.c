@@ -5,7 +5,7 @@
 
 #include "libcommon/store/kind.h"
 
-static const struct store_kind *const kinds[] = { &store_file, &store_http, &store_https, &store_gs };
+static const struct store_kind *const kinds[] = { &store_file, &store_http, &store_https, &store_gs, &store_s3 };
 
 /* The length of "scheme" in "scheme://...", or 0 for a path. */
 static size_t scheme_length(const char *url)

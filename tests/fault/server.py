@@ -4,7 +4,7 @@
     server.py --root DIR [--port-file FILE] [--latency MS] [--rate P --seed N] [--token T] [--page N]
 
 DIR/BUCKET/OBJECT are served as Google's JSON API (/storage/v1, /upload/storage/v1)
-and as plain files (/plain/BUCKET/OBJECT).  Also a token server (/token), a metadata
+as S3 (/s3/BUCKET/OBJECT, see s3.py) and as plain files (/plain/BUCKET/OBJECT).  Also a token server (/token), a metadata
 server (/computeMetadata/...), and what tests ask for:
 
     GET /fault?on=get&name=503&times=2&path=a.wav    the next two reads of a.wav
@@ -40,6 +40,8 @@ import struct
 import threading
 import time
 import urllib.parse
+
+import s3
 
 SUMMED = 4 << 20        # larger objects tell no checksum: it would take Python too long
 CRC = []
@@ -127,6 +129,7 @@ class Store:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    page_size = 1000
     disable_nagle_algorithm = True
 
     def log_message(self, *a):
@@ -228,6 +231,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.headers.get("Authorization") != "Bearer federated":
                 return self.answer(403, {"error": {"message": "not federated"}})
             return self.answer(200, {"accessToken": args.token, "expireTime": "2099-01-01T00:00:00Z"})
+        if part[1] == "s3":
+            return s3.handle(self, store, url)
         if part[1] == "plain":
             return self.plain(part[2], urllib.parse.unquote("/".join(part[3:])))
         if not self.allowed():
@@ -437,6 +442,7 @@ parser.add_argument("--token", default="")
 parser.add_argument("--page", type=int, default=1000)
 args = parser.parse_args()
 store = Store(args.root)
+Handler.page_size = args.page
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -47,7 +47,7 @@ static int tool(const char *what, const char *url)
     int r = -1;
     log_open("store_test");
     buf_init(&b, 256 << 20);
-    if (!strcmp(what, "get") && (r = store_get(url, &b, &e)) == 0)
+    if (!strcmp(what, "get") && (r = store_get(url, &b, &e)) == 0 && b.size)
         fwrite(b.data, 1, b.size, stdout);
     if (!strcmp(what, "parts")) {       /* pieces that are no multiple of anything */
         struct object *o = object_open(url, &e);

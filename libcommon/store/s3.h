@@ -1,0 +1,44 @@
+/* libcommon/store/s3.h - S3 and what speaks like it, as s3*.c share it */
+#ifndef PENSTOCK_S3_H
+#define PENSTOCK_S3_H
+
+#include "libcommon/store/http.h"
+#include "libcommon/store/kind.h"
+
+struct s3_name {
+    char *url;                  /* "https://host/path" without a query, percent-encoded */
+    char *host, *path;          /* as they are signed */
+    char *key;                  /* percent-encoded whole, for queries */
+};
+/* Where s3://BUCKET/KEY is: at AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, else at Amazon's. */
+int s3_name_read(const char *url, struct s3_name *name, bool key_needed, struct error *e);
+/* The same for the bucket itself (listing); its key stays. */
+int s3_bucket_read(const char *url, struct s3_name *name, struct error *e);
+void s3_name_release(struct s3_name *name);
+
+/* Begins a signed request.  query: percent-encoded, without '?'; body NULL: none;
+ * n > 0: a range.  if_match: an ETag, or NULL. */
+int s3_request(struct http_request *r, const char *method, const struct s3_name *name, const char *query, const struct span *body,
+               uint64_t offset, uint64_t n, const char *if_match, struct error *e);
+/* A request that is tried again while that may help; 0: r is an answer, whatever its status. */
+int s3_call(const char *subject, const char *method, const struct s3_name *name, const char *query, const struct span *body,
+            struct http_request *r, struct buf *answer, struct error *e);
+int s3_refused(const char *subject, const struct http_request *r, struct error *e);
+
+/* The text between <tag> and </tag> in *from, which is moved behind it; an empty span if there is none. */
+struct span xml_text(struct span *from, const char *tag);
+/* The same text with its entities replaced; malloc'd, NULL out of memory. */
+char *xml_plain(struct span text);
+
+/* Access keys: AWS_ACCESS_KEY_ID ..., or a profile of ~/.aws; *id NULL: anonymous. */
+struct s3_keys { char *id, *secret, *token, *region; };
+int s3_keys_get(const struct s3_keys **keys, struct error *e);
+
+int s3_put(const char *url, const void *data, size_t n, struct error *e);
+int s3_stat(const char *url, struct object_info *i, struct error *e);
+struct store_writer *s3_writer_open(const char *url, struct error *e);
+int s3_writer_append(struct store_writer *w, const void *data, size_t n, struct error *e);
+int s3_writer_commit(struct store_writer *w, struct error *e);
+void s3_writer_abort(struct store_writer *w);
+
+#endif
