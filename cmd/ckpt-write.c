@@ -10,7 +10,6 @@
 
 #include "libcommon/ckpt/ckpt.h"
 #include "libcommon/ckpt/dest.h"
-#include "libcommon/store/store.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/opt.h"
@@ -74,8 +73,6 @@ int main(int argc, char **argv)
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    if (url_is_remote(path))
-        die(STATUS_BAD, "'%s': checkpoints can only be written to a directory so far", path);
 
     struct error e = { 0 };
     struct work w = { 0 };

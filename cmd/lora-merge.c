@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/shared/local_dir.h"
 #include "cmd/shared/machine.h"
 #include "cmd/shared/model_load.h"
 #include "cmd/shared/model_save.h"
@@ -44,7 +45,8 @@ int main(int argc, char **argv)
     };
     const struct program program = { "lora-merge", "ADAPTER OUT", 2, 2, "an adapter's directory and its base become one model directory", opts };
     int at = opt_parse(&program, &c, OPT_NO_IN | OPT_NO_OUT, argc, argv);
-    const char *from = argv[at], *to = argv[at + 1];
+    const char *from = local_dir(argv[at]), *to = argv[at + 1];
+    base = local_dir(base);
     struct error e = { 0 };
     struct loaded l;
     struct machine machine;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/shared/local_dir.h"
 #include "kernels/dsp/mel.h"
 #include "libcommon/format/json.h"
 #include "libcommon/stream/filter.h"
@@ -269,6 +270,7 @@ int main(int argc, char **argv)
                                     opts};
     struct common common = {0};
     opt_parse(&program, &common, 0, argc, argv);
+    model = local_dir(model);
     extractor_open(&x, model, bands, seconds, bands_given, seconds_given);
 
     struct stage stage;

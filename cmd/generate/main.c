@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/generate/job.h"
+#include "cmd/shared/local_dir.h"
 #include "cmd/shared/max_errors.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
@@ -148,6 +149,7 @@ int main(int argc, char **argv)
     opt_parse(&program, &common, 0, argc, argv);
     if (!j.path)
         die(STATUS_BAD, "--model DIR is missing: which model shall answer?");
+    j.path = local_dir(j.path);
     if (!max_errors_parse(allowed, &most))
         die(STATUS_BAD, "--max-errors '%s' is neither a number nor a percentage", allowed);
     stop_install();

@@ -2,6 +2,7 @@
  *
  * The model's directory says which rows it was trained on: Whisper's prompt
  * tokens around a transcript, or the turns of a talk. */
+#include "cmd/shared/local_dir.h"
 #include "cmd/tokenize/job.h"
 
 #include <stdio.h>
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
     opt_parse(&program, &common, 0, argc, argv);
     if (!j.model)
         die(STATUS_BAD, "--model DIR is missing: which model's tokens?");
+    j.model = local_dir(j.model);
     if (model_open(&j, &e) < 0)
         die(e.status, "%s", e.text);
     if (show) {

@@ -1,4 +1,5 @@
 /* cmd/train-step/options.c - see options.h */
+#include "cmd/shared/local_dir.h"
 #include "cmd/train-step/options.h"
 
 #include <string.h>
@@ -91,6 +92,7 @@ void options_parse(struct options *o, int argc, char **argv)
     };
     const struct program program = { "train-step", NULL, 0, 0, "samples in, checkpoints of the model trained on them out", opts };
     opt_parse(&program, &o->common, 0, argc, argv);
+    o->model = local_dir(o->model);
     for (size_t i = 0; i < sizeof lora / sizeof *lora; i++)
         o->lora |= lora[i];
     check(o);

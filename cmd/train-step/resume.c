@@ -7,7 +7,6 @@
 
 #include "cmd/train-step/trainer.h"
 #include "libcommon/ckpt/dest.h"
-#include "libcommon/store/store.h"
 #include "libcommon/sys/log.h"
 
 /* The newest checkpoint, sound.  Another writer may still be removing the one
@@ -33,8 +32,6 @@ int resume_state(struct trainer *t, struct error *e)
 {
     if (!t->o->resume)
         return 0;
-    if (url_is_remote(t->o->resume))
-        return error_set(e, STATUS_BAD, "--resume '%s': only directories can be resumed from so far", t->o->resume);
     int rc = find(t, e);
     if (rc == 0)
         note("'%s' holds no checkpoint yet: training starts from '%s'", t->o->resume, t->o->model);

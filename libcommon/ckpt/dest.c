@@ -14,13 +14,16 @@
 #include <unistd.h>
 
 #include "libcommon/ckpt/ckpt.h"
+#include "libcommon/ckpt/remote.h"
 #include "libcommon/ckpt/steps.h"
+#include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 
 enum { CLEAN_EVERY = 32 << 20 };    /* bytes after which written pages leave the cache */
 
 struct ckpt_dest {
+    struct ckpt_remote *remote; /* a store does it all; NULL: a directory */
     char *path;
     uint64_t limit;
     int lock;
@@ -75,6 +78,12 @@ struct ckpt_dest *ckpt_dest_open(const char *path, uint64_t limit, double patien
     d->limit = limit;
     d->lock = d->fd = -1;
     buf_init(&d->marker, 1 << 20);
+    if (url_is_remote(path)) {
+        if ((d->remote = ckpt_remote_open(path, limit, e)))
+            return d;
+        ckpt_dest_close(d);
+        return NULL;
+    }
     if (dir_make(path, e) < 0 || take_lock(d, patience, e) < 0 || steps_clean(path, e) < 0 || ckpt_find(path, &d->newest, e) < 0) {
         ckpt_dest_close(d);
         return NULL;
@@ -137,6 +146,8 @@ static int part_begin(struct ckpt_dest *d, uint64_t step, struct error *e)
 
 int ckpt_dest_file(struct ckpt_dest *d, uint64_t step, const char *name, uint64_t size, struct error *e)
 {
+    if (d->remote)
+        return ckpt_remote_file(d->remote, step, name, size, e);
     if ((!d->part && part_begin(d, step, e) < 0) || file_finish(d, e) < 0)
         return -1;
     if (!strcmp(name, "complete.json"))
@@ -162,6 +173,8 @@ int ckpt_dest_file(struct ckpt_dest *d, uint64_t step, const char *name, uint64_
 
 int ckpt_dest_bytes(struct ckpt_dest *d, const void *data, size_t n, struct error *e)
 {
+    if (d->remote)
+        return ckpt_remote_bytes(d->remote, data, n, e);
     if (d->fd < 0 || n > d->size - d->written)
         return error_set(e, STATUS_BAD, "bytes of a checkpoint belong to no file");
     if (file_write_all(d->fd, data, n) < 0)
@@ -226,6 +239,8 @@ static int latest_point(struct ckpt_dest *d, const char *name, struct error *e)
 
 int ckpt_dest_commit(struct ckpt_dest *d, uint64_t step, uint64_t best, struct error *e)
 {
+    if (d->remote)
+        return ckpt_remote_commit(d->remote, step, best, e);
     if (!d->part)
         return error_set(e, STATUS_BAD, "a checkpoint without files is committed");
     char *to = step_path(d->path, "", step, "");
@@ -243,12 +258,16 @@ int ckpt_dest_commit(struct ckpt_dest *d, uint64_t step, uint64_t best, struct e
     return steps_limit(d->path, d->limit, step, best, e);
 }
 
-const char *ckpt_dest_newest(const struct ckpt_dest *d) { return d->newest; }
+const char *ckpt_dest_newest(const struct ckpt_dest *d)
+{
+    return d->remote ? ckpt_remote_newest(d->remote) : d->newest;
+}
 
 void ckpt_dest_close(struct ckpt_dest *d)
 {
     if (!d)
         return;
+    ckpt_remote_close(d->remote);
     if (d->fd >= 0)
         close(d->fd);
     if (d->part)

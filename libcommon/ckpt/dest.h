@@ -1,5 +1,6 @@
 /* libcommon/ckpt/dest.h - where checkpoints are kept: a directory that is right whatever is killed
  *
+ * A path, or a URL of a store that can be written to (remote.h).
  * Layout and order of writes: docs/checkpoint.7.  Errors name the file. */
 #ifndef PENSTOCK_CKPT_DEST_H
 #define PENSTOCK_CKPT_DEST_H
@@ -23,7 +24,7 @@ const char *ckpt_dest_newest(const struct ckpt_dest *d);    /* path of the newes
 void ckpt_dest_close(struct ckpt_dest *d);
 
 /* --- finding ------------------------------------------------------------------ */
-/* The newest complete checkpoint of a directory: 1 and its path (malloc'd);
+/* The newest complete checkpoint of a directory (of a store: a copy of it on this machine): 1 and its path (malloc'd);
  * 0 none there, or no such directory; -1 a marker that does not match its files, ... */
 int ckpt_find(const char *path, char **found, struct error *e);
 /* Does the directory hold complete.json and every file it lists, in the size it lists? 0 or -1. */

@@ -12,7 +12,9 @@
 
 #include "libcommon/ckpt/ckpt.h"
 #include "libcommon/ckpt/dest.h"
+#include "libcommon/ckpt/remote.h"
 #include "libcommon/format/json.h"
+#include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 
 char *step_path(const char *dest, const char *before, uint64_t step, const char *after)
@@ -214,6 +216,8 @@ static int newest_step(const char *dest, uint64_t *step, struct error *e)
 
 int ckpt_find(const char *path, char **found, struct error *e)
 {
+    if (url_is_remote(path))
+        return ckpt_remote_find(path, found, e);
     *found = NULL;
     uint64_t step = 0;
     int rc = newest_step(path, &step, e);

@@ -94,8 +94,8 @@ class Store:
 
     def write(self, bucket, name, data):
         path = self.path(bucket, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         with self.lock:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             old = self.known.get((bucket, name), [1000])[0]
             with open(path + ".server-part", "wb") as f:
                 f.write(data)
@@ -281,9 +281,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def remove(self, bucket, name):
         try:
             os.unlink(store.path(bucket, name))
-            self.answer(204)
         except OSError:
-            self.answer(404)
+            return self.answer(404)
+        try:                    # a bucket has no empty directories
+            with store.lock:
+                os.removedirs(os.path.dirname(store.path(bucket, name)))
+        except OSError:
+            pass
+        return self.answer(204)
 
     def list(self, bucket, q):
         fault = store.fault("list", bucket)
@@ -448,6 +453,9 @@ Handler.page_size = args.page
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
+
+    def handle_error(self, request, client_address):
+        pass                    # clients may leave
 
 
 server = Server(("127.0.0.1", 0), Handler)

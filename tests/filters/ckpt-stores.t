@@ -1,0 +1,103 @@
+#!/bin/sh
+# tests/filters/ckpt-stores.t - checkpoints in a bucket: whole or not there, whatever fails or is killed
+. "$(dirname "$0")/lib.sh"
+command -v python3 >/dev/null || { skip 'checkpoints in stores' 'python3 is missing'; plan; exit 0; }
+. "$top/tests/fault/lib.sh"
+unset GOOGLE_APPLICATION_CREDENTIALS GCS_OAUTH_TOKEN CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE http_proxy HTTP_PROXY
+stream() { perl "$here/ckpt-stream.pl" "$@"; }
+export HOME="$tmp" PENSTOCK_CACHE="$tmp/cache" PYTHONDONTWRITEBYTECODE=1 PENSTOCK_STORE_STALL=5
+cd "$tmp" || exit 1
+server_start
+export STORAGE_EMULATOR_HOST="$server"
+
+# Is root/b/RUN/latest a checkpoint that can be loaded?  Prints its step, or what is wrong.
+cat >sound.py <<'END'
+import hashlib, json, os, sys
+run = sys.argv[1]
+try:
+    step = open(run + "/latest").read().strip()
+except FileNotFoundError:
+    print("none"); sys.exit()
+files = json.load(open("%s/%s/complete.json" % (run, step)))["files"]
+for name, f in files.items():
+    data = open("%s/%s/%s" % (run, step, name), "rb").read()
+    if len(data) != f["size"] or hashlib.sha256(data).hexdigest() != f["sha256"]:
+        sys.exit("%s/%s is not what its marker says" % (step, name))
+print(step)
+END
+sound() { python3 sound.py "root/b/$1" 2>&1; }
+
+stream 500 config.json='{}' model.safetensors=weights >one
+run ckpt-write --in one gs://b/run
+is 'a checkpoint is written' "$st:$(sound run)" 0:step-000500
+is 'its objects' "$(cd root/b/run && find . -type f | sort | tr '\n' ' ')" './latest ./step-000500/complete.json ./step-000500/config.json ./step-000500/model.safetensors '
+stream 1 f=1 -- 2 f=2 -- 3:2 f=3 -- 4:2 f=4 -- 5:2 f=5 >five
+run ckpt-write -q --save-total-limit 2 --in five gs://b/limit/
+is 'a limit keeps the newest and the best' "$st:$(ls root/b/limit | tr '\n' ' ')" '0:latest step-000002 step-000005 '
+stream 600 f=x | head -c 150 >cut
+run ckpt-write -q --in cut gs://b/run
+is 'what is cut short leaves the checkpoint before' "$st:$(sound run)" 111:step-000500
+mkdir -p root/b/run/step-000700 && echo half >root/b/run/step-000700/f
+run ckpt-write -q --in one gs://b/run
+is 'leftovers of a kill go; a step is written anew' "$st:$(sound run):$(ls root/b/run | tr '\n' ' ')" '0:step-000500:latest step-000500 '
+server_stop
+
+server_start --rate 0.1 --seed 3
+export STORAGE_EMULATOR_HOST="$server"
+stream 1 f=@9000000 g=1 -- 2 f=2 g=2 >big
+run ckpt-write --in big gs://b/faults
+is 'with 10 % of requests failing' "$st:$(sound faults)" 0:step-000002
+ok 'and they did fail' grep -q 'trying again' "$tmp/err"
+server_stop
+
+server_start
+export STORAGE_EMULATOR_HOST="$server"
+stream 1 a=@100000 b=x -- 2 a=@100000 b=y -- 3 a=@100000 b=z -- 4 a=@100000 b=w >four
+bad='' seen=''
+i=0
+while [ $i -lt "${KILLS:-20}" ]; do
+    ckpt-write -q --save-total-limit 2 --in four gs://b/killed 2>/dev/null &
+    pid=$!
+    sleep "$(awk -v i=$i 'BEGIN { srand(i); printf "%.3f", 0.005 + 0.3 * rand() }')"
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    now=$(sound killed)
+    case $now in none | step-00000[1-4]) ;; *) bad="$bad; $now" ;; esac
+    case $seen in *$now*) ;; *) seen="$seen $now" ;; esac
+    i=$((i + 1))
+done
+is 'killed at any moment, latest can always be loaded' "$bad" ''
+echo "# seen:$seen"
+run ckpt-write -q --in four gs://b/killed
+is 'and the next one writes all' "$st:$(sound killed)" 0:step-000004
+
+# --- the whole river, out of a bucket and into it ----------------------------------------------
+mkdir -p root/b/set root/b/model
+cp "$data"/speech/cards/*.wav root/b/set/
+cp -r "$golden/whisper-micro/model/." root/b/model/
+for n in 1 2 3 4 5; do echo "{\"id\": \"c$n\", \"audio\": \"00$n.wav\", \"text\": \"card $n\", \"language\": \"en\"}"; done >root/b/set/train.jsonl
+train() { # MANIFEST MODEL DEST OPTIONS...
+    manifest=$1 model=$2 dest=$3; shift 3
+    gcs-fetch -q --num-train-epochs 4 "$manifest" | audio-decode -q | mel-features -q --model "$model" --over-long cut |
+        tokenize -q --model "$model" | train-step -q --model "$model" --batch-size 5 --learning-rate 1e-3 --lr-scheduler-type constant \
+        --save-steps 2 "$@" | ckpt-write -q "$dest"
+}
+same_weights() { cmp "$1/step-000004/model.safetensors" here/step-000004/model.safetensors; }
+train root/b/set/train.jsonl root/b/model here >log 2>&1
+is 'a run on this machine' "$(readlink here/latest)" step-000004
+server_stop
+server_start --rate 0.05 --seed 5
+export STORAGE_EMULATOR_HOST="$server"
+train gs://b/set/train.jsonl gs://b/model gs://b/out 2>log
+is 'data, model and checkpoints in a bucket, 5 % of requests failing: the same weights, bit by bit' "$(same_weights root/b/out 2>&1)" ''
+train gs://b/set/train.jsonl gs://b/model gs://b/again --max-steps 2 2>log
+train gs://b/set/train.jsonl gs://b/model gs://b/again --resume gs://b/again 2>log2
+is 'and so does a run that is resumed from the bucket' "$(same_weights root/b/again 2>&1)" ''
+is 'latest names a model, too' "$(gcs-fetch -q gs://b/set/train.jsonl | audio-decode -q | mel-features -q --model gs://b/out/latest --over-long cut |
+    generate -q --model gs://b/out/latest | wc -l | tr -d ' ')" 5
+server_stop
+server_start
+export STORAGE_EMULATOR_HOST="$server"
+run mel-features --model gs://b/none
+like 'a model that is not there' "$st:$err" "^100:.*'gs://b/none': no such directory"
+plan
