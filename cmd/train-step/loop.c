@@ -159,8 +159,10 @@ static enum source_event one_step(struct trainer *t, struct error *e)
         if (t->fatal)
             return SOURCE_FAILED;
     }
-    if (event == SOURCE_EPOCH)
+    if (event == SOURCE_EPOCH) {
         t->epoch_used = 0;
+        t->epoch_samples = header_samples(stream_in_header(t->source.in));      /* perhaps another stream's */
+    }
     return event;
 }
 

@@ -22,7 +22,7 @@ static int steps_count(struct trainer *t, struct error *e)
     uint64_t group = (uint64_t)o->batch_size * (uint64_t)o->accumulation;
     t->epoch_samples = header_samples(h);
     t->state.total = o->max_steps ? (uint64_t)o->max_steps : epochs * ((t->epoch_samples + group - 1) / group);
-    if (t->state.total || o->schedule == SCHEDULE_CONSTANT)
+    if (t->state.total || o->schedule == SCHEDULE_CONSTANT || o->schedule == SCHEDULE_CONSTANT_WITH_WARMUP)
         return 0;
     return error_set(e, STATUS_BAD, "--lr-scheduler-type %s needs to know how many steps there will be, and the stream does not say "
                      "how many samples it has: give --max-steps N", o->scheduler);

@@ -8,7 +8,7 @@
 #include "libcommon/sys/error.h"
 #include "libcommon/sys/log.h"
 
-static const char *const schedulers[] = { "linear", "cosine", "constant", NULL };
+static const char *const schedulers[] = { "linear", "cosine", "constant", "constant_with_warmup", NULL };
 static const char *const dtypes[] = { "float32", "bfloat16", NULL };
 static const char *const layers[] = { "all", "encoder", "decoder", NULL };
 static const char *const metrics[] = { "loss", "wer", NULL };
@@ -25,6 +25,8 @@ static void check(struct options *o)
         die(STATUS_BAD, "--%s needs --eval-stream FILE", o->predict ? "predict-with-generate" : "early-stopping-patience");
     if (!strcmp(o->metric, "wer") && !o->predict)
         die(STATUS_BAD, "--metric-for-best-model wer needs --predict-with-generate");
+    if (!strcmp(o->scheduler, "constant") && o->warmup_steps)
+        warn("--warmup-steps is not used by --lr-scheduler-type constant, as in transformers; constant_with_warmup uses it");
     for (int i = 0; schedulers[i]; i++)
         if (!strcmp(o->scheduler, schedulers[i]))
             o->schedule = (enum schedule)i;

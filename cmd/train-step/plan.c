@@ -79,10 +79,7 @@ static int arena_make(struct trainer *t, size_t rows, struct error *e)
 
 int plan_make(struct trainer *t, struct error *e)
 {
-    size_t rows = (size_t)t->o->batch_size;
-    uint64_t samples = header_samples(stream_in_header(t->source.in));
-    if (samples && samples < rows)
-        rows = (size_t)samples;
+    size_t rows = (size_t)t->o->batch_size;     /* also where this header announces fewer samples: another stream may follow */
     t->tape = tape_new(&t->machine.compute);
     if (!t->tape)
         return error_set(e, STATUS_AGAIN, "out of memory");

@@ -32,6 +32,9 @@ static int unit_arrived(struct source *s, struct error *e)
     if (!s->begun && q > s->cursor.next && s->cursor.next + s->cursor.offset > 0)
         return error_set(e, STATUS_BAD, "the checkpoint goes on at unit %" PRIu64 ", but the stream begins at unit %" PRIu64
                          "; give it from the start, or its source --start %" PRIu64, s->cursor.next, q, s->cursor.next);
+    uint64_t epoch = s->past + s->unit.epoch;
+    s->boundary |= s->begun && epoch != s->arrived;
+    s->arrived = epoch;
     s->after = q + 1;
     if (q < s->cursor.next)
         return 0;
@@ -39,17 +42,17 @@ static int unit_arrived(struct source *s, struct error *e)
     if (s->at > s->unit.k)
         return error_set(e, STATUS_BAD, "the checkpoint has used %u samples of unit %" PRIu64 ", but it has %u: this is another stream",
                          s->at, q, s->unit.k);
-    s->boundary |= s->begun && s->unit.epoch != s->epoch;
-    s->epoch = s->unit.epoch;
     s->begun = s->loaded = true;
     s->cursor.next = s->unit.k ? q : q + 1;
     s->cursor.offset = s->at;
     return 0;
 }
 
-/* Another stream follows on the same pipe: an epoch of its own. */
+/* Another stream follows on the same pipe: its epochs are further ones. */
 static int stream_follows(struct source *s, struct error *e)
 {
+    if (s->after > s->base)     /* the one before had units */
+        s->past = s->arrived + 1;
     s->base = s->after;
     s->headed = true;
     s->boundary = s->begun;
@@ -86,8 +89,10 @@ enum source_event source_next(struct source *s, struct sample **sample, struct e
             s->boundary = false;
             return SOURCE_EPOCH;
         }
-        if (s->loaded && (*sample = unit_take(s)))
+        if (s->loaded && (*sample = unit_take(s))) {
+            s->epoch = s->arrived;
             return SOURCE_SAMPLE;
+        }
         switch (stream_next(s->in, &s->unit, e)) {
         case STREAM_UNIT:
             if (unit_arrived(s, e) < 0)

@@ -26,7 +26,8 @@ struct source {
     struct unit unit;
     uint32_t at;                /* sample of the unit that comes next */
     struct cursor cursor;
-    uint64_t epoch;             /* of the sample given last */
+    uint64_t epoch;             /* of the sample given last; streams that follow count on */
+    uint64_t arrived, past;     /* epoch of the unit read last; epochs of the streams before */
     uint64_t base, first;       /* a unit counts as base + q - first: streams may follow each other (cat a b) */
     uint64_t after;             /* the unit that comes next in the stream, counted so */
     uint64_t samples, failed;   /* seen by this process */
