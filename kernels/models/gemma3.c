@@ -89,6 +89,9 @@ static struct tensor *gemma3_forward(struct tape *t, struct model *m, const stru
     const struct gemma3 *g = m->config;
     size_t n = b->start[b->rows];
     const int32_t *position = batch_positions(t, b, c);
+    for (size_t i = 0; i < n && g->image >= 0; i++)
+        if (b->ids[i] == g->image)
+            tape_fail(t, "id %d at position %zu is a piece of an image: so far only texts are computed", g->image, i);
     struct layer_run r = { .g = g, .segment = batch_segments(t, b, c), .b = b, .c = c };
     for (int kind = 0; kind < 2; kind++)
         r.angles[kind] = tape_rope_table(t, position, n, g->head_dim, g->rope[kind].theta, g->rope[kind].factor);

@@ -22,6 +22,7 @@ struct gemma3 {
     size_t vocab, hidden, ffn, n_layers, heads, kv_heads, head_dim, positions;
     size_t window;                                  /* keys a sliding layer sees, its own included */
     int32_t pad;                                    /* whose lookup has no gradient; -1 none */
+    int32_t image;                                  /* stands for a piece of an image; -1: the model has no tower */
     float eps;
     float scale;                                    /* of the scores: query_pre_attn_scalar^(-1/2) */
     float init_std;
@@ -35,5 +36,7 @@ struct gemma3 {
 /* gemma3_config.c */
 int gemma3_configure(struct model *m, const json_t *config, char why[WHY]);
 void gemma3_release(void *config);
+/* gemma3_tower.c: the parameters of what sees, by the whole config.json. */
+int gemma3_tower_add(struct model *m, const struct gemma3 *g, const json_t *config, char why[WHY]);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Files of several ages differ in how they spell rotary angles and layer types, and
  * leave defaults out; defaults are transformers' Gemma3TextConfig.  A file of
- * model_type gemma3 (4b and larger) has all this in text_config. */
+ * model_type gemma3 (4b and larger) has all this in text_config, and more besides:
+ * gemma3_tower.c. */
 #include "kernels/models/gemma3.h"
 
 #include <math.h>
@@ -216,7 +217,10 @@ int gemma3_configure(struct model *m, const json_t *config, char why[WHY])
     m->pad_id = g->pad;
     m->shift = true;
     params_list(m, g, images ? "language_model." : "");
-    return 0;
+    g->image = images ? 262144 : -1;
+    if (images && (config_id(config, "image_token_index", &g->image, why) || config_id(config, "image_token_id", &g->image, why)))
+        return -1;
+    return images ? gemma3_tower_add(m, g, config, why) : 0;
 }
 
 void gemma3_release(void *config)

@@ -107,7 +107,7 @@ static void forward_task(void *ctx, size_t task, int worker)
 
 static bool attention_fits(struct tape *t, const struct tensor *q, const struct tensor *k, const struct tensor *v, const struct attention *a)
 {
-    bool fits = a->heads && a->kv_heads && a->heads % a->kv_heads == 0 && q->cols % a->heads == 0 &&
+    bool fits = !t->failed && a->heads && a->kv_heads && a->heads % a->kv_heads == 0 && q->cols % a->heads == 0 &&
                 k->cols == q->cols / a->heads * a->kv_heads && v->cols == k->cols && v->rows == k->rows;
     for (size_t i = 0; i < a->n && fits; i++) {
         const struct attended *s = a->segment + i;
