@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cmd/gcs-fetch/list.h"
+#include "cmd/gcs-fetch/media.h"
 #include "cmd/gcs-fetch/row.h"
 #include "libcommon/plan/plan.h"
 #include "libcommon/plan/source.h"
@@ -18,7 +19,7 @@ enum { ROWS_LOOKED_AT = 100, UNIT_SPARE = 64 << 10 };
 
 static struct {
     const char *base, *format, *token_file;
-    bool list, no_auth;
+    bool list, no_auth, plan_only, fetch;
     struct columns columns;
     int64_t epochs, seed, limit, start, unit, jobs;
     bool shuffle;
@@ -48,6 +49,8 @@ static const struct opt opts[] = {
     { OPT_INT, .name = "unit", .value = &set.unit, .arg = "N", .min = 1, .max = 65536, .help = "samples a unit" },
     { OPT_INT, .name = "jobs", .value = &set.jobs, .arg = "N", .min = 1, .max = 1024, .help = "units read at the same time" },
     { OPT_GROUP, .name = "stores" },
+    { OPT_FLAG, .name = "plan-only", .value = &set.plan_only, .help = "name the media, for workers that fetch them" },
+    { OPT_FLAG, .name = "fetch", .value = &set.fetch, .help = "read a stream of --plan-only, fetch its media" },
     { OPT_FLAG, .name = "list", .value = &set.list, .help = "print the objects under MANIFEST, a prefix, as a manifest" },
     { OPT_FLAG, .name = "no-auth", .value = &set.no_auth, .help = "no credentials, for what is public" },
     { OPT_STRING, .name = "token-file", .value = &set.token_file, .arg = "FILE", .help = "a bearer token for gs://, read again when it is due" },
@@ -192,6 +195,8 @@ static void stage_fill(const struct fetch *f, struct stage *st)
     stage_put_bool(st, "shuffle", f->plan.shuffle);
     if (f->plan.shuffle)
         stage_put_int(st, "seed", (int64_t)f->plan.seed);
+    if (set.plan_only)
+        stage_put_bool(st, "plan_only", true);
     if (set.limit)
         stage_put_int(st, "limit", set.limit);
 }
@@ -208,23 +213,31 @@ static char *base_of(const char *manifest)
 int main(int argc, char **argv)
 {
     static const struct program program = {
-        .name = "gcs-fetch", .operands = "MANIFEST", .min_operands = 1, .max_operands = 1,
+        .name = "gcs-fetch", .operands = "MANIFEST", .min_operands = 0, .max_operands = 1,
         .summary = "turns a manifest (JSON lines, CSV, TSV; a path or URL, - is standard input) and what it names into a stream of samples",
         .opts = opts,
     };
     struct common common = { 0 };
     struct error e = { 0 };
     struct fetch f = { 0 };
-    const char *name = argv[opt_parse(&program, &common, OPT_NO_IN, argc, argv)];
+    const char *name = argv[opt_parse(&program, &common, 0, argc, argv)];
     if (set.no_auth)
         store_anonymous();
     store_token_file(set.token_file);
+    if (set.fetch && name)
+        die(STATUS_BAD, "--fetch reads a stream, no manifest: '%s' is one too many", name);
+    if (set.fetch)
+        return media_fetch(&common);
+    if (!name)
+        die(STATUS_BAD, "MANIFEST is missing; usage: gcs-fetch [options] MANIFEST");
+    if (common.in)
+        die(STATUS_BAD, "--in is for --fetch; the manifest is an operand: gcs-fetch '%s'", common.in);
     if (set.list)
         return list_print(name, common.out);
     if (manifest_open(&f.manifest, name, set.format, (uint64_t)set.limit, set.columns.id, &e) < 0)
         die(e.status, "%s", e.text);
     char *base = base_of(name);
-    f.rows = (struct row_source){ &f.manifest, base, set.columns };
+    f.rows = (struct row_source){ &f.manifest, base, set.plan_only, set.columns };
     f.plan = (struct plan){ .items = f.manifest.rows, .epochs = (uint64_t)set.epochs, .unit = (uint64_t)set.unit,
                             .shuffle = set.shuffle, .seed = (uint64_t)set.seed };
     if (plan_check(&f.plan, &e) < 0)

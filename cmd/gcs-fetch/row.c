@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/gcs-fetch/media.h"
 #include "libcommon/format/json.h"
 #include "libcommon/format/json_mp.h"
 #include "libcommon/plan/source.h"
@@ -70,46 +71,20 @@ int row_columns(const struct columns *c, const json_t *row, char *text, size_t s
 
 /* --- media ---------------------------------------------------------------------- */
 
-static void bin_head(struct buf *b, size_t n)
-{
-    int wide = n > 0xffff ? 4 : n > 0xff ? 2 : 1;
-    uint8_t head[5] = { (uint8_t)(wide == 4 ? 0xc6 : 0xc3 + wide) };
-    for (int i = 0; i < wide; i++)
-        head[1 + i] = (uint8_t)(n >> 8 * (wide - 1 - i));
-    buf_append(b, head, (size_t)wide + 1);
-}
-
-/* One file as a msgpack bin at the end of b. */
-static int media_append(const struct row_source *r, const json_t *v, const char *column, uint64_t generation, struct buf *b, size_t room,
-                        struct error *e)
+/* Where the file is that a value names; malloc'd, or NULL with e. */
+static char *media_url(const struct row_source *r, const json_t *v, const char *column, struct error *e)
 {
     if (json_is_object(v))              /* {"path": ...}, as datasets writes it */
         v = json_object_get(v, "path");
     const char *name = json_string_value(v);
-    if (!name || !*name || strlen(name) != json_string_length(v))
-        return error_set(e, STATUS_BAD, "column '%s' holds no file name", column);
-    char *url = url_resolve(r->base, name);
-    struct object *o = url ? object_open_version(url, generation, e) : NULL;
-    free(url);
-    if (!url)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    if (!o)
-        return -1;
-    int bad = 0;
-    uint64_t size = object_info(o)->size;
-    uint8_t *to;
-    if (size > room || b->size > room - (size_t)size) {
-        bad = error_set(e, STATUS_BAD, "'%s' has %llu bytes; a unit may have %d MiB in all", name, (unsigned long long)size, UNIT_MAX >> 20);
-    } else {
-        source_reserve((size_t)size);
-        bin_head(b, (size_t)size);
-        if (!(to = buf_extend(b, (size_t)size)))
-            bad = error_set(e, STATUS_AGAIN, "out of memory");
-        else
-            bad = object_read(o, 0, (size_t)size, to, e);
+    if (!name || !*name || strlen(name) != json_string_length(v)) {
+        error_set(e, STATUS_BAD, "column '%s' holds no file name", column);
+        return NULL;
     }
-    object_close(o);
-    return bad;
+    char *url = url_resolve(r->base, name);
+    if (!url)
+        error_set(e, STATUS_AGAIN, "out of memory");
+    return url;
 }
 
 /* What a listing says of an object (gcs-fetch --list): the version that is wanted, or 0. */
@@ -119,23 +94,51 @@ static uint64_t generation_of(const json_t *row)
     return json_is_string(v) ? strtoull(json_string_value(v), NULL, 10) : json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
 }
 
-/* A file, or a list of files, as field `key`. */
+/* One file at the end of b: its bytes, or, for a plan, its URL. */
+static int media_append(const struct row_source *r, const json_t *v, const char *column, uint64_t generation, struct buf *b, size_t room,
+                        struct error *e)
+{
+    char *url = media_url(r, v, column, e);
+    if (!url)
+        return -1;
+    int bad = 0;
+    if (r->plan_only)
+        mp_put_str(b, url);
+    else
+        bad = media_read(url, generation, b, room, e);
+    free(url);
+    return bad;
+}
+
+/* A file, or a list of files, as field `key` (of a plan: as that entry of `media`). */
 static int media_put(const struct row_source *r, const json_t *row, const char *column, const char *key, struct sample *s,
                      size_t *room, struct error *e)
 {
     json_t *v = json_object_get(row, column);
+    uint64_t generation = json_is_array(v) ? 0 : generation_of(row);
     struct buf b;
     buf_init(&b, *room + 4096);
+    if (r->plan_only) {
+        mp_put_map(&b, generation ? 2 : 1);
+        if (generation) {
+            mp_put_str(&b, "generation");
+            mp_put_uint(&b, generation);
+        }
+        mp_put_str(&b, key);
+    }
     int bad = 0;
+    bool none = json_is_string(v) && !json_string_length(v);    /* an empty CSV field */
     if (json_is_array(v)) {
         mp_put_array(&b, (uint32_t)json_array_size(v));
         for (size_t i = 0; bad == 0 && i < json_array_size(v); i++)
             bad = media_append(r, json_array_get(v, i), column, 0, &b, *room, e);
-    } else if (!json_is_string(v) || json_string_length(v)) {   /* an empty CSV field: none */
-        bad = media_append(r, v, column, generation_of(row), &b, *room, e);
+    } else if (!none) {
+        bad = media_append(r, v, column, generation, &b, *room, e);
     }
-    if (bad == 0 && b.size) {
-        bad = sample_put_raw(s, key, span_of(b.data, b.size), e);
+    if (bad == 0 && !none) {
+        char field[40];
+        snprintf(field, sizeof field, "%s%s", r->plan_only ? MEDIA_PLAN : "", key);
+        bad = sample_put_raw(s, field, span_of(b.data, b.size), e);
         *room -= b.size < *room ? b.size : *room;
     }
     buf_release(&b);

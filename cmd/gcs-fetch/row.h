@@ -13,6 +13,7 @@ struct columns {
 struct row_source {
     const struct manifest *manifest;
     const char *base;           /* media are relative to the directory of this path or URL */
+    bool plan_only;             /* names of media instead of their bytes (media.h) */
     struct columns columns;
 };
 

@@ -44,12 +44,20 @@ server_start --page 7
 export STORAGE_EMULATOR_HOST="$server"
 gcs-fetch --jobs 5 --base gs://b/set - <root/b/set/m.jsonl | cmp - local
 ok 'no more at once than --jobs' [ "$(stats | sed 's/.*"most": \([0-9]*\).*/\1/')" -le 5 ]
+gcs-fetch --plan-only --base gs://b/set - <root/b/set/m.jsonl | tee plan.stream | gcs-fetch --fetch | stream-show >got
+is '--plan-only and --fetch are the two halves' "$(cksum <got)" "$(stream-show local | cksum)"
+like 'a plan names what is to be fetched' "$(stream-show plan.stream | head -n 1)" '"fetch.audio": \{"audio": "gs://b/set/media/0.wav"\}'
+if command -v fan >/dev/null; then
+    gcs-fetch --plan-only --base gs://b/set - <root/b/set/m.jsonl | fan -j 8 'gcs-fetch --fetch' | stream-show >got
+    is 'and fan out' "$(cksum <got)" "$(stream-show local | cksum)"
+fi
 fault list empty_page 1
 run gcs-fetch --list gs://b/set/media/
 is '--list prints every object' "$st:$(wc -l <"$out" | tr -d ' ')" 0:60
 like 'name, URL, size, generation, checksum' "$(head -n 1 "$out")" \
     '^\{"id": "set/media/0.wav", "name": "set/media/0.wav", "path": "gs://b/set/media/0.wav", "size": 100000, "generation": "[0-9]+", "crc32c": "[A-Za-z0-9+/]{6}=="\}$'
 cp "$out" list.jsonl
+is 'pinned also in a plan' "$(gcs-fetch --limit 1 --plan-only list.jsonl | stream-show | grep -c '"generation": [0-9]')" 1
 is 'which is a manifest' "$(gcs-fetch -q list.jsonl | stream-show | grep -c '"audio": {"bytes": 100000}')" 60
 head -c 100000 /dev/urandom >root/b/set/media/0.wav
 gcs-fetch -q list.jsonl | stream-show -q >got

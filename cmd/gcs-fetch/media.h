@@ -1,0 +1,18 @@
+/* cmd/gcs-fetch/media.h - the bytes of media: read at once, or planned and fetched elsewhere
+ *
+ * A planned sample has, in place of `audio`, `fetch.audio`: {"generation": N,
+ * "audio": URL or [URL ...]}, and so for images. */
+#ifndef GCS_FETCH_MEDIA_H
+#define GCS_FETCH_MEDIA_H
+
+#include "libcommon/stream/sample.h"
+#include "libcommon/sys/opt.h"
+
+#define MEDIA_PLAN "fetch."
+
+/* Appends the object as a msgpack bin; -1 also if b would hold more than `room` bytes. */
+int media_read(const char *url, uint64_t generation, struct buf *b, size_t room, struct error *e);
+/* gcs-fetch --fetch: a filter that reads what was planned.  Returns the exit status. */
+int media_fetch(const struct common *common);
+
+#endif
