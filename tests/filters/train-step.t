@@ -96,7 +96,8 @@ is 'and the best checkpoint in the state' "$(grep -o '"best_model_checkpoint": .
 train wer --in "$tmp/ten" --batch-size 3 --learning-rate 1e-3 --eval-stream "$tmp/one" --eval-steps 5 --save-steps 5 --predict-with-generate --metric-for-best-model wer
 is 'answers are scored on request' "$st $(grep -o '"eval_wer": [0-9.]*' "$tmp/m.wer" | wc -l)" '0 2'
 mkdir "$tmp/learnt"
-cp "$micro/model/"*.json "$micro/trained/"* "$tmp/learnt/"
+cp "$micro/model/"*.json "$tmp/learnt/"
+cp -f "$micro/trained/"* "$tmp/learnt/"
 run train-step -q --model "$tmp/learnt" --in "$tmp/one" --learning-rate 0 --eval-stream "$tmp/one" --predict-with-generate --metrics "$tmp/m.learnt" --out "$tmp/null"
 is 'a model that has learnt its clips answers them' "$st $(field "$tmp/m.learnt" eval_wer)" '0 0 '
 train stop --in "$tmp/ten" --batch-size 3 --learning-rate 0 --eval-stream "$tmp/one" --eval-steps 2 --early-stopping-patience 2
