@@ -131,7 +131,7 @@ static void params_list(struct model *m, struct whisper *w, bool tied)
     w->decoder_positions = model_table(m, w->positions, w->d, "model.decoder.embed_positions.weight");
     w->decoder = layers_add(m, w->decoder_layers, w->d, w->decoder_ffn, "decoder", true);
     w->decoder_norm = norm_add(m, w->d, "model.decoder.layer_norm");
-    m->output = tied ? w->tokens : model_linear(m, w->vocab, w->d, "proj_out.weight");
+    m->output = tied ? w->tokens : model_table(m, w->vocab, w->d, "proj_out.weight");    /* no linear layer: adapters pass it by */
     for (size_t i = 0; i < m->params.n; i++)
         m->params.p[i]->init_scale = w->init_std;
     if (w->encoder_positions) {
