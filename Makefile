@@ -148,6 +148,8 @@ install: all
 	cp $(addprefix $(BIN)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
 	cp docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	cp docs/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
+	mkdir -p $(DESTDIR)$(PREFIX)/share/penstock
+	cp -R pipelines $(DESTDIR)$(PREFIX)/share/penstock/
 
 clean:
 	rm -rf build $(BIN)

@@ -1,0 +1,40 @@
+#!/bin/sh
+# pipelines.t - the ready pipelines do what they say, and their own tools accept them
+. "$(dirname "$0")/lib.sh"
+model=$golden/whisper-micro/model
+for n in 001 002 003 004; do
+    printf '{"id": "%s", "audio": "%s/speech/cards/%s.wav", "text": "card %s", "language": "en"}\n' $n "$data" $n $n
+done >"$tmp/train.jsonl"
+options='--batch-size 2 --learning-rate 1e-3 --save-steps 3'
+
+for f in "$top"/pipelines/*.sh "$top"/pipelines/slurm/*; do ok "${f##*/} is a script that bash reads" bash -n "$f"; done
+
+export EPOCHS=2
+# Plain pipes, one process a stage: what all others must equal.
+runsh "gcs-fetch --num-train-epochs 2 --shuffle --seed 1 '$tmp/train.jsonl' | audio-decode | mel-features --model $model --over-long cut |
+    tokenize --model $model --language en | train-step --model $model $options | ckpt-write '$tmp/plain'"
+is 'a plain pipe trains' "$st" 0
+want=$(sha256sum <"$tmp/plain/latest/model.safetensors")
+
+run bash "$top/pipelines/one-machine.sh" "$model" "$tmp/train.jsonl" "$tmp/one" $options
+is 'one-machine.sh trains' "$st" 0
+is 'to the bits of the plain pipe' "$(sha256sum <"$tmp/one/latest/model.safetensors")" "$want"
+run bash "$top/pipelines/one-machine.sh" "$model" "$tmp/train.jsonl" "$tmp/one" $options
+is 'and when it is done already, it says so and leaves with 0' "$st" 0
+
+run bash "$top/pipelines/features-once.sh" "$model" "$tmp/train.jsonl" "$tmp/features" "$tmp/twice" $options
+is 'features-once.sh trains' "$st" 0
+is 'to the same bits from the recorded features' "$(sha256sum <"$tmp/twice/latest/model.safetensors")" "$want"
+
+run bash "$top/pipelines/role.sh" nobody
+is 'an unknown role or missing settings are refused' "$([ "$st" -ne 0 ] && echo refused)" refused
+
+unit=$top/pipelines/systemd/penstock@.service
+if command -v systemd-analyze >/dev/null 2>&1; then
+    mkdir -p "$tmp/units" && cp "$unit" "$tmp/units/penstock@trainer.service"
+    run systemd-analyze verify --man=no "$tmp/units/penstock@trainer.service"
+    is 'systemd accepts the unit' "$st$(printf '%s' "$err" | grep -i penstock | grep -v 'Failed to prepare\|network-online')" 0
+else
+    skip 'systemd accepts the unit' 'no systemd-analyze here'
+fi
+plan
