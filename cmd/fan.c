@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libcommon/stream/lp1/local.h"
+#include "libcommon/stream/end.h"
+#include "libcommon/stream/lp1/supervise.h"
 #include "libcommon/sys/log.h"
 
 static int64_t copies;
@@ -34,7 +35,10 @@ int main(int argc, char **argv)
     struct fan f = { .copies = (int)copies, .timeout = timeout, .budget = budget };
     if (cpus_choose(cpus, &f.cpus, &e) < 0 || pipeline_parse(&f.pipeline, argv[first], &e) < 0)
         die(e.status, "%s", e.text);
-    int status = fan_local(&f, &c);
+    bool in = endpoint_is(c.in), out = endpoint_is(c.out);
+    if (in != out)
+        die(STATUS_BAD, "fan needs endpoints as --in and --out, or as neither");
+    int status = in ? worker_supervise(&f, &c) : fan_local(&f, &c);
     pipeline_release(&f.pipeline);
     return status;
 }

@@ -16,11 +16,13 @@
 
 static uint64_t part_size = 1ull << 30;
 static const char *max_errors = MAX_ERRORS_DEFAULT;
+static const char *head;
 static bool next;
 
 static const struct opt options[] = {
     { OPT_SIZE, .name = "part-size", .value = &part_size, .arg = "BYTES", .min = 1, .max = 1e15, .help = "size at which a file is closed and another begun" },
     { OPT_STRING, .name = "max-errors", .value = &max_errors, .arg = "N|P%", .help = "failed records that are still a success (at least 10 with P%)" },
+    { OPT_STRING, .name = "head", .value = &head, .arg = "ENDPOINT", .help = "where the source is, if --in is an endpoint" },
     { OPT_FLAG, .name = "next", .value = &next, .help = "only print how many units DIR holds: the source's --start" },
     { .name = NULL },
 };
@@ -69,7 +71,10 @@ static int keep(struct run *r, struct error *e)
         case STREAM_FAILED:
             return -1;
         case STREAM_EOF:
-            return record_finish(r->to, e);
+            if (record_finish(r->to, e) < 0)
+                return -1;
+            stream_in_commit(r->in, record_units(r->to));
+            return 0;
         case STREAM_HEADER:
             r->streams++;
             rc = record_header(r->to, stream_in_header(r->in), e);
@@ -84,6 +89,8 @@ static int keep(struct run *r, struct error *e)
         if (rc == 0 && now - r->synced > SYNC_SECONDS) {
             rc = record_sync(r->to, e);
             r->synced = now;
+            if (rc == 0)
+                stream_in_commit(r->in, record_units(r->to));
         }
         if (rc < 0)
             return -1;
@@ -136,8 +143,13 @@ static int record(struct run *r, const struct common *c, struct error *e)
     }
     if (record_units(r->to))
         note("'%s' holds %llu units: going on from there", r->dir, (unsigned long long)record_units(r->to));
-    if (!(r->in = stream_in_open(c->in, e)))
+    struct stream_tail tail = { .head = head, .next = record_units(r->to), .dir = r->dir };
+    struct span run = record_run(r->to);
+    if (run.size == sizeof tail.run)
+        memcpy(tail.run, run.data, sizeof tail.run);
+    if (!(r->in = stream_in_open_tail(c->in, &tail, e)))
         return -1;
+    r->at = stream_in_is_endpoint(r->in) ? tail.next : 0;
     int rc = keep(r, e);
     progress(r, 1);
     struct error told = { 0 };

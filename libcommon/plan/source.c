@@ -12,7 +12,8 @@ struct run {
     struct source_pool *pool;
     struct stream_out *out;
     struct metrics *metrics;
-    uint64_t start, q;          /* first unit of this run; next to be put */
+    uint64_t start, q, pooled;  /* first unit of this run; next to be put; next of the pool */
+    int64_t jobs;
     double began, told;
     double fetching;            /* seconds waiting for units to be made */
     uint64_t failed;
@@ -83,18 +84,28 @@ static void failures_tell(struct run *r, const struct unit *u)
     }
 }
 
+/* An output may ask for another unit than the next (a consumer was started anew): the threads begin there. */
+static int pool_at(struct run *r, struct error *e)
+{
+    if (r->pool && r->pooled == r->q)
+        return 0;
+    source_pool_close(r->pool);
+    r->pooled = r->q;
+    return (r->pool = source_pool_open(r->source, r->q, r->jobs, e)) ? 0 : -1;
+}
+
 /* 0 done, 1 a stop was asked, -1 failed. */
 static int units_put(struct run *r, struct error *e)
 {
     if (stream_put_header(r->out, r->source->header, e) < 0)
         return -1;
-    while (r->q < r->source->units) {
-        if (stop_asked())
-            return 1;
+    int more;
+    while (!stop_asked() && (more = stream_out_wants(r->out, &r->q, r->source->units, e))) {
         struct unit *u;
         double t = clock_seconds();
-        if (source_pool_next(r->pool, &u, e) < 0)
+        if (more < 0 || pool_at(r, e) < 0 || source_pool_next(r->pool, &u, e) < 0)
             return -1;
+        r->pooled++;
         r->fetching += clock_seconds() - t;
         failures_tell(r, u);
         if (stream_put_unit(r->out, u, e) < 0)
@@ -103,22 +114,22 @@ static int units_put(struct run *r, struct error *e)
         if (tell(r, false, e) < 0)
             return -1;
     }
+    if (stop_asked())
+        return 1;
     return stream_put_end(r->out, e) < 0 || tell(r, true, e) < 0 ? -1 : 0;
 }
 
 int source_run(const struct source *s, const struct common *c, uint64_t start, int64_t jobs)
 {
     struct error e = { 0 }, closing = { 0 };
-    struct run r = { .source = s, .start = start, .q = start, .began = clock_seconds() };
+    struct run r = { .source = s, .start = start, .q = start, .jobs = jobs, .began = clock_seconds() };
     stop_install();
     if ((!(r.metrics = metrics_open(c->metrics, &e)) && e.status) || !(r.out = stream_out_open(c->out, &e))) {
         warn("%s", e.text);
         metrics_close(r.metrics);
         return e.status;
     }
-    int done = -1;
-    if ((r.pool = source_pool_open(s, start, jobs, &e)))
-        done = units_put(&r, &e);
+    int done = units_put(&r, &e);
     bool gone = stream_out_gone(r.out);
     source_pool_close(r.pool);
     metrics_close(r.metrics);

@@ -11,6 +11,7 @@
 struct stream_in_ops {
     /* As stream_next.  Keeps header, end and waited below as they change. */
     enum stream_event (*next)(struct stream_in *in, struct unit *u, struct error *e);
+    void (*commit)(struct stream_in *in, uint64_t seq);         /* NULL: no matter */
     void (*close)(struct stream_in *in);        /* frees in, and header and name with it: stream_in_done */
 };
 
@@ -30,6 +31,7 @@ struct stream_out_ops {
     /* The unit's body is final; q has been checked.  Counting is done by the caller. */
     int (*put_unit)(struct stream_out *out, struct unit *u, struct error *e);
     int (*put_end)(struct stream_out *out, struct error *e);
+    int (*wants)(struct stream_out *out, uint64_t *q, uint64_t units, struct error *e);        /* NULL: what comes next */
     int (*flush)(struct stream_out *out, struct error *e);
     int (*close)(struct stream_out *out, struct error *e);      /* as stream_out_close; ends in stream_out_done */
 };
@@ -56,6 +58,10 @@ int stream_in_waits(struct stream_in *in, struct error *e);
 /* Pipes and files.  spec: NULL or "-", or a path. */
 struct stream_in *pipe_in_open(const char *spec, struct error *e);
 struct stream_out *pipe_out_open(const char *spec, struct error *e);
+
+/* ZeroMQ (lp1/): a TAIL, a HEAD. */
+struct stream_in *tail_in_open(const char *spec, const struct stream_tail *tail, struct error *e);
+struct stream_out *head_out_open(const char *spec, struct error *e);
 
 /* Is spec a ZeroMQ endpoint: tcp://, ipc:// or inproc://, perhaps after "@"? */
 bool endpoint_is(const char *spec);

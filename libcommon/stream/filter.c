@@ -1,5 +1,7 @@
 /* libcommon/stream/filter.c - see filter.h */
+#include "libcommon/stream/end.h"
 #include "libcommon/stream/filter.h"
+#include "libcommon/stream/lp1/supervise.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
@@ -219,6 +221,8 @@ int filter_run(const struct filter *f, const struct common *c)
     r.told = r.began;
     unit_init(&r.unit);
     header_init(&r.header);
+    if (endpoint_is(c->in) && endpoint_is(c->out))
+        return worker_supervise_self(c);
     stop_install();
     int rc = run_open(&r, c, &e);
     if (rc == 0)

@@ -16,11 +16,20 @@ bool endpoint_is(const char *spec)
 /* --- reading --------------------------------------------------------------------------- */
 struct stream_in *stream_in_open(const char *spec, struct error *e)
 {
-    if (endpoint_is(spec)) {
-        error_set(e, STATUS_BAD, "'%s': this program reads pipes and files, not endpoints", spec);
-        return NULL;
-    }
-    return pipe_in_open(spec, e);
+    return stream_in_open_tail(spec, &(struct stream_tail){ .head = NULL }, e);
+}
+
+struct stream_in *stream_in_open_tail(const char *spec, const struct stream_tail *tail, struct error *e)
+{
+    return endpoint_is(spec) ? tail_in_open(spec, tail, e) : pipe_in_open(spec, e);
+}
+
+bool stream_in_is_endpoint(const struct stream_in *in) { return in->ops->commit != NULL; }
+
+void stream_in_commit(struct stream_in *in, uint64_t seq)
+{
+    if (in->ops->commit)
+        in->ops->commit(in, seq);
 }
 
 int stream_in_base(struct stream_in *in, const struct stream_in_ops *ops, const char *name, struct error *e)
@@ -63,11 +72,18 @@ void stream_in_close(struct stream_in *in)
 /* --- writing ------------------------------------------------------------------------------- */
 struct stream_out *stream_out_open(const char *spec, struct error *e)
 {
-    if (endpoint_is(spec)) {
-        error_set(e, STATUS_BAD, "'%s': this program writes pipes and files, not endpoints", spec);
-        return NULL;
-    }
-    return pipe_out_open(spec, e);
+    return endpoint_is(spec) ? head_out_open(spec, e) : pipe_out_open(spec, e);
+}
+
+int stream_out_wants(struct stream_out *out, uint64_t *q, uint64_t units, struct error *e)
+{
+    if (!out->ops->wants)
+        return *q < units;
+    uint64_t had = *q;
+    int got = out->ops->wants(out, q, units, e);
+    if (*q != had)
+        out->q = *q;
+    return got;
 }
 
 int stream_out_base(struct stream_out *out, const struct stream_out_ops *ops, const char *name, struct error *e)

@@ -98,6 +98,20 @@ uint64_t stream_in_bytes(const struct stream_in *in);   /* taken so far: where t
 double stream_in_waited(const struct stream_in *in);    /* seconds spent waiting for bytes */
 void stream_in_close(struct stream_in *in);
 
+/* The consumer at the end of a ZeroMQ pipeline (docs/protocol.7): where it goes on, and how it knows itself. */
+struct stream_tail {
+    const char *head;           /* the HEAD's endpoint; NULL is an error if the input is an endpoint */
+    uint64_t next;              /* the first unit wanted */
+    uint8_t run[16];            /* of the plan, if next > 0 or it is known; else zeros */
+    const char *dir;            /* a local directory of this run, whose lock keeps a second consumer out; NULL: none is local */
+};
+/* As stream_in_open; of a pipe or file the tail is not used. */
+struct stream_in *stream_in_open_tail(const char *spec, const struct stream_tail *tail, struct error *e);
+bool stream_in_is_endpoint(const struct stream_in *in);
+/* All units below seq are durable: HEAD may forget them.  Once that is all of them, stream_in_close
+ * tells everybody that the run is over.  On a pipe nothing happens. */
+void stream_in_commit(struct stream_in *in, uint64_t seq);
+
 /* --- writing -------------------------------------------------------------------- */
 struct stream_out;
 /* A file is emptied when its header is written, not before. */
@@ -112,6 +126,10 @@ int stream_put_header(struct stream_out *out, const struct header *h, struct err
  * q must follow the last one. */
 int stream_put_unit(struct stream_out *out, struct unit *u, struct error *e);
 int stream_put_end(struct stream_out *out, struct error *e);
+/* What a source puts next: 1 unit *q (on a pipe always the one it holds; an endpoint may
+ * go back or forward), 0 nothing more: all of `units` is put (on an endpoint: and durable
+ * where it was wanted), -1 failed.  Between header and end. */
+int stream_out_wants(struct stream_out *out, uint64_t *q, uint64_t units, struct error *e);
 const struct stream_end *stream_out_end(const struct stream_out *out);  /* counted so far, since the header */
 double stream_out_waited(const struct stream_out *out);
 /* Flushes, closes and frees; a full disk shows here at the latest.  1: the reader left early (EPIPE), which ends a filter quietly. */

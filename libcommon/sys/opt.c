@@ -11,7 +11,10 @@
 #include <string.h>
 
 /* --- the common options, as a table like the program's own ---------------------- */
-enum { COMMON_MAX = 10 };
+enum { COMMON_MAX = 14 };
+
+static const struct common *common_last;
+static char *const *argv_last;
 
 struct parse {
     const struct program *p;
@@ -27,6 +30,11 @@ static void common_table(struct parse *ps, struct common *c, int ends)
     if (!(ends & OPT_NO_OUT))
         *o++ = (struct opt){ OPT_STRING, 'o', "out", &c->out, "TO", "write here, not standard output", 0, 0, NULL, NULL };
     *o++ = (struct opt){ OPT_STRING, 0, "metrics", &c->metrics, "FILE", "append JSON lines", 0, 0, NULL, NULL };
+    if ((ends & (OPT_NO_IN | OPT_NO_OUT)) != (OPT_NO_IN | OPT_NO_OUT)) {
+        *o++ = (struct opt){ OPT_STRING, 0, "curve-key", &c->curve_key, "FILE", "own key for tcp:// (keygen)", 0, 0, NULL, NULL };
+        *o++ = (struct opt){ OPT_STRING, 0, "curve-peers", &c->curve_peers, "FILE", "keys of those we speak to", 0, 0, NULL, NULL };
+        *o++ = (struct opt){ OPT_FLAG, 0, "insecure", &c->insecure, NULL, "no keys: loopback only", 0, 0, NULL, NULL };
+    }
     *o++ = (struct opt){ OPT_INT, 0, "threads", &c->threads, "N", "0: one for each core", 0, 4096, NULL, NULL };
     *o++ = (struct opt){ OPT_FLAG, 'q', "quiet", &c->quiet, NULL, "errors only", 0, 0, NULL, NULL };
     *o++ = (struct opt){ OPT_FLAG, 'v', "verbose", &c->verbose, NULL, "say more", 0, 0, NULL, NULL };
@@ -236,10 +244,15 @@ static void short_options(const struct parse *ps, int argc, char **argv, int *i)
     }
 }
 
+const struct common *opt_common(void) { return common_last; }
+char *const *opt_argv(void) { return argv_last; }
+
 int opt_parse(const struct program *p, struct common *c, int ends, int argc, char **argv)
 {
     log_open(p->name);
     struct parse ps = { .p = p };
+    common_last = c;
+    argv_last = argv;
     common_table(&ps, c, ends);
 
     /* Operands may stand between options: they are gathered at the end of argv, in order. */

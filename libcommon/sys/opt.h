@@ -47,6 +47,8 @@ struct common {
     const char *metrics;        /* --metrics FILE, or NULL */
     int64_t threads;            /* --threads; 0: as many as there are cores */
     bool quiet, verbose;
+    const char *curve_key, *curve_peers;        /* of tcp:// ends (docs/protocol.7); NULL: none */
+    bool insecure;
 };
 
 /* For programs without a stream at that end: without the option, or with it, for text. */
@@ -56,6 +58,10 @@ enum { OPT_NO_IN = 1, OPT_NO_OUT = 2, OPT_TEXT_IN = 4, OPT_TEXT_OUT = 8 };
  * (name, level).  Returns the index of the first operand; their number has
  * been checked. */
 int opt_parse(const struct program *p, struct common *c, int ends, int argc, char **argv);
+
+/* What opt_parse was given and filled last: how this program was started.  NULL before. */
+const struct common *opt_common(void);
+char *const *opt_argv(void);
 
 /* Splits "a,b,c" into a NULL-terminated list: one malloc, free it whole.  NULL if out of memory. */
 char **opt_list(const char *text, size_t *n);

@@ -158,7 +158,7 @@ static void leave(struct lp1_tail *t)
 void lp1_tail_from_head(struct lp1_tail *t, const struct lp1_message *m, void *body, double now)
 {
     t->now = now;
-    if (m->to != t->from)
+    if (m->to != t->from && !(m->t == LP1_REJECT && !m->to))       /* 0: it could not read who we are */
         return;
     t->head_heard = now;
     if (m->t == LP1_WELCOME) {
@@ -311,6 +311,17 @@ void lp1_tail_from_worker(struct lp1_tail *t, uint64_t peer, const struct lp1_me
     }
     if (body)
         t->out.body_free(t->out.ctx, body);
+}
+
+void lp1_tail_damaged(struct lp1_tail *t, uint64_t peer, const struct lp1_message *m, double now)
+{
+    struct lp1_session *s = lp1_session_find(&t->sessions, peer);
+    t->now = now;
+    if (s && m->to == t->from && m->from == s->from) {
+        s->heard = now;
+        t->refused++;
+        recv_add(t, s, m->q, 0);
+    }
 }
 
 void lp1_tail_tick(struct lp1_tail *t, double now)

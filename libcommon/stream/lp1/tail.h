@@ -40,6 +40,8 @@ void lp1_tail_free(struct lp1_tail *t);
 void lp1_tail_from_head(struct lp1_tail *t, const struct lp1_message *m, void *body, double now);
 /* Takes body (may be NULL). */
 void lp1_tail_from_worker(struct lp1_tail *t, uint64_t peer, const struct lp1_message *m, void *body, double now);
+/* DATA whose body does not match its checksum: handed out again. */
+void lp1_tail_damaged(struct lp1_tail *t, uint64_t peer, const struct lp1_message *m, double now);
 void lp1_tail_tick(struct lp1_tail *t, double now);
 /* Sends what has gathered: RECVs, an ACK if anything changed.  After each batch of messages, takes and commits. */
 void lp1_tail_flush(struct lp1_tail *t, double now);

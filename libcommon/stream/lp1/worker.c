@@ -229,7 +229,7 @@ void lp1_worker_message(struct lp1_worker *w, enum lp1_link from, const struct l
 {
     struct link *l = &w->link[from];
     w->now = now;
-    if (m->to == w->from) {
+    if (m->to == w->from || (m->t == LP1_REJECT && !m->to)) {       /* 0: it could not read who we are */
         l->heard = now;
         if (m->t == LP1_WELCOME) {
             welcome(w, from, m, body);

@@ -1,0 +1,170 @@
+/* libcommon/stream/lp1/head_out.c - a HEAD behind struct stream_out: a source writes units, workers fetch them
+ *
+ * A thread owns the socket; the state machine is shared under a lock.  The source
+ * asks what to put next (stream_out_wants), since a TAIL that is started anew may
+ * go back; all that the TAIL has not acknowledged is kept, up to BUDGET bytes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libcommon/stream/end.h"
+#include "libcommon/stream/lp1/head.h"
+#include "libcommon/stream/lp1/service.h"
+#include "libcommon/stream/unit.h"
+#include "libcommon/sys/log.h"
+#include "libcommon/sys/metrics.h"
+#include "libcommon/sys/stop.h"
+
+enum { BUDGET = 512 << 20 };
+
+struct head_out {
+    struct stream_out base;
+    struct service service;
+    void *router;
+    struct lp1_head *head;
+    struct blob *header;
+    struct gather gather;
+    uint64_t told_requeued;
+};
+
+static bool on_send(void *ctx, uint64_t peer, const struct lp1_message *m, void *body)
+{
+    return socket_send(((struct head_out *)ctx)->router, peer, m, body);
+}
+static void on_free(void *ctx, void *body)
+{
+    (void)ctx;
+    blob_drop(body);
+}
+
+/* In the thread, under the lock. */
+static bool serve(void *ctx, bool tick, double now)
+{
+    struct head_out *h = ctx;
+    static struct packet p;
+    for (int i = 0; i < SERVICE_BATCH; i++) {
+        int got = socket_recv(h->router, true, &p);
+        if (got == 0)
+            break;
+        if (got > 0) {
+            lp1_head_message(h->head, p.peer, &p.m, now);
+            blob_drop(p.body);
+        }
+    }
+    if (tick)
+        lp1_head_tick(h->head, now);
+    return !lp1_head_finished(h->head);
+}
+
+static int put_header(struct stream_out *out, const struct header *hd, struct error *e)
+{
+    struct head_out *h = (struct head_out *)out;
+    struct span run = header_run(hd);
+    if (h->head)
+        return error_set(e, STATUS_BAD, "%s: one run at a time goes to an endpoint, and a second header came", out->name);
+    if (run.size != 16)
+        return error_set(e, STATUS_BAD, "%s: the header's run is not 16 bytes", out->name);
+    const struct lp1_head_out actions = { h, on_send, on_free };
+    h->header = blob_copy(span_of(hd->map.data, hd->map.size));
+    h->head = h->header ? lp1_head_new(run.data, incarnation_random(), h->header, BUDGET, &actions) : NULL;
+    if (!h->head)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    return service_start(&h->service, serve, h, &h->router, 1, e);
+}
+
+static int wants(struct stream_out *out, uint64_t *q, uint64_t units, struct error *e)
+{
+    struct head_out *h = (struct head_out *)out;
+    double began = clock_seconds();
+    int rc = -2;
+    service_lock(&h->service);
+    lp1_head_total(h->head, units);
+    while (rc == -2) {
+        if (lp1_head_wants(h->head, q))
+            rc = 1;
+        else if (lp1_head_complete(h->head))
+            rc = 0;
+        else if (stop_asked())
+            rc = error_set(e, STATUS_AGAIN, "stopped by a signal");
+        else
+            service_wait(&h->service);
+    }
+    service_unlock(&h->service);
+    if (rc == 0)
+        *q = units;
+    out->waited += clock_seconds() - began;
+    return rc;
+}
+
+static int put_unit(struct stream_out *out, struct unit *u, struct error *e)
+{
+    struct head_out *h = (struct head_out *)out;
+    struct gather *g = &h->gather;
+    if (unit_fit(u, g, log_program(), e) < 0)
+        return -1;
+    struct blob *body = blob_new(g->size);
+    if (!body)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    size_t at = 0;
+    for (size_t i = 0; i < 2 * g->n + 1; i++) {
+        struct span s = gather_span(g, i);
+        if (s.size)
+            memcpy(body->data + at, s.data, s.size);
+        at += s.size;
+    }
+    uint32_t crc = gather_crc(g);
+    service_lock(&h->service);
+    lp1_head_put(h->head, u->q, u->epoch, u->k, body->size, crc, body, clock_seconds());
+    service_unlock(&h->service);
+    service_wake(&h->service);          /* a body may have gone out by our hand: libzmq's events are read there */
+    return 0;
+}
+
+static int nothing(struct stream_out *out, struct error *e)
+{
+    (void)out, (void)e;
+    return 0;
+}
+
+static int head_close(struct stream_out *out, struct error *e)
+{
+    struct head_out *h = (struct head_out *)out;
+    (void)e;
+    bool complete = false;
+    if (h->head) {
+        service_lock(&h->service);
+        complete = lp1_head_complete(h->head);
+        service_unlock(&h->service);
+        service_end(&h->service, complete);     /* when all is done: until everybody has been told */
+    }
+    socket_close(h->router, 1000);
+    lp1_head_free(h->head);
+    blob_drop(h->header);
+    gather_release(&h->gather);
+    stream_out_done(out);
+    free(h);
+    return 0;
+}
+
+static const struct stream_out_ops ops = { .put_header = put_header, .put_unit = put_unit, .put_end = nothing, .wants = wants,
+                                           .flush = nothing, .close = head_close };
+
+struct stream_out *head_out_open(const char *spec, struct error *e)
+{
+    struct head_out *h = NULL;
+    if (*spec != '@')
+        error_set(e, STATUS_BAD, "'%s': a source binds its output and workers connect to it: '@%s'", spec, spec);
+    else if (!(h = calloc(1, sizeof *h)))
+        error_set(e, STATUS_AGAIN, "out of memory");
+    else if (stream_out_base(&h->base, &ops, spec, e) == 0 && (h->router = socket_bind(spec, e))) {
+        gather_init(&h->gather);
+        return &h->base;
+    }
+    if (h)
+        stream_out_done(&h->base);
+    free(h);
+    return NULL;
+}
