@@ -101,7 +101,8 @@ part() { # NAME OPTIONS...: a run with a stop, against one without
     is "$n: the whole and the parts give the same bits" "$(cd "$tmp/$n-1/latest" && for f in *.safetensors; do cmp "$f" "$tmp/$n-2/latest/$f" && echo same; done | tr '\n' ' ')" 'same same '
 }
 part adapter --lora-r 4 --lora-dropout 0.1
-part bfloat16 --save-dtype bfloat16
+part bfloat16 --save-dtype bfloat16 --dtype bfloat16
+part augmented --mask-time-prob 0.3 --mask-feature-prob 0.2
 
 if [ "$(id -u)" = 0 ] && mkdir -p "$tmp/small" && mount -t tmpfs -o size=4m none "$tmp/small" 2>/dev/null; then
     runsh "{ train-step -q $hyper --in $tmp/all; echo \$? >$tmp/status; } | ckpt-write -q $tmp/small"

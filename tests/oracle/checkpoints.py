@@ -65,7 +65,7 @@ def loss_of(m, smoothing=0.0):
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100, label_smoothing=smoothing)
 
 
-def train(m, smoothing=0.0):
+def train(m, smoothing=0.0, autocast=False):
     decay, rest = [], []
     for k, p in m.named_parameters():
         if p.requires_grad:
@@ -75,7 +75,8 @@ def train(m, smoothing=0.0):
     m.eval()                                # no dropout in either
     out = []
     for _ in range(10):
-        loss = loss_of(m, smoothing)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = loss_of(m, smoothing)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(decay + rest, 1.0)
         optimizer.step()
@@ -147,6 +148,13 @@ check_full("pattern", lambda k: "layers.0" in k or "embed" in k)
 check_full("smooth", smoothing=0.1)
 for adapter in ("qv", "all", "regex", "layers"):
     check_adapter(adapter)
+exact = metrics("full")
+rival = train(open_model(f"{work}/bf16-0/latest", "products in bfloat16"), autocast=True)
+ours = max(abs(g["loss"] - w["loss"]) for g, w in zip(metrics("bf16"), exact))
+theirs = max(abs(g[0] - w["loss"]) for g, w in zip(rival, exact))
+for g, r, w in zip(metrics("bf16"), rival, exact):
+    print(f"#   float32 {w['loss']:.5f}   ours in bfloat16 {g['loss']:.5f}   autocast {r[0]:.5f}")
+ok(ours <= 2 * theirs + 1e-3, "products in bfloat16: the losses are as near to float32's as autocast's", f"{ours:.1e}, autocast {theirs:.1e}")
 half = open_model(f"{work}/half/latest", "bfloat16")
 ok(half.dtype == torch.bfloat16, "bfloat16: is opened as such")
 full = load_file(f"{work}/full/latest/model.safetensors")
