@@ -11,6 +11,7 @@
 #include "cmd/gcs-fetch/list.h"
 #include "cmd/gcs-fetch/media.h"
 #include "cmd/gcs-fetch/row.h"
+#include "libcommon/plan/import.h"
 #include "libcommon/plan/plan.h"
 #include "libcommon/plan/source.h"
 #include "libcommon/sys/log.h"
@@ -205,7 +206,7 @@ static char *base_of(const char *manifest)
 {
     char *base;
     if (set.base ? asprintf(&base, "%s%s", set.base, *set.base && set.base[strlen(set.base) - 1] != '/' ? "/" : "") < 0
-                 : !(base = strdup(strcmp(manifest, "-") ? manifest : "")))
+                 : !(base = strdup(strcmp(manifest, "-") && !import_wanted(manifest) ? manifest : "")))
         die(STATUS_AGAIN, "out of memory");
     return base;
 }

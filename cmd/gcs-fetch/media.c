@@ -1,6 +1,7 @@
 /* cmd/gcs-fetch/media.c - see media.h */
 #include "cmd/gcs-fetch/media.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,36 +18,89 @@ static void bin_head(struct buf *b, size_t n)
     buf_append(b, head, (size_t)wide + 1);
 }
 
-int media_read(const char *url, uint64_t generation, struct buf *b, size_t room, struct error *e)
+/* --- archives stay open: their parts come one after the other ------------------------ */
+
+enum { KEPT = 32 };
+static struct {
+    pthread_mutex_t lock;
+    struct { char *url; struct object *object; unsigned users; uint64_t used; } of[KEPT];
+    uint64_t now;
+} kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* NULL without e->status: all places are in use. */
+static struct object *kept_open(const char *url, size_t *place, struct error *e)
 {
-    struct object *o = object_open_version(url, generation, e);
+    size_t oldest = KEPT;
+    struct object *o = NULL;
+    pthread_mutex_lock(&kept.lock);
+    for (size_t i = 0; i < KEPT && !o; i++) {
+        if (kept.of[i].url && !strcmp(kept.of[i].url, url)) {
+            o = kept.of[i].object;
+            *place = i;
+        } else if (!kept.of[i].users && (oldest == KEPT || kept.of[i].used < kept.of[oldest].used)) {
+            oldest = i;
+        }
+    }
+    if (!o && oldest < KEPT && (o = object_open(url, e))) {
+        free(kept.of[oldest].url);
+        object_close(kept.of[oldest].object);
+        kept.of[oldest].url = strdup(url);
+        kept.of[oldest].object = o;
+        *place = oldest;
+    }
+    if (o) {
+        kept.of[*place].users++;
+        kept.of[*place].used = ++kept.now;
+    }
+    pthread_mutex_unlock(&kept.lock);
+    return o;
+}
+
+static void kept_leave(size_t place)
+{
+    pthread_mutex_lock(&kept.lock);
+    kept.of[place].users--;
+    pthread_mutex_unlock(&kept.lock);
+}
+
+int media_read(const struct media *m, struct buf *b, size_t room, struct error *e)
+{
+    size_t place = KEPT;
+    struct error why = { 0 };
+    struct object *o = m->part ? kept_open(m->url, &place, &why) : NULL;
+    if (!o && !why.status)
+        o = object_open_version(m->url, m->generation, &why);
     if (!o)
-        return -1;
+        return error_set(e, why.status, "%s", why.text);
     int bad = 0;
-    uint64_t size = object_info(o)->size;
+    uint64_t size = m->part ? m->size : object_info(o)->size;
     uint8_t *to;
     if (size > room || b->size > room - (size_t)size) {
-        bad = error_set(e, STATUS_BAD, "'%s' has %llu bytes; a unit may have %d MiB in all", url, (unsigned long long)size, UNIT_MAX >> 20);
+        bad = error_set(e, STATUS_BAD, "'%s' has %llu bytes; a unit may have %d MiB in all", m->url, (unsigned long long)size, UNIT_MAX >> 20);
     } else {
         source_reserve((size_t)size);
         bin_head(b, (size_t)size);
         if (!(to = buf_extend(b, (size_t)size)))
             bad = error_set(e, STATUS_AGAIN, "out of memory");
         else
-            bad = object_read(o, 0, (size_t)size, to, e);
+            bad = object_read(o, m->part ? m->at : 0, (size_t)size, to, e);
     }
-    object_close(o);
+    if (place < KEPT)
+        kept_leave(place);
+    else
+        object_close(o);
     return bad;
 }
 
 /* --- --fetch ------------------------------------------------------------------------ */
 
-static int url_fetch(const struct mp_value *v, uint64_t generation, struct buf *b, struct error *e)
+static int url_fetch(const struct mp_value *v, struct media m, struct buf *b, struct error *e)
 {
     if (v->type != MP_STR || memchr(v->bytes.data, 0, v->bytes.size))
         return error_set(e, STATUS_BAD, "a plan whose URL is no text");
     char *url = strndup((const char *)v->bytes.data, v->bytes.size);
-    int bad = url ? media_read(url, generation, b, UNIT_MAX - (1 << 20), e) : error_set(e, STATUS_AGAIN, "out of memory");
+    m.url = url;
+    int bad = url ? media_read(&m, b, UNIT_MAX - (1 << 20), e) : error_set(e, STATUS_AGAIN, "out of memory");
     free(url);
     return bad;
 }
@@ -56,22 +110,23 @@ static int plan_fetch(struct span plan, const char *key, struct buf *b, struct e
 {
     struct mp_cursor c = mp_cursor(plan);
     struct mp_value map, name, v;
-    uint64_t generation = 0;
+    struct media m = { 0 };
     if (mp_read(&c, &map) < 0 || map.type != MP_MAP)
         return error_set(e, STATUS_BAD, "'" MEDIA_PLAN "%s' is no map", key);
     for (uint32_t i = 0; i < map.n; i++) {
         if (mp_read(&c, &name) < 0 || mp_read(&c, &v) < 0)
             break;
-        if (mp_str_is(&name, "generation") && !mp_to_u64(&v, &generation))
+        if ((mp_str_is(&name, "generation") && !mp_to_u64(&v, &m.generation)) || (mp_str_is(&name, "at") && !mp_to_u64(&v, &m.at)) ||
+            (mp_str_is(&name, "size") && !(m.part = mp_to_u64(&v, &m.size))))
             break;
         if (!mp_str_is(&name, key))
             continue;
         if (v.type != MP_ARRAY)
-            return url_fetch(&v, generation, b, e);
+            return url_fetch(&v, m, b, e);
         uint32_t n = v.n;
         mp_put_array(b, n);
         for (uint32_t j = 0; j < n; j++)
-            if (mp_read(&c, &v) < 0 || url_fetch(&v, 0, b, e) < 0)
+            if (mp_read(&c, &v) < 0 || url_fetch(&v, m, b, e) < 0)
                 return -1;
         return 0;
     }

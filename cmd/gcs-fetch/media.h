@@ -1,7 +1,7 @@
 /* cmd/gcs-fetch/media.h - the bytes of media: read at once, or planned and fetched elsewhere
  *
  * A planned sample has, in place of `audio`, `fetch.audio`: {"generation": N,
- * "audio": URL or [URL ...]}, and so for images. */
+ * "audio": URL or [URL ...], "at": N, "size": N}, and so for images. */
 #ifndef GCS_FETCH_MEDIA_H
 #define GCS_FETCH_MEDIA_H
 
@@ -10,8 +10,15 @@
 
 #define MEDIA_PLAN "fetch."
 
-/* Appends the object as a msgpack bin; -1 also if b would hold more than `room` bytes. */
-int media_read(const char *url, uint64_t generation, struct buf *b, size_t room, struct error *e);
+/* Where bytes lie: a whole object, or `size` bytes of it from `at` on. */
+struct media {
+    const char *url;
+    uint64_t generation;        /* 0: the newest */
+    bool part;
+    uint64_t at, size;
+};
+/* Appends them as a msgpack bin; -1 also if b would hold more than `room` bytes. */
+int media_read(const struct media *m, struct buf *b, size_t room, struct error *e);
 /* gcs-fetch --fetch: a filter that reads what was planned.  Returns the exit status. */
 int media_fetch(const struct common *common);
 

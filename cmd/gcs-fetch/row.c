@@ -71,20 +71,24 @@ int row_columns(const struct columns *c, const json_t *row, char *text, size_t s
 
 /* --- media ---------------------------------------------------------------------- */
 
-/* Where the file is that a value names; malloc'd, or NULL with e. */
-static char *media_url(const struct row_source *r, const json_t *v, const char *column, struct error *e)
+/* Where the bytes are that a value names; m->url is malloc'd. */
+static int media_find(const struct row_source *r, const json_t *v, const char *column, struct media *m, struct error *e)
 {
-    if (json_is_object(v))              /* {"path": ...}, as datasets writes it */
+    if (json_is_object(v)) {            /* {"path": ...}, as datasets writes it; of an archive also at, size (import.h) */
+        const char *why = json_string_value(json_object_get(v, "error"));
+        json_t *at = json_object_get(v, "at"), *size = json_object_get(v, "size");
+        if (why)
+            return error_set(e, STATUS_BAD, "%s", why);
+        m->part = json_integer_value(at) > 0 && json_is_integer(size) && json_integer_value(size) >= 0;
+        m->at = m->part ? (uint64_t)json_integer_value(at) : 0;
+        m->size = m->part ? (uint64_t)json_integer_value(size) : 0;
         v = json_object_get(v, "path");
-    const char *name = json_string_value(v);
-    if (!name || !*name || strlen(name) != json_string_length(v)) {
-        error_set(e, STATUS_BAD, "column '%s' holds no file name", column);
-        return NULL;
     }
-    char *url = url_resolve(r->base, name);
-    if (!url)
-        error_set(e, STATUS_AGAIN, "out of memory");
-    return url;
+    const char *name = json_string_value(v);
+    if (!name || !*name || strlen(name) != json_string_length(v))
+        return error_set(e, STATUS_BAD, "column '%s' holds no file name", column);
+    m->url = url_resolve(r->base, name);
+    return m->url ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
 }
 
 /* What a listing says of an object (gcs-fetch --list): the version that is wanted, or 0. */
@@ -94,20 +98,21 @@ static uint64_t generation_of(const json_t *row)
     return json_is_string(v) ? strtoull(json_string_value(v), NULL, 10) : json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
 }
 
-/* One file at the end of b: its bytes, or, for a plan, its URL. */
-static int media_append(const struct row_source *r, const json_t *v, const char *column, uint64_t generation, struct buf *b, size_t room,
-                        struct error *e)
+/* The map of a plan, up to the URL (media.h). */
+static void plan_begin(const struct media *m, const char *key, struct buf *b)
 {
-    char *url = media_url(r, v, column, e);
-    if (!url)
-        return -1;
-    int bad = 0;
-    if (r->plan_only)
-        mp_put_str(b, url);
-    else
-        bad = media_read(url, generation, b, room, e);
-    free(url);
-    return bad;
+    mp_put_map(b, 1u + (m->generation ? 1u : 0u) + (m->part ? 2u : 0u));
+    if (m->generation) {
+        mp_put_str(b, "generation");
+        mp_put_uint(b, m->generation);
+    }
+    if (m->part) {
+        mp_put_str(b, "at");
+        mp_put_uint(b, m->at);
+        mp_put_str(b, "size");
+        mp_put_uint(b, m->size);
+    }
+    mp_put_str(b, key);
 }
 
 /* A file, or a list of files, as field `key` (of a plan: as that entry of `media`). */
@@ -116,25 +121,28 @@ static int media_put(const struct row_source *r, const json_t *row, const char *
 {
     json_t *v = json_object_get(row, column);
     uint64_t generation = json_is_array(v) ? 0 : generation_of(row);
-    struct buf b;
-    buf_init(&b, *room + 4096);
-    if (r->plan_only) {
-        mp_put_map(&b, generation ? 2 : 1);
-        if (generation) {
-            mp_put_str(&b, "generation");
-            mp_put_uint(&b, generation);
-        }
-        mp_put_str(&b, key);
-    }
-    int bad = 0;
     bool none = json_is_string(v) && !json_string_length(v);    /* an empty CSV field */
-    if (json_is_array(v)) {
-        mp_put_array(&b, (uint32_t)json_array_size(v));
-        for (size_t i = 0; bad == 0 && i < json_array_size(v); i++)
-            bad = media_append(r, json_array_get(v, i), column, 0, &b, *room, e);
-    } else if (!none) {
-        bad = media_append(r, v, column, generation, &b, *room, e);
+    size_t n = json_is_array(v) ? json_array_size(v) : 1;
+    struct buf b;
+    int bad = 0;
+    buf_init(&b, *room + 4096);
+    for (size_t i = 0; bad == 0 && !none && i < n; i++) {
+        struct media m = { .generation = generation };
+        if (media_find(r, json_is_array(v) ? json_array_get(v, i) : v, column, &m, e) < 0) {
+            bad = -1;
+            break;
+        }
+        if (i == 0 && r->plan_only)
+            plan_begin(&m, key, &b);
+        if (i == 0 && json_is_array(v))
+            mp_put_array(&b, (uint32_t)n);
+        if (r->plan_only)
+            mp_put_str(&b, m.url);
+        else
+            bad = media_read(&m, &b, *room, e);
+        free((char *)m.url);
     }
+    none |= b.size == 0;
     if (bad == 0 && !none) {
         char field[40];
         snprintf(field, sizeof field, "%s%s", r->plan_only ? MEDIA_PLAN : "", key);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libcommon/plan/import.h"
 #include "libcommon/store/kind.h"
 #include "libcommon/store/temporary.h"
 #include "libcommon/sys/file.h"
@@ -53,6 +54,15 @@ struct object *spool_open(const char *name, struct error *e)
         if (!isatty(STDIN_FILENO))
             return spool(STDIN_FILENO, NULL, "stdin", e);
         error_set(e, STATUS_BAD, "the manifest is a terminal; give a file, or pipe one in");
+        return NULL;
+    }
+    if (import_wanted(name)) {
+        int fd = temporary_file(e);
+        if (fd < 0)
+            return NULL;
+        if (import_write(name, fd, e) == 0)
+            return object_from_fd(fd, name, e);
+        close(fd);
         return NULL;
     }
     struct object *o = object_open(name, e);

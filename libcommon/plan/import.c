@@ -1,0 +1,200 @@
+/* libcommon/plan/import.c - which import; and Kaldi's data directories (see import.h)
+ *
+ * https://kaldi-asr.org/doc/data_prep.html: lines of a key, a blank and a value,
+ * sorted by key.  Files are read side by side, so that none is held in memory;
+ * only wav.scp is where `segments` cut recordings. */
+#include "libcommon/plan/import.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libcommon/store/store.h"
+#include "libcommon/sys/file.h"
+
+bool import_wanted(const char *name)
+{
+    struct stat s;
+    size_t n = strlen(name);
+    if (n > 4 && !strcmp(name + n - 4, ".tar"))
+        return true;
+    return !url_is_remote(name) && stat(name, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+int import_write(const char *name, int fd, struct error *e)
+{
+    size_t n = strlen(name);
+    return n > 4 && !strcmp(name + n - 4, ".tar") ? import_tar(name, fd, e) : import_kaldi(name, fd, e);
+}
+
+/* --- one file of keys ------------------------------------------------------------------ */
+
+struct keyed {
+    FILE *file;
+    char *path, *line, *key, *value;
+    size_t room;
+    uint64_t number;
+};
+
+/* 0 also if there is no such file, unless it is needed. */
+static int keyed_open(struct keyed *k, const char *dir, const char *name, bool needed, struct error *e)
+{
+    *k = (struct keyed){ .path = path_join(dir, name) };
+    if (!k->path)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    k->file = fopen(k->path, "re");
+    if (!k->file && (needed || errno != ENOENT))
+        return error_set(e, error_errno_status(errno), "'%s': %s%s", k->path, strerror(errno),
+                         needed ? "; a manifest may be a directory of Kaldi's, with a wav.scp" : "");
+    return 0;
+}
+
+static void keyed_close(struct keyed *k)
+{
+    if (k->file)
+        fclose(k->file);
+    free(k->path);
+    free(k->line);
+}
+
+static bool keyed_next(struct keyed *k)
+{
+    ssize_t n = k->file ? getline(&k->line, &k->room, k->file) : -1;
+    if (n < 0) {
+        k->key = NULL;
+        return false;
+    }
+    while (n && strchr("\r\n", k->line[n - 1]))
+        k->line[--n] = 0;
+    k->number++;
+    k->key = k->line;
+    size_t length = strcspn(k->line, " \t");
+    k->value = k->line + length + (k->line[length] ? 1 : 0);
+    k->value += strspn(k->value, " \t");
+    k->line[length] = 0;
+    return true;
+}
+
+/* The value of `key` in a file that is sorted like the one the key is from; NULL: none. */
+static const char *keyed_find(struct keyed *k, const char *key)
+{
+    while (k->key && strcmp(k->key, key) < 0)
+        keyed_next(k);
+    return k->key && !strcmp(k->key, key) ? k->value : NULL;
+}
+
+/* --- rows -------------------------------------------------------------------------------- */
+
+struct kaldi {
+    struct keyed wav, text, length, language, segments;
+    json_t *recordings;         /* where there are segments: wav.scp */
+    int fd;
+};
+
+static json_t *sound_of(const char *value)
+{
+    size_t n = strlen(value);
+    if (n && value[n - 1] == '|')
+        return json_pack("{s:s}", "error", "wav.scp has a command here, and commands are not run: write the sound to a file");
+    json_t *v = json_string(value);
+    return v ? v : json_pack("{s:s}", "error", "its path is not UTF-8");
+}
+
+static int row_write(struct kaldi *k, json_t *row, const char *key, struct error *e)
+{
+    const char *text = keyed_find(&k->text, key), *language = keyed_find(&k->language, key), *length = keyed_find(&k->length, key);
+    json_t *id = json_string(key);
+    if (!id)
+        id = json_sprintf("line-%llu", (unsigned long long)(k->segments.file ? k->segments.number : k->wav.number));
+    json_object_set_new(row, "id", id);
+    json_t *said = text ? json_string(text) : NULL;
+    if (said)
+        json_object_set_new(row, "text", said);
+    else if (text)
+        json_object_set_new(row, "audio", json_pack("{s:s}", "error", "its text is not UTF-8"));
+    if (language)
+        json_object_set_new(row, "language", json_string(language));
+    if (length && !json_object_get(row, "duration"))
+        json_object_set_new(row, "duration", json_real(strtod(length, NULL)));
+    char *line = json_dumps(row, JSON_COMPACT);
+    int bad = line ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    if (!bad && (file_write_all(k->fd, line, strlen(line)) < 0 || file_write_all(k->fd, "\n", 1) < 0))
+        bad = error_set(e, STATUS_AGAIN, "cannot write the index to a temporary file: %s", strerror(errno));
+    free(line);
+    json_decref(row);
+    return bad;
+}
+
+static int segment_write(struct kaldi *k, struct error *e)
+{
+    char recording[1024];
+    double from, to;
+    json_t *row = json_object();
+    if (sscanf(k->segments.value, "%1023s %lf %lf", recording, &from, &to) != 3 || !(from >= 0) || !(to > from)) {
+        json_object_set_new(row, "audio", json_pack("{s:s}", "error", "its line of segments is not: id recording begin end"));
+        return row_write(k, row, k->segments.key, e);
+    }
+    json_t *sound = json_object_get(k->recordings, recording);
+    if (sound)
+        json_object_set(row, "audio", sound);
+    else
+        json_object_set_new(row, "audio", json_pack("{s:s}", "error", "its recording is not in wav.scp"));
+    json_object_set_new(row, "offset", json_real(from));
+    json_object_set_new(row, "duration", json_real(to - from));
+    return row_write(k, row, k->segments.key, e);
+}
+
+/* What is joined by walking side by side must be sorted. */
+static int order_check(const struct keyed *k, char last[256], struct error *e)
+{
+    if (*last && strncmp(last, k->key, 255) > 0)
+        return error_set(e, STATUS_BAD, "'%s' line %llu: '%s' is not sorted behind '%s' (LC_ALL=C sort; utils/fix_data_dir.sh)", k->path,
+                         (unsigned long long)k->number, k->key, last);
+    snprintf(last, 256, "%s", k->key);
+    return 0;
+}
+
+static int rows_write(struct kaldi *k, struct error *e)
+{
+    char last[256] = "";
+    int bad = 0;
+    keyed_next(&k->text);
+    keyed_next(&k->language);
+    keyed_next(&k->length);
+    if (!k->segments.file) {
+        while (!bad && keyed_next(&k->wav))
+            if ((bad = order_check(&k->wav, last, e)) == 0)
+                bad = row_write(k, json_pack("{s:o}", "audio", sound_of(k->wav.value)), k->wav.key, e);
+        return bad;
+    }
+    if (!(k->recordings = json_object()))
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    while (keyed_next(&k->wav))
+        json_object_set_new(k->recordings, k->wav.key, sound_of(k->wav.value));
+    while (!bad && keyed_next(&k->segments))
+        if ((bad = order_check(&k->segments, last, e)) == 0)
+            bad = segment_write(k, e);
+    return bad;
+}
+
+int import_kaldi(const char *dir, int fd, struct error *e)
+{
+    struct kaldi k = { .fd = fd };
+    int bad = keyed_open(&k.wav, dir, "wav.scp", true, e);
+    if (!bad)
+        bad = keyed_open(&k.text, dir, "text", false, e) < 0 || keyed_open(&k.language, dir, "utt2lang", false, e) < 0 ||
+              keyed_open(&k.length, dir, "utt2dur", false, e) < 0 || keyed_open(&k.segments, dir, "segments", false, e) < 0;
+    if (!bad)
+        bad = rows_write(&k, e);
+    keyed_close(&k.wav);
+    keyed_close(&k.text);
+    keyed_close(&k.language);
+    keyed_close(&k.length);
+    keyed_close(&k.segments);
+    json_decref(k.recordings);
+    return bad ? -1 : 0;
+}

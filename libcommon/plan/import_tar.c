@@ -1,0 +1,212 @@
+/* libcommon/plan/import_tar.c - WebDataset shards as rows
+ *
+ * https://github.com/webdataset/webdataset: members whose names agree up to the
+ * first dot of the last part are one sample, and stand together.  Ids are
+ * SHARD/NAME, because names begin anew in each shard. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "libcommon/format/json.h"
+#include "libcommon/format/tar.h"
+#include "libcommon/plan/import.h"
+#include "libcommon/store/store.h"
+#include "libcommon/sys/file.h"
+
+enum { WINDOW_LOCAL = 16 << 10, WINDOW_REMOTE = 8 << 20, TEXT_MAX = 16 << 20, SHARDS_MAX = 1000000 };
+
+struct shard {
+    char *path;                 /* whole, or a URL */
+    const char *title;
+    struct object *object;
+    uint8_t *window;            /* bytes [begin, begin + filled) */
+    size_t room, filled;
+    uint64_t begin;
+    int fd;
+    json_t *row;                /* being gathered, or NULL */
+    char key[TAR_NAME];
+};
+
+/* Headers are small and far apart: a window saves requests. */
+static int shard_read(void *ctx, uint64_t offset, size_t n, void *to, struct error *e)
+{
+    struct shard *s = ctx;
+    uint64_t left = object_info(s->object)->size - offset;
+    if (n > s->room)
+        return object_read(s->object, offset, n, to, e);
+    if (offset < s->begin || offset + n > s->begin + s->filled) {
+        s->filled = 0;
+        size_t want = left < s->room ? (size_t)left : s->room;
+        if (object_read(s->object, offset, want, s->window, e) < 0)
+            return -1;
+        s->begin = offset;
+        s->filled = want;
+    }
+    memcpy(to, s->window + (offset - s->begin), n);
+    return 0;
+}
+
+static int row_write(struct shard *s, struct error *e)
+{
+    if (!s->row)
+        return 0;
+    char *text = json_dumps(s->row, JSON_COMPACT);
+    int bad = text ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    if (!bad && (file_write_all(s->fd, text, strlen(text)) < 0 || file_write_all(s->fd, "\n", 1) < 0))
+        bad = error_set(e, STATUS_AGAIN, "cannot write the index to a temporary file (TMPDIR chooses its place)");
+    free(text);
+    json_decref(s->row);
+    s->row = NULL;
+    return bad;
+}
+
+static bool one_of(const char *word, const char *list)
+{
+    size_t n = strlen(word);
+    for (const char *at = list; (at = strcasestr(at, word)); at++)
+        if (n && (at == list || at[-1] == ' ') && (at[n] == ' ' || at[n] == 0))
+            return true;
+    return false;
+}
+
+/* A text or JSON member becomes columns of the row. */
+static int text_add(struct shard *s, const struct tar_member *m, const char *kind, struct error *e)
+{
+    if (m->size > TEXT_MAX)
+        return error_set(e, STATUS_BAD, "'%s': its member '%s' has more than %d MiB", s->path, m->name, TEXT_MAX >> 20);
+    char *text = malloc((size_t)m->size + 1);
+    if (!text)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    int bad = shard_read(s, m->offset, (size_t)m->size, text, e);
+    json_t *v = NULL;
+    json_error_t why;
+    size_t n = (size_t)m->size;
+    if (!bad && !strcasecmp(kind, "json")) {
+        v = json_load(span_of(text, n), &why);
+        if (json_is_object(v))
+            json_object_update_missing(s->row, v);
+        else
+            json_object_set_new(s->row, "audio", json_pack("{s:s}", "error", "its JSON member is none"));
+        json_decref(v);
+    } else if (!bad) {
+        while (n && strchr("\r\n", text[n - 1]))
+            n--;
+        v = json_stringn(text, n);
+        json_object_set_new(s->row, v ? "text" : "audio", v ? v : json_pack("{s:s}", "error", "its text is not UTF-8"));
+    }
+    free(text);
+    return bad;
+}
+
+static int member_add(struct shard *s, const struct tar_member *m, struct error *e)
+{
+    const char *slash = strrchr(m->name, '/'), *dot = strchr(slash ? slash : m->name, '.');
+    if (!dot || (slash ? slash[1] : m->name[0]) == '.')
+        return 0;               /* no kind; or what file managers leave */
+    size_t n = (size_t)(dot - m->name);
+    const char *kind = strrchr(dot, '.') + 1;
+    if (!s->row || strlen(s->key) != n || strncmp(s->key, m->name, n)) {
+        if (row_write(s, e) < 0)
+            return -1;
+        memcpy(s->key, m->name, n);
+        s->key[n] = 0;
+        char id[2 * TAR_NAME];
+        snprintf(id, sizeof id, "%.*s/%s", (int)strcspn(s->title, "."), s->title, s->key);
+        s->row = json_object();
+        json_t *name = json_string(id);
+        json_object_set_new(s->row, name ? "id" : "audio", name ? name : json_pack("{s:s}", "error", "its name is not UTF-8"));
+    }
+    if (one_of(kind, "txt text json"))
+        return text_add(s, m, kind, e);
+    const char *field = one_of(kind, "wav flac mp3 ogg opus oga aiff aif au m4a") ? "audio" :
+                        one_of(kind, "jpg jpeg png webp gif bmp ppm") ? "image" : NULL;
+    if (field)
+        json_object_set_new(s->row, field, json_pack("{s:s,s:I,s:I}", "path", s->path, "at", (json_int_t)m->offset, "size", (json_int_t)m->size));
+    return 0;
+}
+
+/* All members; what is damaged ends the shard with a row that says so. */
+static int shard_walk(struct shard *s, struct error *e)
+{
+    struct tar t = { .read = shard_read, .ctx = s, .size = object_info(s->object)->size };
+    struct tar_member m;
+    struct error why = { 0 };
+    int r;
+    while ((r = tar_next(&t, &m, &why)) > 0)
+        if (member_add(s, &m, e) < 0)
+            return -1;
+    if (r < 0 && why.status == STATUS_AGAIN)
+        return error_set(e, why.status, "%s", why.text);
+    if (row_write(s, e) < 0)
+        return -1;
+    if (r < 0) {
+        char id[TAR_NAME], text[1200];
+        snprintf(id, sizeof id, "%.*s/%llu", (int)strcspn(s->title, "."), s->title, (unsigned long long)t.at);
+        snprintf(text, sizeof text, "'%s': %s", s->path, why.text);
+        s->row = json_pack("{s:s,s:{s:s}}", "id", id, "audio", "error", text);
+        return row_write(s, e);
+    }
+    return 0;
+}
+
+static int shard_import(const char *name, int fd, struct error *e)
+{
+    struct shard s = { .fd = fd };
+    s.path = url_is_remote(name) ? strdup(name) : realpath(name, NULL);
+    if (!s.path && !url_is_remote(name))
+        s.path = strdup(name);
+    s.room = url_is_remote(name) ? WINDOW_REMOTE : WINDOW_LOCAL;
+    s.window = malloc(s.room);
+    int bad = -1;
+    if (!s.path || !s.window) {
+        error_set(e, STATUS_AGAIN, "out of memory");
+    } else if ((s.object = object_open(s.path, e))) {
+        const char *slash = strrchr(s.path, '/');
+        s.title = slash ? slash + 1 : s.path;
+        bad = shard_walk(&s, e);
+    }
+    json_decref(s.row);
+    object_close(s.object);
+    free(s.path);
+    free(s.window);
+    return bad;
+}
+
+/* The first {A..B} or {x,y} of a name, each in its turn. */
+static int braces(const char *name, int fd, uint64_t *n, struct error *e)
+{
+    const char *open = strchr(name, '{'), *close = open ? strchr(open, '}') : NULL, *dots = open ? strstr(open, "..") : NULL;
+    int bad = 0;
+    char *one;
+    if (!close)
+        return ++*n > SHARDS_MAX ? error_set(e, STATUS_BAD, "more than %d shards", SHARDS_MAX) : shard_import(name, fd, e);
+    if (dots && dots < close) {
+        char *end_a, *end_b;
+        unsigned long long a = strtoull(open + 1, &end_a, 10), b = strtoull(dots + 2, &end_b, 10);
+        int width = (int)(dots - open - 1);
+        if (end_a != dots || end_b != close || width == 0 || b < a)
+            return error_set(e, STATUS_BAD, "'%s': {%.*s} is no range of numbers", name, (int)(close - open - 1), open + 1);
+        for (; !bad && a <= b; a++) {
+            if (asprintf(&one, "%.*s%0*llu%s", (int)(open - name), name, width, a, close + 1) < 0)
+                return error_set(e, STATUS_AGAIN, "out of memory");
+            bad = braces(one, fd, n, e);
+            free(one);
+        }
+        return bad;
+    }
+    for (const char *at = open + 1; !bad && at <= close; at += strcspn(at, ",}") + 1) {
+        if (asprintf(&one, "%.*s%.*s%s", (int)(open - name), name, (int)strcspn(at, ",}"), at, close + 1) < 0)
+            return error_set(e, STATUS_AGAIN, "out of memory");
+        bad = braces(one, fd, n, e);
+        free(one);
+    }
+    return bad;
+}
+
+int import_tar(const char *name, int fd, struct error *e)
+{
+    uint64_t n = 0;
+    return braces(name, fd, &n, e);
+}
