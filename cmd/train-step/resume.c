@@ -37,7 +37,7 @@ int resume_state(struct trainer *t, struct error *e)
         note("'%s' holds no checkpoint yet: training starts from '%s'", t->o->resume, t->o->model);
     if (rc <= 0)
         return rc;
-    if (state_read(&t->state, t->resumed, e) < 0)
+    if (state_read(&t->state, t->o, t->resumed, e) < 0)
         return -1;
     t->saved = t->state.step;
     note("goes on after step %" PRIu64 " from '%s'", t->state.step, t->resumed);
@@ -49,8 +49,8 @@ int resume_check(const struct trainer *t, const struct header *h, struct error *
     struct span run = header_run(h);
     if (!t->resumed || (run.size == t->state.run_size && !memcmp(run.data, t->state.run, run.size)))
         return 0;
-    return error_set(e, STATUS_BAD, "this stream is of another run than '%s' was trained on: another manifest, seed, order or "
-                     "number of epochs; give the same to its source, or train without --resume", t->resumed);
+    return error_set(e, STATUS_BAD, "this stream is of another run than '%s' was trained on: another manifest, seed or "
+                     "order; give the same to its source, or train without --resume", t->resumed);
 }
 
 char *tensor_name(const char *name, const char *suffix)
@@ -112,6 +112,26 @@ static int take_param(struct trainer *t, struct param *p, const struct safetenso
     return rc < 0 ? error_prefix(e, "checkpoint '%s'", dir) : 0;
 }
 
+/* What is frozen now keeps what it learnt before; what never learnt is as in --model. */
+static int take_frozen(struct trainer *t, struct param *p, const struct safetensors *weights, const struct safetensors *optim, struct error *e)
+{
+    char *name = tensor_name(p->name, ".exp_avg");
+    bool learnt = name && safetensors_find(optim, name);
+    free(name);
+    if (!learnt)
+        return 0;
+    float *data = malloc(p->count * sizeof *data);      /* --model's may be a file, mapped; kept until the end */
+    if (!data)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = take(optim, p, ".master", data, t->resumed, e);
+    if (rc == 0)
+        rc = take(weights, p, "", data, t->resumed, e);
+    p->data = rc > 0 ? data : p->data;
+    if (rc <= 0)
+        free(data);
+    return rc < 0 ? error_prefix(e, "checkpoint '%s'", t->resumed) : 0;
+}
+
 static int open_in(const char *dir, const char *name, struct safetensors *st, struct error *e)
 {
     char *path = path_join(dir, name);
@@ -132,9 +152,10 @@ int resume_weights(struct trainer *t, struct error *e)
         return -1;
     }
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < t->model->params.n; i++)
-        if (t->model->params.p[i]->trained)
-            rc = take_param(t, t->model->params.p[i], &weights, &optim, e);
+    for (size_t i = 0; rc == 0 && i < t->model->params.n; i++) {
+        struct param *p = t->model->params.p[i];
+        rc = p->trained ? take_param(t, p, &weights, &optim, e) : take_frozen(t, p, &weights, &optim, e);
+    }
     safetensors_close(&weights);
     safetensors_close(&optim);
     return rc;

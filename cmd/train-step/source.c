@@ -105,6 +105,11 @@ enum source_event source_next(struct source *s, struct sample **sample, struct e
         case STREAM_END:
             break;
         case STREAM_EOF:
+            if (!s->begun && s->after && s->cursor.next > s->after) {
+                error_set(e, STATUS_BAD, "the checkpoint goes on at unit %" PRIu64 ", but the stream ends before unit %" PRIu64
+                          ": this is another stream", s->cursor.next, s->after);
+                return SOURCE_FAILED;
+            }
             return SOURCE_END;
         default:
             return stop_asked() ? SOURCE_STOPPED : SOURCE_FAILED;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libcommon/sys/log.h"
+
 int state_init(struct train_state *s, struct error *e)
 {
     *s = (struct train_state){ .best_metric = INFINITY, .log = json_array() };
@@ -30,6 +32,35 @@ static json_t *best_name(const struct train_state *s)
     return json_string(name);
 }
 
+/* What the weights depend on, besides model and stream: going on with others is allowed, but told. */
+static json_t *options_json(const struct options *o)
+{
+    return json_pack("{s:I s:I s:f s:s s:I s:f s:f s:f s:f s:f s:f s:I s:s}",
+                     "batch_size", (json_int_t)o->batch_size, "gradient_accumulation_steps", (json_int_t)o->accumulation,
+                     "learning_rate", o->learning_rate, "lr_scheduler_type", o->scheduler,
+                     "warmup_steps", (json_int_t)o->warmup_steps, "weight_decay", o->weight_decay,
+                     "adam_beta1", o->beta1, "adam_beta2", o->beta2, "adam_epsilon", o->epsilon, "max_grad_norm", o->max_grad_norm,
+                     "label_smoothing_factor", o->label_smoothing, "seed", (json_int_t)o->seed, "dtype", o->dtype);
+}
+
+static void options_compare(const struct options *o, const json_t *was, const char *dir)
+{
+    json_t *now = options_json(o), *value;
+    const char *key;
+    json_object_foreach(now, key, value) {
+        const json_t *old = json_object_get(was, key);
+        if (!old || json_equal(old, value))
+            continue;
+        char *text = json_dumps(old, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6)), option[64];
+        snprintf(option, sizeof option, "%s", key);
+        for (char *p = option; *p; p++)
+            *p = *p == '_' ? '-' : *p;
+        warn("'%s' had --%s %s: with another, the weights will not be those of an uninterrupted run", dir, option, text ? text : "?");
+        free(text);
+    }
+    json_decref(now);
+}
+
 static json_t *number_or_null(bool known, double v) { return known && isfinite(v) ? json_real(v) : json_null(); }
 
 int state_write(const struct train_state *s, const struct options *o, struct buf *b, struct error *e)
@@ -37,7 +68,7 @@ int state_write(const struct train_state *s, const struct options *o, struct buf
     char run[2 * RUN_MAX + 1] = "";
     for (size_t i = 0; i < s->run_size; i++)
         snprintf(run + 2 * i, 3, "%02x", s->run[i]);
-    json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:I s:{s:s s:I s:I s:I s:{s:f s:I s:I s:I}}}",
+    json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:f s:I s:{} s:{s:s s:I s:I s:I s:{s:f s:I s:I s:I} s:o}}",
                           "best_global_step", s->best_step ? json_integer((json_int_t)s->best_step) : json_null(),
                           "best_metric", number_or_null(s->best_step > 0, s->best_metric),
                           "best_model_checkpoint", best_name(s),
@@ -51,12 +82,13 @@ int state_write(const struct train_state *s, const struct options *o, struct buf
                           "num_input_tokens_seen", (json_int_t)s->tokens,
                           "num_train_epochs", (json_int_t)ceil(s->epoch),
                           "save_steps", (json_int_t)o->save_steps,
-                          "trial_name", "trial_params",
-                          "train_batch_size", (json_int_t)o->batch_size,
+                          "trial_name", "trial_params", "total_flos", 0.0,
+                          "train_batch_size", (json_int_t)o->batch_size, "stateful_callbacks",
                           "penstock", "run", run, "next", (json_int_t)s->cursor.next,
                           "offset", (json_int_t)s->cursor.offset, "skipped", (json_int_t)s->cursor.skipped,
                           "since_log", "loss", s->tally.sum, "tokens", (json_int_t)s->tally.tokens,
-                          "samples", (json_int_t)s->tally.samples, "steps", (json_int_t)s->tally.steps);
+                          "samples", (json_int_t)s->tally.samples, "steps", (json_int_t)s->tally.steps,
+                          "options", options_json(o));
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
     json_decref(j);
     if (!text)
@@ -90,7 +122,7 @@ static void tally_read(struct tally *t, const json_t *j)
     t->steps = (uint64_t)json_integer_value(json_object_get(j, "steps"));
 }
 
-int state_read(struct train_state *s, const char *dir, struct error *e)
+int state_read(struct train_state *s, const struct options *o, const char *dir, struct error *e)
 {
     json_t *j = json_read_in(dir, "trainer_state.json", e);
     if (!j)
@@ -113,6 +145,7 @@ int state_read(struct train_state *s, const char *dir, struct error *e)
         s->best_metric = json_number_value(json_object_get(j, "best_metric"));
     json_decref(s->log);
     s->log = json_incref(log);
+    options_compare(o, json_object_get(json_object_get(j, "penstock"), "options"), dir);
     tally_read(&s->tally, json_object_get(json_object_get(j, "penstock"), "since_log"));
     json_decref(j);
     return 0;

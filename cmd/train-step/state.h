@@ -30,7 +30,7 @@ int state_init(struct train_state *s, struct error *e);
 void state_release(struct train_state *s);
 /* The file's text into b. */
 int state_write(const struct train_state *s, const struct options *o, struct buf *b, struct error *e);
-/* Reads DIR/trainer_state.json into an initialised s. */
-int state_read(struct train_state *s, const char *dir, struct error *e);
+/* Reads DIR/trainer_state.json into an initialised s; warns of options that the run had otherwise. */
+int state_read(struct train_state *s, const struct options *o, const char *dir, struct error *e);
 
 #endif

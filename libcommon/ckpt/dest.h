@@ -27,7 +27,7 @@ void ckpt_dest_close(struct ckpt_dest *d);
 /* The newest complete checkpoint of a directory (of a store: a copy of it on this machine): 1 and its path (malloc'd);
  * 0 none there, or no such directory; -1 a marker that does not match its files, ... */
 int ckpt_find(const char *path, char **found, struct error *e);
-/* Does the directory hold complete.json and every file it lists, in the size it lists? 0 or -1. */
+/* Does the directory hold complete.json and every file it lists, in the size and with the SHA-256 it lists? 0 or -1. */
 int ckpt_check(const char *dir, struct error *e);
 
 #endif

@@ -3,12 +3,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <openssl/evp.h>
 
 #include "libcommon/ckpt/ckpt.h"
 #include "libcommon/ckpt/dest.h"
@@ -166,6 +169,36 @@ int steps_limit(const char *dest, uint64_t limit, uint64_t newest, uint64_t best
 }
 
 /* --- finding -------------------------------------------------------------------- */
+/* Are the file's bytes those that complete.json has the SHA-256 of?  A disk that lost some would else train on. */
+static int sum_check(const char *path, const char *want, struct error *e)
+{
+    enum { PIECE = 1 << 20 };
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
+    unsigned size = 0;
+    ssize_t n = -1;
+    char *piece = malloc(PIECE);
+    EVP_MD_CTX *sha = EVP_MD_CTX_new();
+    int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+    if (!piece || !sha || !EVP_DigestInit_ex(sha, EVP_sha256(), NULL))
+        rc = error_set(e, STATUS_AGAIN, "out of memory");
+    while (rc == 0 && fd >= 0 && ((n = read(fd, piece, PIECE)) > 0 || (n < 0 && errno == EINTR)))
+        if (n > 0)
+            EVP_DigestUpdate(sha, piece, (size_t)n);
+    if (rc == 0 && n < 0)
+        rc = error_set(e, error_errno_status(errno), "cannot read '%s': %s", path, strerror(errno));
+    if (rc == 0 && EVP_DigestFinal_ex(sha, sum, &size))
+        for (unsigned i = 0; i < size; i++)
+            snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    if (rc == 0 && (!want || strcmp(hex, want)))
+        rc = error_set(e, STATUS_BAD, "'%s' is damaged: its SHA-256 is not the one in complete.json", path);
+    if (fd >= 0)
+        close(fd);
+    EVP_MD_CTX_free(sha);
+    free(piece);
+    return rc;
+}
+
 int ckpt_check(const char *dir, struct error *e)
 {
     json_t *marker = json_read_in(dir, "complete.json", e);
@@ -186,6 +219,8 @@ int ckpt_check(const char *dir, struct error *e)
             rc = error_set(e, error_errno_status(errno), "checkpoint '%s' lacks a file that its complete.json lists: '%s': %s", dir, name, strerror(errno));
         else if (st.st_size != size)
             rc = error_set(e, STATUS_BAD, "'%s' has %jd bytes, but complete.json says %" JSON_INTEGER_FORMAT, path, (intmax_t)st.st_size, size);
+        else
+            rc = sum_check(path, json_string_value(json_object_get(entry, "sha256")), e);
         free(path);
     }
     json_decref(marker);

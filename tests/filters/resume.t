@@ -87,6 +87,17 @@ like 'naming the file' "$err" "step-000012/optimizer.safetensors' has 1000 bytes
 cp "$tmp/ref/step-000012/optimizer.safetensors" "$tmp/early/step-000012/"
 run train-step -q $hyper --freeze encoder --in "$tmp/all" --resume "$tmp/early" --out "$tmp/null"
 is 'freezing more is possible' "$st" 0
+ckpt-write -q --in "$tmp/null" "$tmp/more"
+enc() { perl -e 'open my $f, "<:raw", shift; local $/; my $d = <$f>; my $n = unpack "Q<", $d; my ($a, $b) = substr($d, 8, $n) =~ /"model.encoder.layers.0.fc1.weight":.*?"data_offsets":\s*\[(\d+),\s*(\d+)\]/s;
+    print unpack "H*", substr $d, 8 + $n + $a, $b - $a' "$1/model.safetensors" | cksum; }
+is 'and what is frozen keeps what it had learnt' "$(enc "$tmp/more/latest")" "$(enc "$tmp/ref/step-000012")"
+printf X | dd of="$tmp/early/step-000012/optimizer.safetensors" bs=1 seek=50000 conv=notrunc 2>/dev/null
+run train-step -q $hyper --in "$tmp/all" --resume "$tmp/early" --out "$tmp/null"
+is 'a damaged file is refused' "$st" 100
+like 'by its sum' "$err" "step-000012/optimizer.safetensors' is damaged"
+cp "$tmp/ref/step-000012/optimizer.safetensors" "$tmp/early/step-000012/"
+run train-step -q ${hyper%--learning-rate*} --learning-rate 1e-4 --in "$tmp/all" --resume "$tmp/early" --out "$tmp/null"
+like 'another rate is told' "$st $err" "^0 .*step-000012' had --learning-rate 0.001"
 runsh "train-step -q --freeze encoder $hyper --in $tmp/all --max-steps 3 | ckpt-write -q $tmp/frozen"
 run train-step -q $hyper --in "$tmp/all" --resume "$tmp/frozen" --out "$tmp/null"
 is 'training what was frozen is not' "$st" 100
