@@ -55,8 +55,10 @@ int batch_answer(struct job *j, struct error *e)
     bool judged = j->asked.logprob_threshold < 0 || j->asked.compression_threshold > 0;
     if (!j->good)
         return 0;
+    if (!j->speech && text_room(j, most, e) < 0)       /* there may be no generator before */
+        return -1;
     generator_clear(&j->generator);
-    if (j->speech ? speech_prompts(j, e) < 0 : text_room(j, most, e) < 0)
+    if (j->speech && speech_prompts(j, e) < 0)
         return -1;
     int rc = run(j, most, (size_t)j->asked.beams, e);
     for (int turn = 1; rc == 0 && judged && again && turn * STEP <= LAST + STEP / 2; turn++)
