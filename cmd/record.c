@@ -74,6 +74,7 @@ static int keep(struct run *r, struct error *e)
             if (record_finish(r->to, e) < 0)
                 return -1;
             stream_in_commit(r->in, record_units(r->to));
+            stream_in_finish(r->in);
             return 0;
         case STREAM_HEADER:
             r->streams++;

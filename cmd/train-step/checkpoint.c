@@ -119,6 +119,7 @@ int checkpoint_write(struct trainer *t, struct error *e)
         put_optimizer(t, e) < 0 || ckpt_put_commit(t->out, t->state.step, t->state.best_step, e) < 0)
         return -1;
     t->saved = t->state.step;
+    remote_saved(t);
     debug("checkpoint of step %" PRIu64 " is written", t->state.step);
     return 0;
 }

@@ -135,6 +135,8 @@ static int after_step(struct trainer *t, bool last, struct error *e)
     t->stalled = t->evaluated == step && eval_stalled(t);
     last |= t->stalled;
     began = clock_seconds();
+    t->state.finished = last;
+    remote_look(t);
     if ((last || (o->save_steps && step % (uint64_t)o->save_steps == 0)) && checkpoint_write(t, e) < 0)
         return -1;
     report_pause(t, began);

@@ -36,7 +36,9 @@ static int header_check(void *ctx, const struct header *h, struct error *e)
 
 static int source_begin(struct trainer *t, struct error *e)
 {
-    if (source_open(&t->source, t->o->common.in, e) < 0)
+    struct stream_tail tail;
+    remote_tail(t, &tail);
+    if (source_open(&t->source, t->o->common.in, &tail, e) < 0)
         return -1;
     const struct header *h = stream_in_header(t->source.in);
     if (provenance_check(t, h, e) < 0 || resume_check(t, h, e) < 0 || steps_count(t, e) < 0)
@@ -65,8 +67,13 @@ static int output_begin(struct trainer *t, struct error *e)
 
 static int train(struct trainer *t, int *status, struct error *e)
 {
-    if (machine_open(&t->machine, t->o->common.threads, t->o->numa_node, e) < 0 || state_init(&t->state, e) < 0 ||
-        resume_state(t, e) < 0 || trainer_setup(t, e) < 0 || resume_weights(t, e) < 0 || source_begin(t, e) < 0 ||
+    if (remote_check(t->o, e) < 0 || machine_open(&t->machine, t->o->common.threads, t->o->numa_node, e) < 0 || state_init(&t->state, e) < 0 ||
+        resume_state(t, e) < 0)
+        return -1;
+    int was = remote_was_finished(t, e);
+    if (was)
+        return was < 0 ? -1 : 0;
+    if (trainer_setup(t, e) < 0 || resume_weights(t, e) < 0 || source_begin(t, e) < 0 ||
         plan_make(t, e) < 0 || output_begin(t, e) < 0)
         return -1;
     t->metrics = metrics_open(t->o->common.metrics, e);
@@ -118,6 +125,9 @@ int main(int argc, char **argv)
         status = STATUS_FAILED_RECORDS;
     }
     if (ckpt_out_close(t.out, &e) < 0) {
+        warn("%s", e.text);
+        status = e.status;
+    } else if (status <= STATUS_FAILED_RECORDS && remote_finish(&t, &e) < 0) {
         warn("%s", e.text);
         status = e.status;
     }

@@ -46,6 +46,7 @@ void options_parse(struct options *o, int argc, char **argv)
     const struct opt opts[] = {
         { OPT_STRING, 0, "model", &o->model, "DIR", "model directory to start from", 0, 0, NULL, NULL },
         { OPT_STRING, 0, "resume", &o->resume, "DEST", "go on from the newest checkpoint in DEST, if there is one", 0, 0, NULL, NULL },
+        { OPT_STRING, 0, "head", &o->head, "ENDPOINT", "where the source is, if --in is an endpoint", 0, 0, NULL, NULL },
         { OPT_GROUP, 0, "Steps", NULL, NULL, NULL, 0, 0, NULL, NULL },
         { OPT_INT, 0, "max-steps", &o->max_steps, "N", "optimizer steps; 0: as many as the samples give", 0, big, NULL, NULL },
         { OPT_INT, 0, "batch-size", &o->batch_size, "N", "samples taken at once", 1, 1 << 20, NULL, NULL },

@@ -7,6 +7,7 @@
 
 struct options {
     struct common common;
+    const char *head;           /* endpoint of the source, if the input is an endpoint */
     const char *model, *resume;
 
     int64_t max_steps, batch_size, accumulation;

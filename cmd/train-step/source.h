@@ -37,8 +37,8 @@ struct source {
     void *ctx;
 };
 
-/* Opens the stream and reads its header. */
-int source_open(struct source *s, const char *spec, struct error *e);
+/* Opens the stream and reads its header.  tail: where an endpoint goes on; NULL for a pipe or file. */
+int source_open(struct source *s, const char *spec, const struct stream_tail *tail, struct error *e);
 /* From here on: units used before are read and dropped.  Before the first source_next. */
 void source_seek(struct source *s, const struct cursor *c);
 /* *sample lives until the next call. */

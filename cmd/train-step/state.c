@@ -68,7 +68,7 @@ int state_write(const struct train_state *s, const struct options *o, struct buf
     char run[2 * RUN_MAX + 1] = "";
     for (size_t i = 0; i < s->run_size; i++)
         snprintf(run + 2 * i, 3, "%02x", s->run[i]);
-    json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:f s:I s:{} s:{s:s s:I s:I s:I s:{s:f s:I s:I s:I} s:o}}",
+    json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:f s:I s:{} s:{s:s s:I s:I s:I s:b s:{s:f s:I s:I s:I} s:o}}",
                           "best_global_step", s->best_step ? json_integer((json_int_t)s->best_step) : json_null(),
                           "best_metric", number_or_null(s->best_step > 0, s->best_metric),
                           "best_model_checkpoint", best_name(s),
@@ -86,7 +86,7 @@ int state_write(const struct train_state *s, const struct options *o, struct buf
                           "train_batch_size", (json_int_t)o->batch_size, "stateful_callbacks",
                           "penstock", "run", run, "next", (json_int_t)s->cursor.next,
                           "offset", (json_int_t)s->cursor.offset, "skipped", (json_int_t)s->cursor.skipped,
-                          "since_log", "loss", s->tally.sum, "tokens", (json_int_t)s->tally.tokens,
+                          "finished", (int)s->finished, "since_log", "loss", s->tally.sum, "tokens", (json_int_t)s->tally.tokens,
                           "samples", (json_int_t)s->tally.samples, "steps", (json_int_t)s->tally.steps,
                           "options", options_json(o));
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
@@ -143,6 +143,7 @@ int state_read(struct train_state *s, const struct options *o, const char *dir, 
     s->best_step = (uint64_t)json_integer_value(json_object_get(j, "best_global_step"));
     if (s->best_step)
         s->best_metric = json_number_value(json_object_get(j, "best_metric"));
+    s->finished = json_is_true(json_object_get(json_object_get(j, "penstock"), "finished"));
     json_decref(s->log);
     s->log = json_incref(log);
     options_compare(o, json_object_get(json_object_get(j, "penstock"), "options"), dir);

@@ -15,6 +15,7 @@ struct tally {                  /* since the last line of metrics */
 
 struct train_state {
     uint64_t step, total;       /* steps done; of how many (0 unknown) */
+    bool finished;              /* no further step comes */
     double epoch;               /* epochs done, with their fraction */
     uint64_t tokens;            /* supervised ones, all steps */
     struct cursor cursor;       /* where the stream goes on */

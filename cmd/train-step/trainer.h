@@ -48,6 +48,7 @@ struct trainer {
     uint64_t epoch_samples;     /* of an epoch, failed ones too; 0 unknown */
     uint64_t epoch_used;        /* of this epoch */
     bool stalled;               /* --early-stopping-patience is used up */
+    struct { uint64_t step, next; double looked; } durable;     /* written, not seen complete yet (step 0: none) */
     bool fatal;                 /* a failure after which nothing more is written */
     struct step_facts last;
     struct report report;
@@ -63,6 +64,14 @@ int trainer_setup(struct trainer *t, struct error *e);
 int plan_make(struct trainer *t, struct error *e);
 /* Tells what training takes, with the first batch at hand. */
 int plan_tell(struct trainer *t, struct error *e);
+
+/* --- remote.c: at the end of a ZeroMQ pipeline (on a pipe they do nothing) ----------- */
+int remote_check(const struct options *o, struct error *e);
+void remote_tail(const struct trainer *t, struct stream_tail *tail);
+void remote_saved(struct trainer *t);           /* a checkpoint has been put */
+void remote_look(struct trainer *t);            /* is it complete? now and then */
+int remote_finish(struct trainer *t, struct error *e);
+int remote_was_finished(struct trainer *t, struct error *e);
 
 /* --- resume.c ----------------------------------------------------------------------- */
 /* Looks for a checkpoint and reads its state; no checkpoint is fine. */

@@ -11,7 +11,8 @@
 struct stream_in_ops {
     /* As stream_next.  Keeps header, end and waited below as they change. */
     enum stream_event (*next)(struct stream_in *in, struct unit *u, struct error *e);
-    void (*commit)(struct stream_in *in, uint64_t seq);         /* NULL: no matter */
+    void (*commit)(struct stream_in *in, uint64_t seq);         /* both NULL: no matter */
+    void (*finish)(struct stream_in *in);
     void (*close)(struct stream_in *in);        /* frees in, and header and name with it: stream_in_done */
 };
 

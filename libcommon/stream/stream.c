@@ -32,6 +32,12 @@ void stream_in_commit(struct stream_in *in, uint64_t seq)
         in->ops->commit(in, seq);
 }
 
+void stream_in_finish(struct stream_in *in)
+{
+    if (in->ops->finish)
+        in->ops->finish(in);
+}
+
 int stream_in_base(struct stream_in *in, const struct stream_in_ops *ops, const char *name, struct error *e)
 {
     *in = (struct stream_in){ .ops = ops, .name = strdup(name) };

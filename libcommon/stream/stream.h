@@ -108,9 +108,10 @@ struct stream_tail {
 /* As stream_in_open; of a pipe or file the tail is not used. */
 struct stream_in *stream_in_open_tail(const char *spec, const struct stream_tail *tail, struct error *e);
 bool stream_in_is_endpoint(const struct stream_in *in);
-/* All units below seq are durable: HEAD may forget them.  Once that is all of them, stream_in_close
- * tells everybody that the run is over.  On a pipe nothing happens. */
+/* All units below seq are durable: HEAD may forget them.  On a pipe nothing happens. */
 void stream_in_commit(struct stream_in *in, uint64_t seq);
+/* The consumer has ended well: stream_in_close then tells everybody that the run is over. */
+void stream_in_finish(struct stream_in *in);
 
 /* --- writing -------------------------------------------------------------------- */
 struct stream_out;

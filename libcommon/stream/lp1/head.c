@@ -246,7 +246,7 @@ static void forget(struct lp1_head *h, uint64_t next)
 
 static void complete_check(struct lp1_head *h)
 {
-    if (h->complete || !h->tail_final || h->total == LP1_UNKNOWN || h->commit < h->total)
+    if (h->complete || !h->tail_final)
         return;
     h->complete = true;
     h->leave_at = h->now + LP1_LINGER;

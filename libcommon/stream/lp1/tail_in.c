@@ -228,12 +228,11 @@ static void tail_commit(struct stream_in *in, uint64_t seq)
     struct tail_in *t = (struct tail_in *)in;
     service_lock(&t->service);
     lp1_tail_commit(t->tail, seq);
-    struct lp1_tail_state s;
-    lp1_tail_state(t->tail, &s);
-    t->final = s.total != LP1_UNKNOWN && s.commit == s.total;
     service_unlock(&t->service);
     service_wake(&t->service);
 }
+
+static void tail_finish(struct stream_in *in) { ((struct tail_in *)in)->final = true; }
 
 static void tail_close(struct stream_in *in)
 {
@@ -256,7 +255,7 @@ static void tail_close(struct stream_in *in)
     free(t);
 }
 
-static const struct stream_in_ops ops = { .next = tail_next, .commit = tail_commit, .close = tail_close };
+static const struct stream_in_ops ops = { .next = tail_next, .commit = tail_commit, .finish = tail_finish, .close = tail_close };
 
 static int prepare(struct tail_in *t, const char *spec, const struct stream_tail *start, struct error *e)
 {
