@@ -151,7 +151,8 @@ static void flow(struct buf *b, const struct buf *item, size_t indent)
     buf_append(b, item->data, item->size);
 }
 
-static void compact_put(struct buf *b, const struct opt *o, const char *heading)
+/* tight: groups follow each other without new lines. */
+static void compact_put(struct buf *b, const struct opt *o, const char *heading, bool tight)
 {
     if (heading && o->name && o->kind != OPT_GROUP)
         buf_printf(b, "%s:", heading);
@@ -159,7 +160,13 @@ static void compact_put(struct buf *b, const struct opt *o, const char *heading)
     buf_init(&item, 4096);
     for (const struct opt *first = o; o->name; o++) {
         if (o->kind == OPT_GROUP) {
-            buf_printf(b, "%s%s:", o == first ? "" : "\n", o->name);
+            if (tight && o != first) {
+                buf_clear(&item);
+                buf_printf(&item, "%s:", o->name);
+                flow(b, &item, 2);
+            } else {
+                buf_printf(b, "%s%s:", o == first ? "" : "\n", o->name);
+            }
             continue;
         }
         buf_clear(&item);
@@ -199,13 +206,13 @@ void opt_help(const struct program *p, const struct opt *common, int ends)
     buf_init(&b, 1 << 20);
     head_put(&b, p, ends);
     full_put(&b, own);
-    compact_put(&b, common, "common");
+    compact_put(&b, common, "common", false);
     buf_printf(&b, "%s\n", exits);
-    if (lines_of(&b) > LINES) {
+    for (int tight = 0; tight < 2 && lines_of(&b) > LINES; tight++) {
         buf_clear(&b);
         head_put(&b, p, ends);
-        compact_put(&b, own, "options");
-        compact_put(&b, common, "common");
+        compact_put(&b, own, "options", tight);
+        compact_put(&b, common, "common", false);
         buf_printf(&b, "%s\n'man %s' explains each option\n", exits, p->name);
     }
     if (b.data)
