@@ -16,10 +16,11 @@ struct extractor {
     struct mel_shape shape;
     struct mel *mel;
     struct mel_scratch *scratch;
-    float *pcm, *features;      /* one clip at most: the model's length, and the frames of it */
-    const char *over_long;      /* error, drop or cut */
+    float *pcm, *features;      /* one clip and its frames */
+    size_t room;                /* samples of it: the model's length, more with `whole` */
+    const char *over_long;      /* error, drop, cut or whole */
     bool keep;
-    uint64_t cut, dropped;      /* how many sounds, for the last word */
+    uint64_t cut, dropped, whole;       /* how many sounds, for the last word */
 };
 
 /* --- the model's configuration ----------------------------------------------------- */
@@ -102,7 +103,20 @@ static int rate_check(const struct extractor *x, const struct sample *s, struct 
     return 0;
 }
 
-/* float32 into x->pcm, at most the model's length; *n: of all of it. */
+/* Room for a clip of n samples and its frames. */
+static int room_make(struct extractor *x, size_t n, struct error *e)
+{
+    if (n <= x->room)
+        return 0;
+    free(x->pcm);
+    free(x->features);
+    x->pcm = malloc(n * sizeof *x->pcm);
+    x->features = malloc((size_t)x->shape.bands * mel_frames_whole(x->mel, n) * sizeof *x->features);
+    x->room = x->pcm && x->features ? n : 0;
+    return x->room ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+}
+
+/* float32 into x->pcm, at most the model's length unless all is wanted; *n: of all of it. */
 static int pcm_load(struct extractor *x, struct span value, size_t *n, struct error *e)
 {
     struct array a;
@@ -111,7 +125,9 @@ static int pcm_load(struct extractor *x, struct span value, size_t *n, struct er
         return error_set(e, STATUS_BAD, "'pcm' is %s", why);
     if (a.rank != 1 || (a.type != ARRAY_F32 && a.type != ARRAY_F64))
         return error_set(e, STATUS_BAD, "'pcm' is of %d dimensions and type %s, not one of float32", a.rank, array_type_name(a.type));
-    size_t most = mel_limit(x->mel), take = a.shape[0] < most ? (size_t)a.shape[0] : most;
+    size_t most = *x->over_long == 'w' ? SIZE_MAX : mel_limit(x->mel), take = a.shape[0] < most ? (size_t)a.shape[0] : most;
+    if (room_make(x, take, e) < 0)
+        return -1;
     if (a.type == ARRAY_F32 && take)
         memcpy(x->pcm, a.data.data, take * sizeof *x->pcm);
     for (size_t i = 0; a.type == ARRAY_F64 && i < take; i++)
@@ -130,15 +146,18 @@ static int clip_features(struct extractor *x, struct span value, struct array *f
     if (n > most) {
         double seconds = (double)n / x->shape.rate;
         if (strcmp(x->over_long, "error") == 0 || strcmp(x->over_long, "drop") == 0) {
-            error_set(e, STATUS_BAD, "%.2f s of sound, but the model takes %g (--over-long cut or drop would go on)", seconds, x->shape.seconds);
+            error_set(e, STATUS_BAD, "%.2f s of sound, but the model takes %g (--over-long cut, drop or, for generate, whole would go on)",
+                      seconds, x->shape.seconds);
             return *x->over_long == 'd' ? 1 : -1;
         }
-        x->cut++;
-        n = most;
+        bool whole = *x->over_long == 'w';
+        x->whole += whole;
+        x->cut += !whole;
+        n = whole ? n : most;
     }
-    if (mel_compute(x->mel, x->scratch, x->pcm, n, x->features, padding, why) < 0)
+    if (mel_compute_whole(x->mel, x->scratch, x->pcm, n, x->features, padding, why) < 0)
         return error_set(e, STATUS_BAD, "'pcm': %s", why);
-    size_t frames = mel_frames(x->mel, n), bands = (size_t)x->shape.bands;
+    size_t frames = mel_frames_whole(x->mel, n), bands = (size_t)x->shape.bands;
     *features = (struct array){ARRAY_F32, 2, {bands, frames}, span_of(x->features, bands * frames * sizeof *x->features)};
     return 0;
 }
@@ -232,11 +251,8 @@ static void extractor_open(struct extractor *x, const char *model, int64_t bands
     x->mel = mel_new(&x->shape, variant, why);
     if (!x->mel)
         die(STATUS_BAD, "cannot make features: %s", why);
-    size_t most = mel_limit(x->mel);
     x->scratch = mel_scratch_new(x->mel);
-    x->pcm = malloc(most * sizeof *x->pcm);
-    x->features = malloc((size_t)x->shape.bands * mel_frames(x->mel, most) * sizeof *x->features);
-    if (!x->scratch || !x->pcm || !x->features)
+    if (!x->scratch || room_make(x, mel_limit(x->mel), &e) < 0)
         die(STATUS_AGAIN, "out of memory");
 }
 
@@ -253,7 +269,7 @@ static void stage_fill(struct stage *stage, const struct extractor *x)
 
 int main(int argc, char **argv)
 {
-    static const char *const policies[] = {"error", "drop", "cut", NULL};
+    static const char *const policies[] = {"error", "drop", "cut", "whole", NULL};
     const char *model = NULL;
     int64_t bands = 80, seconds = 30;
     bool bands_given = false, seconds_given = false;
@@ -277,8 +293,9 @@ int main(int argc, char **argv)
     stage_fill(&stage, &x);
     struct filter filter = {&x, &stage, header_check, extract};
     int status = filter_run(&filter, &common);
-    if (x.cut || x.dropped)
-        note("over-long sounds: %llu cut, %llu dropped", (unsigned long long)x.cut, (unsigned long long)x.dropped);
+    if (x.cut || x.dropped || x.whole)
+        note("over-long sounds: %llu cut, %llu dropped, %llu whole", (unsigned long long)x.cut, (unsigned long long)x.dropped,
+             (unsigned long long)x.whole);
     stage_release(&stage);
     mel_scratch_free(x.scratch);
     mel_free(x.mel);

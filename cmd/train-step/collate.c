@@ -84,7 +84,7 @@ static enum collate read_features(struct collator *c, const struct sample *s, si
         return COLLATE_FATAL;
     }
     if (a.shape[1] > m->frames)
-        return (enum collate)error_set(e, STATUS_BAD, "'input_features' has %" PRIu64 " frames; this model takes %zu", a.shape[1], m->frames);
+        return (enum collate)error_set(e, STATUS_BAD, "'input_features' has %" PRIu64 " frames; this model takes %zu: mel-features --over-long whole is for generate only", a.shape[1], m->frames);
     *heard = (size_t)a.shape[1];
     memcpy(c->features, a.data.data, m->bins * *heard * sizeof(float));
     return COLLATE_OK;

@@ -166,50 +166,53 @@ void mel_filter(const struct mel *m, int band, float *weights)
     memcpy(weights + b->first, b->weight, (size_t)b->count * sizeof *weights);
 }
 
-/* Where sample i of the endless sound lies: reflected at the ends of the model's length. */
-static float sample_at(const struct mel *m, const float *pcm, size_t n, ptrdiff_t i)
+size_t mel_frames_whole(const struct mel *m, size_t n) { return n > m->limit ? n / (size_t)m->shape.hop : mel_frames(m, n); }
+
+/* A sound, and the length at whose ends it is reflected: the model's, or its own. */
+struct clip { const float *pcm; size_t n, length; };
+
+/* Where sample i of the endless sound lies. */
+static float sample_at(const struct clip *c, ptrdiff_t i)
 {
-    ptrdiff_t limit = (ptrdiff_t)m->limit;
+    ptrdiff_t limit = (ptrdiff_t)c->length;
     if (i < 0)
         i = -i;
     if (i >= limit)
         i = 2 * (limit - 1) - i;
-    return i < (ptrdiff_t)n ? pcm[i] : 0.0f;
+    return i < (ptrdiff_t)c->n ? c->pcm[i] : 0.0f;
 }
 
-static void block_window(const struct mel *m, struct mel_scratch *s, const float *pcm, size_t n, size_t t0, size_t count)
+static void block_window(const struct mel *m, struct mel_scratch *s, const struct clip *c, size_t t0, size_t count)
 {
     size_t width = (size_t)m->shape.n_fft;
     for (size_t f = 0; f < count; f++) {
         ptrdiff_t start = (ptrdiff_t)((t0 + f) * (size_t)m->shape.hop) - (ptrdiff_t)(width / 2);
         const float *from = s->edge;
-        if (start >= 0 && (size_t)start + width <= n)
-            from = pcm + start;
+        if (start >= 0 && (size_t)start + width <= c->n)
+            from = c->pcm + start;
         else
             for (size_t i = 0; i < width; i++)
-                s->edge[i] = sample_at(m, pcm, n, start + (ptrdiff_t)i);
+                s->edge[i] = sample_at(c, start + (ptrdiff_t)i);
         m->kernel->window(s->rows + f * width, m->window, from, width);
     }
     memset(s->rows + count * width, 0, (MEL_LANES - count) * width * sizeof *s->rows);
 }
 
-int mel_compute(const struct mel *m, struct mel_scratch *s, const float *pcm, size_t n, float *out, float *padding,
-                char why[WHY])
+static int clip_compute(const struct mel *m, struct mel_scratch *s, const struct clip *c, size_t frames, float *out, float *padding,
+                        char why[WHY])
 {
-    if (n > m->limit)
-        n = m->limit;
-    if (!m->kernel->within(pcm, n, loudest)) {
+    if (!m->kernel->within(c->pcm, c->n, loudest)) {
         size_t i = 0;
-        while (i + 1 < n && fabsf(pcm[i]) <= loudest)
+        while (i + 1 < c->n && fabsf(c->pcm[i]) <= loudest)
             i++;
-        snprintf(why, WHY, "sample %zu is %g: not sound", i, (double)pcm[i]);
+        snprintf(why, WHY, "sample %zu is %g: not sound", i, (double)c->pcm[i]);
         return -1;
     }
-    size_t frames = mel_frames(m, n), bands = (size_t)m->shape.bands;
+    size_t bands = (size_t)m->shape.bands;
     float largest = -10.0f;
     for (size_t t = 0; t < frames; t += MEL_LANES) {
         size_t count = frames - t < MEL_LANES ? frames - t : MEL_LANES;
-        block_window(m, s, pcm, n, t, count);
+        block_window(m, s, c, t, count);
         fftwf_execute_dft(m->plan, (fftwf_complex *)s->rows, (fftwf_complex *)s->spectra);
         m->kernel->power(s->power, s->spectra, m->twiddle, (size_t)m->shape.n_fft / 2);
         float most = m->kernel->bands(out + t, frames, count, m->filters.band, bands, s->power);
@@ -220,4 +223,18 @@ int mel_compute(const struct mel *m, struct mel_scratch *s, const float *pcm, si
     m->kernel->finish(out, bands * frames, floor);
     *padding = ((floor > -10.0f ? floor : -10.0f) + 4.0f) * 0.25f;
     return 0;
+}
+
+int mel_compute(const struct mel *m, struct mel_scratch *s, const float *pcm, size_t n, float *out, float *padding,
+                char why[WHY])
+{
+    struct clip c = { pcm, n < m->limit ? n : m->limit, m->limit };
+    return clip_compute(m, s, &c, mel_frames(m, n), out, padding, why);
+}
+
+int mel_compute_whole(const struct mel *m, struct mel_scratch *s, const float *pcm, size_t n, float *out, float *padding,
+                      char why[WHY])
+{
+    struct clip c = { pcm, n, n > m->limit ? n : m->limit };
+    return clip_compute(m, s, &c, mel_frames_whole(m, n), out, padding, why);
 }

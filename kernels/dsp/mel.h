@@ -48,6 +48,12 @@ size_t mel_frames(const struct mel *m, size_t n);       /* frames that see n sam
 int mel_compute(const struct mel *m, struct mel_scratch *s, const float *pcm, size_t n, float *out, float *padding,
                 char why[WHY]);
 
+/* The same of all of a sound, however long: one beyond the model's length is reflected at its
+ * own end, raised to the largest value of all of it, and has n / hop frames. */
+size_t mel_frames_whole(const struct mel *m, size_t n);
+int mel_compute_whole(const struct mel *m, struct mel_scratch *s, const float *pcm, size_t n, float *out, float *padding,
+                      char why[WHY]);
+
 /* Row `band` of the filters: n_fft / 2 + 1 weights (1 / Hz).  For tests and the curious. */
 void mel_filter(const struct mel *m, int band, float *weights);
 

@@ -52,6 +52,10 @@ like 'and counted' "$err" '1 cut, 0 dropped'
 features --model "$tmp/old" --over-long drop
 like 'or dropped: a record that says so' "$(list "$tmp/mel" | head -1)" 'error=.*dropped:true'
 like 'and counted' "$err" '0 cut, 1 dropped'
+features --model "$tmp/old" --over-long whole
+like 'or whole' "$(list "$tmp/mel" | head -1)" '<f4\[128,300\]'
+like 'and the next as ever' "$(list "$tmp/mel" | sed -n 2p)" '<f4\[128,200\]'
+like 'and counted' "$err" '0 cut, 0 dropped, 1 whole'
 features --over-long shorten
 is 'another policy is 100' "$st" 100
 
