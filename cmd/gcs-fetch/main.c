@@ -20,11 +20,13 @@ enum { ROWS_LOOKED_AT = 100, UNIT_SPARE = 64 << 10 };
 
 static struct {
     const char *base, *format, *token_file;
+    const char *cache;
+    uint64_t cache_size;
     bool list, no_auth, plan_only, fetch;
     struct columns columns;
     int64_t epochs, seed, limit, start, unit, jobs;
     bool shuffle;
-} set = { .epochs = 1, .seed = 42, .unit = 1, .jobs = 32 };
+} set = { .epochs = 1, .seed = 42, .unit = 1, .jobs = 32, .cache_size = UINT64_C(50) << 30 };
 
 static const char *const formats[] = { "jsonl", "csv", "tsv", NULL };
 
@@ -53,6 +55,8 @@ static const struct opt opts[] = {
     { OPT_FLAG, .name = "plan-only", .value = &set.plan_only, .help = "name the media, for workers that fetch them" },
     { OPT_FLAG, .name = "fetch", .value = &set.fetch, .help = "read a stream of --plan-only, fetch its media" },
     { OPT_FLAG, .name = "list", .value = &set.list, .help = "print the objects under MANIFEST, a prefix, as a manifest" },
+    { OPT_STRING, .name = "cache", .value = &set.cache, .arg = "DIR", .help = "keep objects of gs:// there" },
+    { OPT_SIZE, .name = "cache-size", .value = &set.cache_size, .arg = "SIZE", .help = "at most so much" },
     { OPT_FLAG, .name = "no-auth", .value = &set.no_auth, .help = "no credentials, for what is public" },
     { OPT_STRING, .name = "token-file", .value = &set.token_file, .arg = "FILE", .help = "a bearer token for gs://, read again when it is due" },
     { .name = NULL },
@@ -225,6 +229,8 @@ int main(int argc, char **argv)
     if (set.no_auth)
         store_anonymous();
     store_token_file(set.token_file);
+    if (set.cache && media_cache(set.cache, set.cache_size, &e) < 0)
+        die(e.status, "%s", e.text);
     if (set.fetch && name)
         die(STATUS_BAD, "--fetch reads a stream, no manifest: '%s' is one too many", name);
     if (set.fetch)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "libcommon/plan/source.h"
+#include "libcommon/store/cache.h"
 #include "libcommon/store/store.h"
 #include "libcommon/stream/filter.h"
 
@@ -63,28 +64,76 @@ static void kept_leave(size_t place)
     pthread_mutex_unlock(&kept.lock);
 }
 
+/* --- the cache ------------------------------------------------------------------------ */
+
+static struct cache *cache;
+
+int media_cache(const char *dir, uint64_t limit, struct error *e)
+{
+    cache = cache_open(dir, limit, e);
+    return cache ? 0 : -1;
+}
+
+static int too_large(const char *url, uint64_t size, struct error *e)
+{
+    return error_set(e, STATUS_BAD, "'%s' has %llu bytes; a unit may have %d MiB in all", url, (unsigned long long)size, UNIT_MAX >> 20);
+}
+
+static uint8_t *room_make(struct buf *b, uint64_t size, size_t room, const char *url, struct error *e)
+{
+    if (size > room || b->size > room - (size_t)size) {
+        too_large(url, size, e);
+        return NULL;
+    }
+    source_reserve((size_t)size);
+    bin_head(b, (size_t)size);
+    uint8_t *to = buf_extend(b, (size_t)size);
+    if (!to)
+        error_set(e, STATUS_AGAIN, "out of memory");
+    return to;
+}
+
+/* 1: read from the cache; 0: not kept; -1.  *generation becomes the version to look for, 0: none. */
+static int cached_read(const struct media *m, uint64_t *generation, struct buf *b, size_t room, struct error *e)
+{
+    struct object_info i;
+    *generation = 0;
+    if (!cache || m->part || strncmp(m->url, "gs://", 5))   /* others have no generations */
+        return 0;
+    *generation = m->generation;
+    if (!*generation && store_stat(m->url, &i, NULL) == 1)
+        *generation = i.generation;
+    int64_t size = *generation ? cache_size(cache, m->url, *generation) : -1;
+    if (size < 0)
+        return 0;
+    size_t before = b->size;
+    uint8_t *to = room_make(b, (uint64_t)size, room, m->url, e);
+    if (!to)
+        return -1;
+    if (cache_get(cache, m->url, *generation, to, (size_t)size))
+        return 1;
+    b->size = before;
+    return 0;
+}
+
 int media_read(const struct media *m, struct buf *b, size_t room, struct error *e)
 {
     size_t place = KEPT;
     struct error why = { 0 };
+    uint64_t generation;
+    int found = cached_read(m, &generation, b, room, e);
+    if (found)
+        return found < 0 ? -1 : 0;
     struct object *o = m->part ? kept_open(m->url, &place, &why) : NULL;
     if (!o && !why.status)
-        o = object_open_version(m->url, m->generation, &why);
+        o = object_open_version(m->url, generation ? generation : m->generation, &why);
     if (!o)
         return error_set(e, why.status, "%s", why.text);
-    int bad = 0;
     uint64_t size = m->part ? m->size : object_info(o)->size;
-    uint8_t *to;
-    if (size > room || b->size > room - (size_t)size) {
-        bad = error_set(e, STATUS_BAD, "'%s' has %llu bytes; a unit may have %d MiB in all", m->url, (unsigned long long)size, UNIT_MAX >> 20);
-    } else {
-        source_reserve((size_t)size);
-        bin_head(b, (size_t)size);
-        if (!(to = buf_extend(b, (size_t)size)))
-            bad = error_set(e, STATUS_AGAIN, "out of memory");
-        else
-            bad = object_read(o, m->part ? m->at : 0, (size_t)size, to, e);
-    }
+    uint8_t *to = room_make(b, size, room, m->url, e);
+    int bad = to ? object_read(o, m->part ? m->at : 0, (size_t)size, to, e) : -1;
+    if (!bad && generation)
+        cache_put(cache, m->url, generation, to, (size_t)size);
     if (place < KEPT)
         kept_leave(place);
     else

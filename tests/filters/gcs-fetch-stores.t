@@ -59,6 +59,16 @@ like 'name, URL, size, generation, checksum' "$(head -n 1 "$out")" \
 cp "$out" list.jsonl
 is 'pinned also in a plan' "$(gcs-fetch --limit 1 --plan-only list.jsonl | stream-show | grep -c '"generation": [0-9]')" 1
 is 'which is a manifest' "$(gcs-fetch -q list.jsonl | stream-show | grep -c '"audio": {"bytes": 100000}')" 60
+gcs-fetch -q --cache cache list.jsonl | stream-show >first
+before=$(stats | sed 's/.*"get": \([0-9]*\).*/\1/')
+gcs-fetch -q --cache cache list.jsonl | stream-show | cmp - first
+is 'with a cache, a second reading is the same' $? 0
+is 'and asks the store for nothing' "$(stats | sed 's/.*"get": \([0-9]*\).*/\1/')" "$before"
+for f in cache/0*; do printf x | dd of="$f" bs=1 seek=1000 conv=notrunc 2>/dev/null; done
+gcs-fetch --cache cache --base gs://b/set - <root/b/set/m.jsonl | cmp - local
+is 'what is damaged in it is read anew, unpinned rows ask for their version' $? 0
+gcs-fetch -q --cache cache --cache-size 1M list.jsonl >/dev/null
+ok 'it is bounded' [ "$(du -k cache | tail -n 1 | cut -f1)" -le 1400 ]
 head -c 100000 /dev/urandom >root/b/set/media/0.wav
 gcs-fetch -q list.jsonl | stream-show -q >got
 like 'and pins versions: an object replaced since then is an error record' "$(head -n 1 got)" '"id": "set/media/0.wav", "error": .*object changed'
