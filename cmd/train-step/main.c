@@ -73,13 +73,13 @@ static int train(struct trainer *t, int *status, struct error *e)
     int was = remote_was_finished(t, e);
     if (was)
         return was < 0 ? -1 : 0;
-    if (trainer_setup(t, e) < 0 || resume_weights(t, e) < 0 || source_begin(t, e) < 0 ||
-        plan_make(t, e) < 0 || output_begin(t, e) < 0)
+    if (trainer_setup(t, e) < 0 || resume_weights(t, e) < 0)
         return -1;
+    e->status = 0;              /* of what was tried twice, perhaps */
     t->metrics = metrics_open(t->o->common.metrics, e);
-    if (!t->metrics && e->status)
+    if ((!t->metrics && e->status) || source_begin(t, e) < 0 || plan_make(t, e) < 0)
         return -1;
-    if (t->o->predict && !(t->predictor = predictor_new(t, e)))
+    if ((t->o->predict && !(t->predictor = predictor_new(t, e))) || output_begin(t, e) < 0)
         return -1;
     int rc = trainer_run(t, status, e);
     struct error closing = { 0 };

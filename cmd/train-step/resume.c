@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/train-step/trainer.h"
 #include "libcommon/ckpt/dest.h"
@@ -76,7 +77,7 @@ static int take(const struct safetensors *st, const struct param *p, const char 
     for (int i = 0; same && i < p->rank; i++)
         same = found->shape[i] == p->shape[i];
     if (!same)
-        return error_set(e, STATUS_BAD, "checkpoint '%s': tensor '%s' has another shape than in '--model'", dir, found->name);
+        return error_set(e, STATUS_BAD, "checkpoint '%s': tensor '%s' has another shape than what is trained here", dir, found->name);
     return st_to_f32(found, to, e) < 0 ? -1 : 1;
 }
 
@@ -140,12 +141,29 @@ static int open_in(const char *dir, const char *name, struct safetensors *st, st
     return rc;
 }
 
+/* An adapter goes on as an adapter, a model as a model. */
+static int open_weights(struct trainer *t, struct safetensors *weights, struct error *e)
+{
+    static const char *const names[] = { "model.safetensors", "adapter_model.safetensors" };
+    bool lora = t->o->lora;
+    char *other = path_join(t->resumed, names[!lora]), *own = path_join(t->resumed, names[lora]);
+    int rc = other && own ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    if (rc == 0 && access(own, F_OK) < 0 && access(other, F_OK) == 0)
+        rc = error_set(e, STATUS_BAD, "checkpoint '%s' is of %s: go on with%s --lora-... options", t->resumed,
+                       lora ? "a whole model" : "an adapter", lora ? "out" : " its");
+    if (rc == 0)
+        rc = safetensors_open(own, weights, e);
+    free(own);
+    free(other);
+    return rc;
+}
+
 int resume_weights(struct trainer *t, struct error *e)
 {
     if (!t->resumed)
         return 0;
     struct safetensors weights, optim;
-    if (open_in(t->resumed, t->o->lora ? "adapter_model.safetensors" : "model.safetensors", &weights, e) < 0)
+    if (open_weights(t, &weights, e) < 0)
         return -1;
     if (open_in(t->resumed, "optimizer.safetensors", &optim, e) < 0) {
         safetensors_close(&weights);

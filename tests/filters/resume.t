@@ -112,6 +112,9 @@ part() { # NAME OPTIONS...: a run with a stop, against one without
     is "$n: the whole and the parts give the same bits" "$(cd "$tmp/$n-1/latest" && for f in *.safetensors; do cmp "$f" "$tmp/$n-2/latest/$f" && echo same; done | tr '\n' ' ')" 'same same '
 }
 part adapter --lora-r 4 --lora-dropout 0.1
+run train-step -q $hyper --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
+is 'an adapter does not go on as a model' "$st" 100
+like 'and that is said' "$err" 'is of an adapter: go on with its --lora'
 part bfloat16 --save-dtype bfloat16 --dtype bfloat16
 part augmented --mask-time-prob 0.3 --mask-feature-prob 0.2
 
