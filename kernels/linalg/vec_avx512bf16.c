@@ -9,7 +9,7 @@
 
 static inline __m512 exp2_short(__m512 x)
 {
-    x = _mm512_max_ps(x, _mm512_set1_ps(-200.0f));      /* scalef would flush -inf too, but f would be NaN */
+    x = _mm512_max_ps(_mm512_set1_ps(-200.0f), x);      /* of -inf f would be NaN; in this order NaN stays */
     __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = _mm512_sub_ps(x, n);
     __m512 p = _mm512_set1_ps(0.0093590523f);
     p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.0558868229f));
