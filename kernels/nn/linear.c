@@ -86,16 +86,16 @@ static void adapter_backward(struct tape *t, const struct linear *l, const float
     size_t r = a->shape[0], n = x->rows;
     float *du = arena_take(t, n * r * sizeof *du), beta;
     struct gemm_in z = adapter_input(t, x, l->w, l->key);
-    product_input(t, du, 0, dy, b, n);
+    product_input(t, du, 0, grad_in(dy, l->w->shape[0]), b, n);
     flat_add(t, du, 0, l->w->lora.scale, du, n * r);
-    product_weight(t, b, dy, (struct gemm_in){ .f32 = l->u, .ld = r }, n);
-    product_weight(t, a, du, z, n);
+    product_weight(t, b, grad_in(dy, l->w->shape[0]), (struct gemm_in){ .f32 = l->u, .ld = r }, n);
+    product_weight(t, a, grad_in(du, r), z, n);
     adapter_input_give(t, x, l->w, z);
     if (x->needs_grad) {
         float *dx = tensor_grad(t, x, &beta);
         bool drops = adapter_drops(t, l->w);
         float *dz = drops ? arena_take(t, tensor_count(x) * sizeof *dz) : dx;
-        product_input(t, dz, drops ? 0 : beta, du, a, n);
+        product_input(t, dz, drops ? 0 : beta, grad_in(du, r), a, n);
         if (drops) {
             dropout_apply(t, dx, beta, dz, tensor_count(x), l->w->lora.dropout, l->key);
             arena_give(t, dz, tensor_count(x) * sizeof *dz);
@@ -112,10 +112,10 @@ static void linear_backward(struct tape *t, struct record *record)
     float beta;
     if (x->needs_grad) {
         float *dx = tensor_grad(t, x, &beta);
-        product_input(t, dx, beta, y->grad, l->w, x->rows);
+        product_input(t, dx, beta, grad_in(y->grad, y->cols), l->w, x->rows);
     }
     if (l->w->trained)
-        product_weight(t, l->w, y->grad, tensor_in(x), x->rows);
+        product_weight(t, l->w, grad_in(y->grad, y->cols), tensor_in(x), x->rows);
     if (l->b && l->b->trained) {
         float *db = param_grad(t, l->b, &beta);
         column_sums(t, db, beta, y->grad, y->rows, y->cols);

@@ -5,6 +5,7 @@
  * A chunk of positions at a time has its logits in a bounded buffer, which becomes
  * dz in place; then dx = dz W and dW += dz^T x: nothing is computed twice. */
 #include "kernels/nn/products.h"
+#include "kernels/linalg/pack.h"
 #include "kernels/linalg/vec.h"
 
 #include <math.h>
@@ -12,6 +13,7 @@
 
 struct chunk {
     const struct vec *vec;
+    const struct pack *pack;    /* the gradient becomes bfloat16, each row at its logits' beginning; or NULL */
     float *z;                   /* [n, V] logits, then their gradient */
     size_t n, vocab;
     const struct target *target;
@@ -20,10 +22,11 @@ struct chunk {
     double *nll, *sum;          /* [n] */
 };
 
+enum { STRETCH = 4096 };
+
 /* Sum of exp(z - max), in double over short stretches. */
 static float exp_total(const struct vec *vec, const float *z, float max, size_t n)
 {
-    enum { STRETCH = 4096 };
     float unused[STRETCH];
     double total = 0;
     for (size_t j = 0; j < n; j += STRETCH)
@@ -49,9 +52,16 @@ static void loss_task(void *ctx, size_t r, int worker)
     if (!c->gradient)
         return;
     float share = 1.0f / total, even = e / (float)n, cap2 = c->cap > 0 ? 1.0f / (c->cap * c->cap) : 0.0f;
-    float at_id = z[id];
-    c->vec->softmax_back(z, z, max, share, even, cap2, n);
-    z[id] -= (1 - e) * (1.0f - at_id * at_id * cap2);
+    float own = (1 - e) * (1.0f - z[id] * z[id] * cap2), room[STRETCH];
+    for (size_t j = 0; j < n; j += STRETCH) {
+        size_t some = n - j < STRETCH ? n - j : STRETCH;
+        float *to = c->pack ? room : z + j;
+        c->vec->softmax_back(to, z + j, max, share, even, cap2, some);
+        if (id - j < some)
+            to[id - j] -= own;
+        if (c->pack)                            /* half as long: it ends before what is still to be read */
+            c->pack->from_f32((uint16_t *)(void *)z + j, room, some);
+    }
 }
 
 struct gather { uint8_t *to; const uint8_t *from; const struct target *target; size_t n, bytes, each; };
@@ -110,6 +120,7 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
     void *xs = arena_take(t, each * row);
     struct gemm_in in = { .f32 = x->half ? NULL : xs, .bf16 = x->half ? xs : NULL, .ld = cols };
     float *z = arena_take(t, each * vocab * sizeof(float));
+    struct gemm_in dz = t->compute->bf16 ? (struct gemm_in){ .bf16 = (uint16_t *)(void *)z, .ld = 2 * vocab } : grad_in(z, vocab);
     double *sums = tape_small(t, 2 * each * sizeof *sums);
     t->plan.loss = each * vocab * sizeof(float);
 
@@ -118,7 +129,7 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
         struct gather g = { xs, x->half ? (uint8_t *)x->half : (uint8_t *)x->data, target + from, m, row, rows_each(cols) };
         rows_run(t, m, g.each, gather_task, &g);
         product_forward(t, (struct values){ .f32 = z }, false, in, w, NULL, m);
-        struct chunk c = { t->compute->k->vec, z, m, vocab, target + from, cap, smoothing, trains, sums, sums + each };
+        struct chunk c = { t->compute->k->vec, t->compute->bf16 ? t->compute->k->pack : NULL, z, m, vocab, target + from, cap, smoothing, trains, sums, sums + each };
         rows_run(t, m, 1, loss_task, &c);
         for (size_t i = 0; i < m; i++) {
             if (loss) {
@@ -129,9 +140,9 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
                 nll[from + i] = (float)c.nll[i];
         }
         if (back)
-            product_input(t, dx + from * cols, 0, z, w, m);
+            product_input(t, dx + from * cols, 0, dz, w, m);
         if (trains && w->trained)
-            product_weight(t, w, z, in, m);
+            product_weight(t, w, dz, in, m);
     }
     arena_give(t, z, each * vocab * sizeof(float));
     arena_give(t, xs, each * row);

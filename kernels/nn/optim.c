@@ -7,7 +7,16 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CHUNK = 65536 };         /* numbers a task takes */
+enum { CHUNK = 65536, GROUP = 64 };     /* numbers a task takes, about; rows that packed_set_rows takes */
+
+/* Of a matrix whole groups of rows, so that a task can pack what it has just changed. */
+static size_t chunk_size(const struct param *p)
+{
+    if (p->rank != 2)
+        return CHUNK;
+    size_t group = GROUP * p->shape[1];
+    return group < CHUNK ? CHUNK / group * group : group;
+}
 
 /* Chunks of all parameters, numbered through; made once. */
 static int chunks_make(struct params *ps)
@@ -23,7 +32,8 @@ static int chunks_make(struct params *ps)
     size_t n = 0;
     for (size_t i = 0; i < ps->n; i++) {
         ps->chunk[i] = n;
-        n += ps->p[i]->grad ? (ps->p[i]->count + CHUNK - 1) / CHUNK : 0;
+        size_t size = chunk_size(ps->p[i]);
+        n += ps->p[i]->grad ? (ps->p[i]->count + size - 1) / size : 0;
     }
     ps->chunk[ps->n] = n;
     ps->partial = malloc((n ? n : 1) * sizeof *ps->partial);
@@ -43,8 +53,9 @@ static struct param *chunk_find(const struct params *ps, size_t chunk, size_t *f
             high = mid;
     }
     struct param *p = ps->p[low];
-    *from = (chunk - ps->chunk[low]) * CHUNK;
-    *to = *from + CHUNK < p->count ? *from + CHUNK : p->count;
+    size_t size = chunk_size(p);
+    *from = (chunk - ps->chunk[low]) * size;
+    *to = *from + size < p->count ? *from + size : p->count;
     return p;
 }
 
@@ -77,7 +88,7 @@ double grad_norm(const struct compute *k, struct params *ps, double tokens)
 
 /* --- the step ---------------------------------------------------------------------- */
 struct step {
-    const struct kernels *k;
+    const struct compute *k;
     struct params *ps;
     const struct adamw *a;
     float factor;               /* of the gradient: 1 / tokens and clipping */
@@ -98,7 +109,9 @@ static void step_task(void *ctx, size_t chunk, int worker)
     struct adamw_row row = { .factor = j->factor, .keep = keep, .beta1 = (float)a->beta1, .beta2 = (float)a->beta2,
                              .share1 = (float)(1 - a->beta1), .share2 = (float)(1 - a->beta2), .rate = rate, .root = root,
                              .epsilon = (float)a->epsilon };
-    j->k->vec->adamw(p->data + from, p->m + from, p->v + from, p->grad + from, &row, to - from);
+    j->k->k->vec->adamw(p->data + from, p->m + from, p->v + from, p->grad + from, &row, to - from);
+    if (p->packed && p->rank == 2)              /* while it is in the cache */
+        packed_set_rows(j->k, p->packed, p->data, p->shape[1], from / p->shape[1], (to - from) / p->shape[1]);
 }
 
 double adamw_step(const struct compute *k, struct params *ps, const struct adamw *a, double tokens)
@@ -106,14 +119,10 @@ double adamw_step(const struct compute *k, struct params *ps, const struct adamw
     double norm = grad_norm(k, ps, tokens);
     if (isfinite(norm)) {
         double clip = a->max_grad_norm > 0 ? a->max_grad_norm / (norm + 1e-6) : 1;
-        struct step j = { k->k, ps, a, (float)((clip < 1 ? clip : 1) / tokens) };
+        struct step j = { k, ps, a, (float)((clip < 1 ? clip : 1) / tokens) };
         team_run(k->team, ps->chunk[ps->n], step_task, &j);
-        for (size_t i = 0; i < ps->n; i++) {
-            struct param *p = ps->p[i];
-            p->steps += steps(p);
-            if (steps(p) && p->packed && p->kind != PARAM_CONV)
-                packed_set(k, p->packed, p->data, p->packed->k);
-        }
+        for (size_t i = 0; i < ps->n; i++)
+            ps->p[i]->steps += steps(ps->p[i]);
     }
     grads_clear(ps);
     return norm;

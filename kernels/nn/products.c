@@ -45,20 +45,20 @@ void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x
     }
 }
 
-void product_input(struct tape *t, float *dx, float beta, const float *dy, struct param *w, size_t n)
+void product_input(struct tape *t, float *dx, float beta, struct gemm_in dy, struct param *w, size_t n)
 {
     size_t out = w->shape[0], in = width(w);
     if (!tape_live(t))
         return;
     const struct packed *p = packed_of(t, w);
     if (p)
-        gemm_bf16(t->compute, n, (struct gemm_in){ .f32 = dy, .ld = out }, p, true,
+        gemm_bf16(t->compute, n, dy, p, true,
                   &(struct gemm_out){ .f32 = dx, .ld = in, .add = beta != 0 });
     else if (tape_live(t))
-        gemm_f32(t->compute, false, false, n, in, out, dy, out, w->data, in, beta, dx, in);
+        gemm_f32(t->compute, false, false, n, in, out, dy.f32, out, w->data, in, beta, dx, in);
 }
 
-void product_weight(struct tape *t, struct param *w, const float *dy, struct gemm_in x, size_t n)
+void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct gemm_in x, size_t n)
 {
     size_t out = w->shape[0], in = width(w);
     float beta;
@@ -66,8 +66,7 @@ void product_weight(struct tape *t, struct param *w, const float *dy, struct gem
         return;
     float *dw = param_grad(t, w, &beta);
     if (t->compute->bf16)
-        gemm_bf16_dw(t->compute, n, out, in, (struct gemm_in){ .f32 = dy, .ld = out }, x,
-                     beta != 0, dw, in);
+        gemm_bf16_dw(t->compute, n, out, in, dy, x, beta != 0, dw, in);
     else
-        gemm_f32(t->compute, true, false, out, in, n, dy, out, x.f32, in, beta, dw, in);
+        gemm_f32(t->compute, true, false, out, in, n, dy.f32, out, x.f32, in, beta, dw, in);
 }

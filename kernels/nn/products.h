@@ -6,10 +6,12 @@
 
 #include "kernels/nn/record.h"
 
-/* y (+)= x W^T + b, b [out] or NULL.  x and y are bfloat16 only where products are. */
+/* y (+)= x W^T + b, b [out] or NULL.  x, y and dy are bfloat16 only where products are. */
 void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x, struct param *w, const float *b, size_t n);
-void product_input(struct tape *t, float *dx, float beta, const float *dy, struct param *w, size_t n);              /* dx = beta dx + dy W */
-void product_weight(struct tape *t, struct param *w, const float *dy, struct gemm_in x, size_t n);                  /* w->grad += dy^T x */
+void product_input(struct tape *t, float *dx, float beta, struct gemm_in dy, struct param *w, size_t n);            /* dx = beta dx + dy W */
+void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct gemm_in x, size_t n);                /* w->grad += dy^T x */
+
+static inline struct gemm_in grad_in(const float *dy, size_t cols) { return (struct gemm_in){ .f32 = dy, .ld = cols }; }
 
 /* linear.c: y += b on every row. */
 void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols);
