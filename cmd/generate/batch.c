@@ -56,27 +56,44 @@ int job_sample(struct job *j, const struct sample *s, struct error *e)
         r->error = strdup(e->text);
         r->stage = strdup("generate");
     } else {
-        j->answer[j->good++].key = random_text(0, r->id);
+        r->key = j->answer[j->good].key = random_text(0, r->id);
+        j->going[j->good++] = r;
     }
     j->failed += r->error != NULL;
     return j->good == (size_t)j->batch_size || j->rows == j->room ? job_flush(j, e) : 0;
 }
 
+int row_extend(struct row *r, const struct generate_row *answer, size_t n, struct error *e)
+{
+    if (tokens_reserve(&r->said, n + 1))
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        tokens_add(&r->said, answer->token[i]);
+    r->ended = answer->ended;
+    r->end = answer->end;
+    return 0;
+}
+
+void row_clear(struct row *r)
+{
+    free(r->id);
+    free(r->reference);
+    free(r->error);
+    free(r->stage);
+    free(r->sound.features);
+    free(r->utterance);
+    tokens_release(&r->said);
+    *r = (struct row){ 0 };
+}
+
 /* --- a batch is answered ------------------------------------------------------------- */
 int job_flush(struct job *j, struct error *e)
 {
-    size_t at = 0;
     int rc = batch_answer(j, e);
     for (size_t i = 0; i < j->rows; i++) {
-        struct row *r = j->row + i;
-        const struct generate_row *answer = r->error ? NULL : j->answer + at++;
         if (rc == 0)
-            rc = row_write(j, r, answer, e);
-        free(r->id);
-        free(r->reference);
-        free(r->error);
-        free(r->stage);
-        *r = (struct row){ 0 };
+            rc = row_write(j, j->row + i, e);
+        row_clear(j->row + i);
     }
     j->rows = j->good = 0;
     batch_clear(&j->batch);

@@ -19,6 +19,17 @@ struct row {                    /* a sample on its way out */
     char *stage;                /* of the error */
     int language;               /* index, or -1: to be detected */
     bool detected;
+    uint64_t key;               /* for draws */
+    struct tokens said;         /* the answer, without its end */
+    bool ended;
+    int32_t end;                /* which token, if ended */
+    bool timestamps;
+    struct sound {              /* what is heard window by window: over-long, or with times; else .features NULL */
+        float *features;        /* [bins, frames], malloc'd */
+        size_t frames, at;      /* all; where the window begins */
+    } sound;
+    struct utterance *utterance;        /* malloc'd; tokens are those of `said` */
+    size_t utterances;
 };
 
 /* How a token is chosen, as asked; what was not given comes from generation_config.json. */
@@ -26,6 +37,7 @@ struct asked {
     bool sample;                /* --do-sample */
     double temperature, top_p, min_p, penalty;
     double length_penalty, logprob_threshold, compression_threshold;   /* thresholds: 0 none */
+    double no_speech_threshold;
     int64_t top_k, seed, beams;
     bool gave_temperature, gave_top_k, gave_top_p, gave_min_p, gave_penalty;
 };
@@ -49,11 +61,13 @@ struct job {
     int default_language;       /* -1: none */
     /* the batch in the making: rows in the order of the stream, failed ones between */
     struct row *row;
+    struct row **going;         /* those in the batch, as they lie in it */
+    double *silent;             /* their probabilities of no speech */
     size_t rows, good;          /* all; of them in the batch */
     size_t room;                /* rows at most: more failed ones than these make it go early */
     struct batch batch;
     struct generate_row *answer, *kept; /* kept: set aside while others are tried again */
-    float *features;            /* one sample's */
+    float *features;            /* one window's */
     int32_t *ids;               /* one prompt */
     FILE *out;
     uint64_t samples, failed, tokens;
@@ -75,6 +89,8 @@ int speech_row_add(struct job *j, const struct sample *s, struct row *r, struct 
 int text_row_add(struct job *j, const struct sample *s, struct row *r, struct error *e);
 /* When the batch is complete: prompts, with the languages that the rows name or the model hears. */
 int speech_prompts(struct job *j, struct error *e);
+/* The answers' windows are read; the batch becomes the next windows of the rows that have some. */
+int speech_advance(struct job *j, struct error *e);
 /* And room for its longest prompt and an answer. */
 int text_room(struct job *j, size_t most, struct error *e);
 
@@ -83,13 +99,17 @@ int chat_run(struct job *j, struct error *e);
 
 /* batch.c: adds a sample; answers and writes the batch when it is full.  -1: the run is over. */
 int job_sample(struct job *j, const struct sample *s, struct error *e);
+void row_clear(struct row *r);
 /* Answers and writes what has been added. */
 int job_flush(struct job *j, struct error *e);
 
-/* answer.c: answers to the batch. */
+/* n tokens more of a row's answer. */
+int row_extend(struct row *r, const struct generate_row *answer, size_t n, struct error *e);
+
+/* answer.c: answers to the batch, and the windows that follow. */
 int batch_answer(struct job *j, struct error *e);
 
 /* write.c: one line of JSON. */
-int row_write(struct job *j, const struct row *r, const struct generate_row *answer, struct error *e);
+int row_write(struct job *j, const struct row *r, struct error *e);
 
 #endif

@@ -134,6 +134,7 @@ int main(int argc, char **argv)
         { OPT_REAL, 0, "logprob-threshold", &a->logprob_threshold, "X", "an answer of a lower mean log probability is drawn anew; 0: never", -1e3, 0, NULL, NULL },
         { OPT_REAL, 0, "compression-ratio-threshold", &a->compression_threshold, "X", "so is one that zlib shrinks more; 0: never", 0, 1e3, NULL, NULL },
         { OPT_GROUP, 0, "Speech", NULL, NULL, NULL, 0, 0, NULL, NULL },
+        { OPT_REAL, 0, "no-speech-threshold", &a->no_speech_threshold, "P", "less likely than --logprob-threshold, and no speech with P: nothing; 0: never", 0, 1, NULL, NULL },
         { OPT_STRING, 0, "language", &j.language, "NAME", "code or English name; else the row's own, else detected", 0, 0, NULL, NULL },
         { OPT_CHOICE, 0, "task", &j.task, "TASK", "what the speech becomes", 0, 0, tasks, NULL },
         { OPT_FLAG, 0, "return-timestamps", &j.timestamps, NULL, "with times, as 'segments'", 0, 0, NULL, NULL },

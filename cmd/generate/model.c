@@ -62,6 +62,10 @@ int language_read(const struct job *j, struct str word, struct error *e)
 static int asked_check(struct job *j, struct error *e)
 {
     j->default_language = -1;
+    if (j->asked.no_speech_threshold > 0 && !(j->asked.logprob_threshold < 0))
+        return error_set(e, STATUS_BAD, "--no-speech-threshold needs --logprob-threshold: both together tell silence");
+    if (j->timestamps && j->rules.timestamp < 0)
+        return error_set(e, STATUS_BAD, "--return-timestamps: this model has no tokens for times");
     if (j->prompt.english && j->task && !strcmp(j->task, "translate"))
         return error_set(e, STATUS_BAD, "--task translate: this model knows English only");
     if (!j->language)
@@ -77,7 +81,8 @@ static int asked_check(struct job *j, struct error *e)
 /* Of a model of texts: where an answer ends; options that only speech has are refused. */
 static int text_only(struct job *j, struct error *e)
 {
-    const char *option = j->language ? "--language" : j->task ? "--task" : j->timestamps ? "--return-timestamps" : NULL;
+    const char *option = j->language ? "--language" : j->task ? "--task" : j->timestamps ? "--return-timestamps" :
+                         j->asked.no_speech_threshold > 0 ? "--no-speech-threshold" : NULL;
     if (option)
         return error_set(e, STATUS_BAD, "%s: '%s' is a model of texts (%s)", option, j->path, j->loaded.model->model_type);
     int32_t end = tokenizer_find(j->tokenizer, "<eos>");
@@ -134,9 +139,11 @@ static int room_make(struct job *j, struct error *e)
     j->row = calloc(j->room, sizeof *j->row);
     j->answer = calloc(rows, sizeof *j->answer);
     j->kept = calloc(rows, sizeof *j->kept);
+    j->going = calloc(rows, sizeof *j->going);
+    j->silent = calloc(rows, sizeof *j->silent);
     j->features = malloc(m->bins * m->frames * sizeof *j->features + 1);
     j->ids = malloc(m->max_tokens * sizeof *j->ids);
-    if (!j->tape || !j->row || !j->answer || !j->kept || !j->features || !j->ids)
+    if (!j->tape || !j->row || !j->answer || !j->kept || !j->going || !j->silent || !j->features || !j->ids)
         return error_set(e, STATUS_AGAIN, "out of memory");
     if (batch_reserve(&j->batch, rows, rows * m->max_tokens, m->bins, m->frames, why) < 0)
         return error_set(e, STATUS_AGAIN, "%s", why);
@@ -159,15 +166,6 @@ int job_open(struct job *j, int64_t threads, struct error *e)
     return tokens_read(j, e) < 0 || room_make(j, e) < 0 ? -1 : 0;
 }
 
-static void row_clear(struct row *r)
-{
-    free(r->id);
-    free(r->reference);
-    free(r->error);
-    free(r->stage);
-    *r = (struct row){ 0 };
-}
-
 void job_close(struct job *j)
 {
     for (size_t i = 0; j->row && i < j->rows; i++)
@@ -177,6 +175,8 @@ void job_close(struct job *j)
     free(j->row);
     free(j->answer);
     free(j->kept);
+    free(j->going);
+    free(j->silent);
     free(j->features);
     free(j->ids);
     generator_close(&j->generator);

@@ -24,56 +24,43 @@ static int text_put(const struct job *j, struct buf *b, const char *key, const i
     return rc;
 }
 
-/* What was said between two times; the last may be open. */
-static int segments_put(const struct job *j, struct buf *b, const struct generate_row *a, char why[WHY])
+/* What was said, and when. */
+static int segments_put(const struct job *j, struct buf *b, const struct row *r, char why[WHY])
 {
-    const int32_t first = j->prompt.timestamp;
-    size_t from = 0, written = 0;
-    int32_t start = -1;
     int rc = 0;
     buf_printf(b, ", \"segments\": [");
-    for (size_t i = 0; rc == 0 && i <= a->n; i++) {
-        bool time = i < a->n && a->token[i] >= first;
-        if (i < a->n && !time)
-            continue;
-        if (i > from) {
-            buf_printf(b, "%s{\"start\": %.2f, \"end\": ", written++ ? ", " : "", start < 0 ? 0.0 : (double)start * 0.02);
-            if (time)
-                buf_printf(b, "%.2f, ", (double)(a->token[i] - first) * 0.02);
-            else
-                buf_printf(b, "null, ");
-            rc = text_put(j, b, "text", a->token + from, i - from, why);
-            buf_printf(b, "}");
-        }
-        start = time ? a->token[i] - first : -1;
-        from = i + 1;
+    for (size_t i = 0; rc == 0 && i < r->utterances; i++) {
+        const struct utterance *u = r->utterance + i;
+        buf_printf(b, "%s{\"start\": %.2f, \"end\": %.2f, ", i ? ", " : "", u->start, u->end);
+        rc = text_put(j, b, "text", r->said.id + u->from, u->n, why);
+        buf_printf(b, "}");
     }
     buf_printf(b, "]");
     return rc;
 }
 
-static int answer_put(struct job *j, struct buf *b, const struct row *r, const struct generate_row *a, char why[WHY])
+static int answer_put(struct job *j, struct buf *b, const struct row *r, char why[WHY])
 {
     buf_printf(b, ", ");
-    int rc = text_put(j, b, "text", a->token, a->n, why);
+    int rc = text_put(j, b, "text", r->said.id, r->said.n, why);
     put(b, "reference", r->reference);
     buf_printf(b, ", \"tokens\": [");
-    for (size_t i = 0; i < a->n; i++)
-        buf_printf(b, "%s%d", i ? ", " : "", a->token[i]);
-    if (a->ended)
-        buf_printf(b, "%s%d", a->n ? ", " : "", a->end);
+    for (size_t i = 0; i < r->said.n; i++)
+        buf_printf(b, "%s%d", i ? ", " : "", r->said.id[i]);
+    if (r->ended)
+        buf_printf(b, "%s%d", r->said.n ? ", " : "", r->end);
     buf_printf(b, "]");
     if (r->language >= 0)
         put(b, "language", language_code[r->language]);
-    if (rc == 0 && j->timestamps)
-        rc = segments_put(j, b, a, why);
-    if (!a->ended)
+    if (rc == 0 && r->sound.features)
+        rc = segments_put(j, b, r, why);
+    if (!r->ended)
         buf_printf(b, ", \"cut\": true");
-    j->tokens += a->n + a->ended;
+    j->tokens += r->said.n + r->ended;
     return rc;
 }
 
-int row_write(struct job *j, const struct row *r, const struct generate_row *answer, struct error *e)
+int row_write(struct job *j, const struct row *r, struct error *e)
 {
     struct buf b;
     char why[WHY];
@@ -81,8 +68,8 @@ int row_write(struct job *j, const struct row *r, const struct generate_row *ans
     buf_init(&b, 16 << 20);
     buf_printf(&b, "{\"id\": ");
     text_put_json(&b, r->id, strlen(r->id));
-    if (answer) {
-        rc = answer_put(j, &b, r, answer, why);
+    if (!r->error) {
+        rc = answer_put(j, &b, r, why);
     } else {
         buf_printf(&b, ", \"error\": {\"stage\": ");
         text_put_json(&b, r->stage ? r->stage : "", r->stage ? strlen(r->stage) : 0);

@@ -65,6 +65,21 @@ int generator_detect(struct generator *g, const struct batch *b, const int32_t *
     return 0;
 }
 
+int generator_expect(struct generator *g, const struct batch *b, int32_t id, double *p, char why[WHY])
+{
+    if (feed(g, b, why))
+        return -1;
+    for (size_t r = 0; r < b->rows; r++) {
+        const float *logits = g->logits + r * g->m->vocab;
+        double sum = 0;
+        for (size_t i = 0; i < g->m->vocab; i++)
+            sum += exp((double)logits[i] - (double)logits[id]);
+        p[r] = 1 / sum;
+    }
+    generator_rewind(g);
+    return 0;
+}
+
 static bool ends(const struct rules *r, int32_t token)
 {
     for (size_t i = 0; i < r->n_end; i++)

@@ -73,6 +73,8 @@ void generator_clear(struct generator *g);
 /* One step from b's prompts, for each row the best of ids[0, n): Whisper's language
  * detection, with prompts of <|startoftranscript|>.  What was heard is kept for generator_run. */
 int generator_detect(struct generator *g, const struct batch *b, const int32_t *ids, size_t n, int32_t *best, char why[WHY]);
+/* One step from b's prompts: the probability of one token, for each row; Whisper's of no speech. */
+int generator_expect(struct generator *g, const struct batch *b, int32_t id, double *p, char why[WHY]);
 /* Forgets the tokens, not what was heard. */
 void generator_rewind(struct generator *g);
 /* Answers to b's prompts, chosen by g->sampling: row r's go to row[r], until its end, its room, or the
@@ -82,6 +84,22 @@ int generator_run(struct generator *g, const struct batch *b, struct generate_ro
  * rows.  A complete answer's score is its log probability / length^length_penalty. */
 int generator_beams(struct generator *g, const struct batch *b, struct generate_row *row, size_t max_new, size_t beams,
                     double length_penalty, char why[WHY]);
+
+/* --- long audio, window by window (windows.c) -------------------------------------------------- */
+#define WINDOW_STEP 0.02        /* seconds from one of Whisper's times to the next: two frames */
+struct window {
+    const int32_t *token;       /* what was generated, without the end */
+    size_t n;
+    int32_t time;               /* <|0.00|> */
+    double begin;               /* seconds of the clip before the window */
+    size_t frames;              /* of the clip in the window: fewer than the model's only in the last */
+};
+struct utterance { double start, end; size_t from, n; };        /* seconds in the clip; tokens */
+/* Utterances end where two times follow each other.  What comes after the last such pair is
+ * left to the next window, which begins at that pair, unless it ends in a single time: then
+ * nothing follows it in the window.  u: room for n + 1; *used: tokens that stay; *advance: frames
+ * to the next window, at least 1 if frames is.  Returns the number of utterances. */
+size_t window_read(const struct window *w, struct utterance *u, size_t *used, size_t *advance);
 
 /* --- is an answer credible? ------------------------------------------------------------------ */
 /* Bytes of the ids (as few a token as vocab needs) over their size after zlib: a loop
