@@ -68,12 +68,12 @@ static int output_begin(struct trainer *t, struct error *e)
 static int train(struct trainer *t, int *status, struct error *e)
 {
     if (remote_check(t->o, e) < 0 || machine_open(&t->machine, t->o->common.threads, t->o->numa_node, e) < 0 || state_init(&t->state, e) < 0 ||
-        resume_state(t, e) < 0)
+        resume_state(t, e) < 0 || trainer_setup(t, e) < 0)
         return -1;
     int was = remote_was_finished(t, e);
-    if (was)
-        return was < 0 ? -1 : 0;
-    if (trainer_setup(t, e) < 0 || resume_weights(t, e) < 0)
+    if (was)                    /* a stream with nothing in it: ckpt-write must not take this for a trainer that died */
+        return was < 0 || output_begin(t, e) < 0 || ckpt_put_end(t->out, e) < 0 ? -1 : 0;
+    if (resume_weights(t, e) < 0)
         return -1;
     e->status = 0;              /* of what was tried twice, perhaps */
     t->metrics = metrics_open(t->o->common.metrics, e);

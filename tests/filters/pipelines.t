@@ -26,6 +26,27 @@ run bash "$top/pipelines/features-once.sh" "$model" "$tmp/train.jsonl" "$tmp/fea
 is 'features-once.sh trains' "$st" 0
 is 'to the same bits from the recorded features' "$(sha256sum <"$tmp/twice/latest/model.safetensors")" "$want"
 
+# Three processes on this machine, as on three hosts; --insecure, since all is loopback.
+roles() {
+    for role in head worker trainer; do
+        MODEL=$model MANIFEST=$tmp/train.jsonl DEST=$tmp/hosts HEAD=127.0.0.1:$port TRAINER=127.0.0.1:$((port + 1)) SEED=1 JOBS=2 \
+            TRAIN_OPTIONS="$options" timeout 60 bash "$top/pipelines/role.sh" $role 2>"$tmp/$role.err" &
+        eval "$role=$!"
+    done
+    st=0; wait "$trainer" || st=$?
+}
+port=$((20000 + $$ % 20000))
+roles
+is 'three roles on sockets train' "$st$(grep -v 'complete\|trained\|memory\|no checkpoint' "$tmp/trainer.err")" 0
+is 'to the same bits' "$(sha256sum <"$tmp/hosts/latest/model.safetensors")" "$want"
+st=0; wait "$head" && wait "$worker" || st=$?
+is 'and source and workers leave by themselves' "$st" 0
+st=0
+MODEL=$model DEST=$tmp/hosts HEAD=127.0.0.1:$port TRAINER=127.0.0.1:$((port + 1)) TRAIN_OPTIONS="$options" \
+    timeout 60 bash "$top/pipelines/role.sh" trainer 2>"$tmp/again.err" || st=$?
+is 'a finished trainer started again leaves with 0, though nobody is there' "$st" 0
+like 'and says why' "$(cat "$tmp/again.err")" 'is finished: nothing to do'
+
 run bash "$top/pipelines/role.sh" nobody
 is 'an unknown role or missing settings are refused' "$([ "$st" -ne 0 ] && echo refused)" refused
 
