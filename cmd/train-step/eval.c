@@ -73,7 +73,8 @@ int trainer_eval(struct trainer *t, struct error *e)
     char wer[64] = "";
     if (t->predictor)
         snprintf(wer, sizeof wer, ", WER %.2f %%", 100 * t->eval_wer);
-    note("step %llu: eval_loss %.4f%s over %llu samples", (unsigned long long)t->state.step, t->eval_loss, wer, (unsigned long long)s.samples);
+    note("step %llu: eval_loss %.4f (perplexity %.4g)%s over %llu samples", (unsigned long long)t->state.step, t->eval_loss,
+         exp(t->eval_loss), wer, (unsigned long long)s.samples);
     return 0;
 }
 

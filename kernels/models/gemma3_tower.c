@@ -25,6 +25,10 @@ static int sizes_read(struct tower *v, const json_t *c, char why[WHY])
         if (config_size(c, keys[i].key, 1, keys[i].max, keys[i].to, why))
             return -1;
     }
+    if (v->image < v->patch) {
+        snprintf(why, WHY, "'image_size' %zu is less than 'patch_size' %zu", v->image, v->patch);
+        return -1;
+    }
     bool head = false;
     if (config_bool(c, "vision_use_head", &head, why))
         return -1;
