@@ -17,12 +17,18 @@
 #include "libcommon/sys/opt.h"
 #include "libcommon/sys/text.h"
 
-enum { WORST_MAX = 1000 };
+enum { WORST_MAX = 1000, LANGUAGES_MAX = 1000 };
 
 struct row {                    /* one of the worst: owns its texts */
     char *id;
     struct text reference, text;        /* as normalised */
     struct wer_count words;
+};
+
+struct language {               /* rows that name it */
+    char *code;                 /* malloc'd */
+    struct wer_count words, characters;
+    uint64_t rows;
 };
 
 struct score {
@@ -32,6 +38,8 @@ struct score {
     uint64_t rows, failed, unscored;
     struct row *worst;          /* most errors first */
     size_t n_worst, worst_room;
+    struct language *language;  /* in the order they came */
+    size_t n_languages;
 };
 
 /* --- one line ---------------------------------------------------------------------- */
@@ -73,20 +81,56 @@ static void wer_add(struct wer_count *to, const struct wer_count *c)
     to->hits += c->hits;
 }
 
-static int pair_score(struct score *s, const json_t *id, const json_t *reference, const json_t *text, struct error *e)
+/* The language of that code, new if need be; NULL with e. */
+static struct language *language_of(struct score *s, const char *code, struct error *e)
 {
+    for (size_t i = 0; i < s->n_languages; i++)
+        if (!strcmp(s->language[i].code, code))
+            return s->language + i;
+    if (s->n_languages == LANGUAGES_MAX) {
+        error_set(e, STATUS_BAD, "rows of more than %d languages: is 'language' a code?", LANGUAGES_MAX);
+        return NULL;
+    }
+    struct language *more = realloc(s->language, (s->n_languages + 1) * sizeof *more);
+    s->language = more ? more : s->language;
+    if (!more || !(more[s->n_languages] = (struct language){.code = strdup(code)}).code) {
+        error_set(e, STATUS_AGAIN, "out of memory");
+        return NULL;
+    }
+    return more + s->n_languages++;
+}
+
+static int language_add(struct score *s, const json_t *language, const struct wer_count *words, const struct wer_count *characters,
+                        struct error *e)
+{
+    if (!json_is_string(language))
+        return 0;
+    struct language *l = language_of(s, json_string_value(language), e);
+    if (!l)
+        return -1;
+    wer_add(&l->words, words);
+    wer_add(&l->characters, characters);
+    l->rows++;
+    return 0;
+}
+
+static int pair_score(struct score *s, const json_t *language, const json_t *id, const json_t *reference, const json_t *text, struct error *e)
+{
+    struct wer_count characters = {0};
     struct row r = {.id = strdup(json_is_string(id) ? json_string_value(id) : "")};
     int rc = r.id ? normalize(&s->normalizer, json_string_value(reference), json_string_length(reference), &r.reference) : -1;
     rc = rc < 0 ? rc : normalize(&s->normalizer, json_string_value(text), json_string_length(text), &r.text);
     const char *a = r.reference.s ? r.reference.s : "", *b = r.text.s ? r.text.s : "";
     if (rc < 0 || wer_words(&r.words, a, r.reference.n, b, r.text.n) < 0 ||
-        wer_characters(&s->characters, a, r.reference.n, b, r.text.n) < 0) {
+        wer_characters(&characters, a, r.reference.n, b, r.text.n) < 0) {
         row_release(&r);
         return error_set(e, STATUS_AGAIN, "out of memory");
     }
     wer_add(&s->words, &r.words);
+    wer_add(&s->characters, &characters);
+    int added = language_add(s, language, &r.words, &characters, e);
     worst_keep(s, r);
-    return 0;
+    return added;
 }
 
 static int line_score(struct score *s, struct span line, const char *from, uint64_t number, struct error *e)
@@ -109,7 +153,7 @@ static int line_score(struct score *s, struct span line, const char *from, uint6
     else if (!json_is_string(reference))
         rc = error_set(e, STATUS_BAD, "%s:%llu: 'reference' is not text", from, (unsigned long long)number);
     else
-        rc = pair_score(s, id, reference, text, e);
+        rc = pair_score(s, json_object_get(j, "language"), id, reference, text, e);
     json_decref(j);
     return rc;
 }
@@ -157,7 +201,18 @@ static void json_put(struct buf *b, const struct score *s)
                (unsigned long long)s->unscored);
     const char *name = normalizer_name(s->normalizer.kind);
     json_text(b, "normalizer", name, strlen(name));
-    buf_printf(b, ", \"spelling\": %s, \"worst\": [", s->spelling.n ? "true" : "false");
+    buf_printf(b, ", \"spelling\": %s, \"languages\": [", s->spelling.n ? "true" : "false");
+    for (size_t i = 0; i < s->n_languages; i++) {
+        const struct language *l = &s->language[i];
+        buf_printf(b, "%s{", i ? ", " : "");
+        json_text(b, "language", l->code, strlen(l->code));
+        buf_printf(b, ", \"wer\": ");
+        text_put_json_real(b, wer_rate(&l->words));
+        buf_printf(b, ", \"cer\": ");
+        text_put_json_real(b, wer_rate(&l->characters));
+        buf_printf(b, ", \"words\": %llu, \"rows\": %llu}", (unsigned long long)wer_length(&l->words), (unsigned long long)l->rows);
+    }
+    buf_printf(b, "], \"worst\": [");
     for (size_t i = 0; i < s->n_worst; i++) {
         const struct row *r = &s->worst[i];
         buf_printf(b, "%s{", i ? ", " : "");
@@ -187,6 +242,12 @@ static void text_put(struct buf *b, const struct score *s)
     if (s->unscored)
         buf_printf(b, ", %llu without a reference", (unsigned long long)s->unscored);
     buf_printf(b, "\n");
+    for (size_t i = 0; s->n_languages > 1 && i < s->n_languages; i++) {
+        const struct language *l = &s->language[i];
+        text_put_json(b, l->code, strlen(l->code));
+        buf_printf(b, ": WER %.2f %%, CER %.2f %%, %llu rows\n", 100 * wer_rate(&l->words), 100 * wer_rate(&l->characters),
+                   (unsigned long long)l->rows);
+    }
     for (size_t i = 0; i < s->n_worst; i++) {
         const struct row *r = &s->worst[i];
         buf_printf(b, "%s", i ? "  " : "worst rows:\n  ");
@@ -320,6 +381,9 @@ int main(int argc, char **argv)
     while (s.n_worst)
         row_release(&s.worst[--s.n_worst]);
     free(s.worst);
+    while (s.n_languages)
+        free(s.language[--s.n_languages].code);
+    free(s.language);
     spelling_release(&s.spelling);
     return status;
 }

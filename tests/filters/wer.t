@@ -17,7 +17,7 @@ run wer --worst 0 "$tmp/rows"
 is '--worst 0 shows none' "$(wc -l <"$out")" 3
 
 run wer --json --normalizer english --worst 1 "$tmp/rows"
-is '--json, and numbers normalised' "$(cat "$out")" '{"wer": 0.1111111111111111, "cer": 0.08571428571428572, "substitutions": 1, "deletions": 0, "insertions": 0, "words": 9, "character_errors": 3, "characters": 35, "rows": 3, "failed": 0, "unscored": 0, "normalizer": "english", "spelling": false, "worst": [{"id": "one", "errors": 1, "words": 6, "reference": "the cat sat on the mat", "text": "the cat sat on a mat"}]}'
+is '--json, and numbers normalised' "$(cat "$out")" '{"wer": 0.1111111111111111, "cer": 0.08571428571428572, "substitutions": 1, "deletions": 0, "insertions": 0, "words": 9, "character_errors": 3, "characters": 35, "rows": 3, "failed": 0, "unscored": 0, "normalizer": "english", "spelling": false, "languages": [], "worst": [{"id": "one", "errors": 1, "words": 6, "reference": "the cat sat on the mat", "text": "the cat sat on a mat"}]}'
 echo '{"colour": "color"}' >"$tmp/normalizer.json"
 echo '{"text": "color", "reference": "colour"}' >"$tmp/colour"
 run wer --normalizer english --spelling "$tmp/normalizer.json" "$tmp/colour"
@@ -40,6 +40,18 @@ is 'and counted' "$(sed -n 3p "$out")" 'normalizer none; 3 rows compared, 1 fail
 run wer --max-errors 0 "$tmp/mixed"
 is 'more than allowed is 1' "$st" 1
 like 'and said' "$err" '^wer: 1 of 5 rows failed, more than --max-errors 0$'
+
+cat >"$tmp/tongues" <<'END'
+{"id": "a", "text": "one two", "reference": "one too", "language": "en"}
+{"id": "b", "text": "eins", "reference": "eins", "language": "de"}
+{"id": "c", "text": "three four", "reference": "three four", "language": "en"}
+{"id": "d", "text": "x", "reference": "y"}
+END
+run wer "$tmp/tongues"
+is 'each language has its rate' "$(sed -n 4,5p "$out")" '"en": WER 25.00 %, CER 5.88 %, 2 rows
+"de": WER 0.00 %, CER 0.00 %, 1 rows'
+run wer --json "$tmp/tongues"
+like 'in JSON too' "$(cat "$out")" '"languages": \[\{"language": "en", "wer": 0.25, .*"words": 4, "rows": 2\}, \{"language": "de", "wer": 0, "cer": 0, "words": 1, "rows": 1\}\]'
 
 { head -1 "$tmp/rows"; echo '{"text": "cut'; } >"$tmp/broken"
 run wer "$tmp/broken"
