@@ -32,6 +32,9 @@ like 'what is no stream is refused' "$st $err" '^100 '
 runsh "fan -j 2 cat <'$tmp/a.stream' | head -c 2000 >/dev/null; echo fan ended"
 like 'a reader that leaves ends it quietly' "$(cat "$out")$err" '^fan ended$'
 
+perl -e 'printf qq({"id": "s%d", "text": "%s"}\n), $_, "x" x 900 for 1 .. 30000' | gcs-fetch -q - >"$tmp/many.stream"
+ok 'more units than the window are no matter' sh -c "fan -j 2 cat <'$tmp/many.stream' | cmp - '$tmp/many.stream'"
+
 # --- configuration ---------------------------------------------------------------------
 run fan -j 2 nosuch-filter --in "$tmp/a.stream"
 like 'a program that is not there' "$st $(echo "$err" | tail -n 1)" "^100 .*'nosuch-filter' ended with status 100 before it made a header"

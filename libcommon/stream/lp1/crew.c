@@ -38,7 +38,7 @@ struct crew {
     struct member member[CREW_MAX];
     int copies;
     struct blob *header, *made_header;
-    struct job *waiting;
+    struct job *waiting, *last;         /* last: of those, if there are any */
     size_t nwaiting;
     bool ending, failed;
     struct error error;
@@ -76,17 +76,21 @@ static void wait_first(struct crew *c, struct job *j)
 {
     j->next = c->waiting;
     c->waiting = j;
+    if (!j->next)
+        c->last = j;
     c->nwaiting++;
 }
 
-/* By number, so that what all wait for goes first. */
+/* By number, so that what all wait for goes first.  Mostly that is at the end. */
 static void wait_in_order(struct crew *c, struct job *j)
 {
-    struct job **p = &c->waiting;
+    struct job **p = c->waiting && (c->last->alone || c->last->q < j->q) ? &c->last->next : &c->waiting;
     while (*p && ((*p)->alone || (*p)->q < j->q))
         p = &(*p)->next;
     j->next = *p;
     *p = j;
+    if (!j->next)
+        c->last = j;
     c->nwaiting++;
 }
 

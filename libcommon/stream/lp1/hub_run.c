@@ -13,7 +13,7 @@
 #include "libcommon/sys/stop.h"
 
 enum { BATCH = 256 };
-#define TICK 0.25
+#define TICK 0.1
 
 struct hub_run {
     const struct common *c;

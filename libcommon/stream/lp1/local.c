@@ -24,7 +24,7 @@ struct fan_run {
     int in, out;
     struct wire wire;
     struct crew *crew;
-    bool any, inside, drain, ending, at_end, eof, gone, truncated;   /* drain: what is inside goes out, nothing comes in */
+    bool any, inside, hungry, drain, ending, at_end, eof, gone, truncated;   /* drain: what is inside goes out, nothing comes in */
     uint64_t first, taken, put;                         /* of this stream: its first q; units in; units out */
     struct { struct control c; struct blob *body; } ring[WINDOW];      /* results by number */
     uint64_t bytes;                                     /* between in and out, as they came in */
@@ -180,10 +180,13 @@ static int input_take(struct fan_run *r)
     struct span header;
     struct blob *body;
     struct error e;
+    r->hungry = false;
     while (has_room(r)) {
         enum wire_event event = wire_next(&r->wire, &header, &body, &e);
-        if (event == WIRE_MORE)
+        if (event == WIRE_MORE) {
+            r->hungry = true;
             return 0;
+        }
         if (event == WIRE_BAD) {
             error_prefix(&e, "the input");
             fail(r, &e);
@@ -273,14 +276,14 @@ static int wait_for_events(struct fan_run *r)
     size_t n = 0, first;
     double now = clock_seconds();
     p[n++] = (struct pollfd){ .fd = r->stopped > 0 ? -1 : stop_fd(), .events = POLLIN };
-    bool reads = has_room(r);
+    bool reads = has_room(r) && r->hungry, more = has_room(r) && !r->hungry;      /* more: what was read is not used up */
     if (reads)
         p[n++] = (struct pollfd){ .fd = r->in, .events = POLLIN };
     first = n;
     if (r->crew)
         n += crew_poll(r->crew, p + n);
     double wait = r->crew ? crew_wakes(r->crew, now) : 1;
-    int got = poll(p, (nfds_t)n, (int)((wait < 1 ? wait : 1) * 1000) + 1);
+    int got = poll(p, (nfds_t)n, more ? 0 : (int)((wait < 1 ? wait : 1) * 1000) + 1);
     double waited = clock_seconds() - now;
     if (r->crew && r->taken > r->put)
         r->wait_crew += waited;

@@ -9,7 +9,7 @@
 
 #include "libcommon/sys/metrics.h"
 
-#define TICK 0.25
+#define TICK 0.1
 
 static void drain(int fd)
 {

@@ -17,7 +17,7 @@ struct service {
     pthread_cond_t changed;
     int wake[2];
     bool started, woken, stop, over;
-    /* Called under the lock when there may be messages, and every quarter second with tick; false: it is over. */
+    /* Called under the lock when there may be messages, and every tenth of a second with tick; false: it is over. */
     bool (*serve)(void *ctx, bool tick, double now);
     void *ctx;
     void **socket;              /* may be replaced by serve (a socket that is opened anew) */

@@ -12,8 +12,8 @@
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
-enum { BATCH = 64, SLOTS_MIN = 16, LEAVE_SECONDS = 60 };
-#define TICK 0.25
+enum { BATCH = 64, SLOTS_MIN = 32, LEAVE_SECONDS = 60 };
+#define TICK 0.1
 
 struct supervisor {
     const struct common *c;

@@ -107,7 +107,8 @@ static void head_hello(struct lp1_tail *t)
     ack_fill(t, m);
     t->up = false;
     t->head_said = t->now;
-    (void)t->out.send_head(t->out.ctx, m);
+    if (!t->out.send_head(t->out.ctx, m))
+        t->head_said = t->now - LP1_BEAT + 0.1;         /* nobody there yet: soon again */
 }
 
 static void head_ack(struct lp1_tail *t)

@@ -92,7 +92,8 @@ static void hello(struct lp1_worker *w, enum lp1_link l)
     memcpy(m->text, w->host, sizeof w->host);
     for (size_t i = 0; i < w->nheld; i++)
         m->list[m->nlist++] = w->held[i].unit.q;
-    send_to(w, l, l == LP1_DOWN ? w->header : NULL);
+    if (!send_to(w, l, l == LP1_DOWN ? w->header : NULL))
+        w->link[l].said = w->now - LP1_BEAT + 0.1;      /* nobody there yet: soon again */
 }
 
 /* Kept while there is no session: HEAD may hold us to the list of a HELLO that was sent before. */
