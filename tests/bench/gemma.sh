@@ -4,14 +4,14 @@
 #   tests/bench/gemma.sh [270m|1b [STEPS [OPTION...]]]
 # 270m takes 5 GB of memory, 1b 18 GB; options are train-step's (--dtype bfloat16, --lora-r 16 ...).
 # PyTorch with transformers takes the same steps from the same weights on the same rows, if
-# $PENSTOCK_PYTHON, tests/.venv or python3 has them (PENSTOCK_PYTHON=none: not), all of the model
+# $PENSTOCK_PYTHON, tests/.venv-bench or python3 has them (PENSTOCK_PYTHON=none: not), all of the model
 # and in float32 or, with --dtype bfloat16, under autocast.  Not a test: prints, never fails.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 size=${1:-270m} steps=${2:-6}
 [ $# -lt 2 ] || shift
 [ $# -lt 1 ] || shift
-python=${PENSTOCK_PYTHON:-$top/tests/.venv/bin/python}
+python=${PENSTOCK_PYTHON:-$top/tests/.venv-bench/bin/python}
 [ "$python" = none ] || [ -x "$python" ] || python=python3
 PATH=${BIN:-$top/bin}:$PATH
 tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/penstock.XXXXXX")
