@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd/train-step/trainer.h"
+#include "kernels/linalg/gemm.h"
 #include "libcommon/sys/log.h"
 
 enum { PROGRAM = 24 << 20 };    /* code, tables, small things */
@@ -13,7 +14,29 @@ enum { PROGRAM = 24 << 20 };    /* code, tables, small things */
 /* Bytes that stay, whatever the batch. */
 struct fixed { double weights, state, packed, other; };
 
-static struct fixed fixed_sizes(const struct trainer *t)
+/* A bfloat16 copy lies in pages of its own, huge ones where the system gives them. */
+static double packed_pages(const struct param *p)
+{
+    size_t huge = 2 << 20, bytes = packed_bytes(p->shape[0], p->count / p->shape[0]);
+    return (double)((bytes + huge - 1) / huge * huge);
+}
+
+/* What products in bfloat16 touch of the team's memory: both operands of the widest, rounded. */
+static double shared_touched(const struct trainer *t, size_t rows, size_t tokens)
+{
+    const struct params *ps = &t->model->params;
+    size_t widest = 0, positions = rows * (t->model->source > tokens ? t->model->source : tokens);
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct param *p = ps->p[i];
+        size_t in = p->count / p->shape[0], wide = in > p->shape[0] ? in : p->shape[0];
+        if (p->kind == PARAM_LINEAR && wide > widest)
+            widest = wide;
+    }
+    double bytes = 2.0 * 2.0 * (double)positions * (double)widest;
+    return bytes < TEAM_SHARED ? bytes : TEAM_SHARED;
+}
+
+static struct fixed fixed_sizes(const struct trainer *t, size_t rows, size_t tokens)
 {
     const struct params *ps = &t->model->params;
     struct fixed f = { .other = PROGRAM };
@@ -22,10 +45,11 @@ static struct fixed fixed_sizes(const struct trainer *t)
         f.weights += 4.0 * (double)p->count;
         f.state += p->trained ? 12.0 * (double)p->count : 0;
         if (t->machine.compute.bf16 && (p->kind == PARAM_LINEAR || p->kind == PARAM_ADAPTER || p->kind == PARAM_CONV || p == t->model->output))
-            f.packed += 2.0 * (double)p->count;
+            f.packed += packed_pages(p);
     }
     f.other += (double)t->collator.rows * (double)(t->model->bins * t->model->frames) * sizeof(float);
-    f.other += (double)team_size(t->machine.compute.team) * TEAM_SCRATCH + (t->machine.compute.bf16 ? TEAM_SHARED : 0);
+    f.other += (double)team_size(t->machine.compute.team) * TEAM_SCRATCH;
+    f.other += t->machine.compute.bf16 ? shared_touched(t, rows, tokens) : 0;
     return f;
 }
 
@@ -34,10 +58,10 @@ static double mb(double bytes) { return bytes / 1e6; }
 int plan_tell(struct trainer *t, struct error *e)
 {
     const struct batch *b = &t->collator.batch;
-    struct fixed f = fixed_sizes(t);
     struct tape_plan like;
     char why[WHY];
     size_t tokens = (b->start[b->rows] + b->rows - 1) / b->rows;
+    struct fixed f = fixed_sizes(t, b->rows, tokens);
     t->planned = true;
     if (model_plan(t->tape, t->model, b->rows, tokens, TAPE_TRAIN, &like, why) < 0)
         return error_set(e, STATUS_AGAIN, "no memory for a batch: %s", why);
