@@ -66,4 +66,11 @@ ok 'windows that are drawn anew are the same in any batch' cmp "$out" "$tmp/draw
 runsh "generate --model '$tmp/trained' --no-speech-threshold 0.6 <'$tmp/features'"
 is 'silence is told with --logprob-threshold only' "$st" 100
 like 'as is said' "$err" 'no-speech-threshold needs --logprob-threshold'
+
+printf '{"id": "long", "audio": "1.wav", "text": "five", "language": "de"}\n' >"$tmp/rows.jsonl"
+gcs-fetch -q --base "$tmp" "$tmp/rows.jsonl" | audio-decode -q | mel-features -q --model "$tmp/trained" --over-long whole |
+    tokenize -q --model "$tmp/trained" >"$tmp/row"
+runsh "train-step --model '$tmp/trained' --max-steps 1 --max-errors 0 <'$tmp/row' >'$tmp/steps'"
+is 'the trainer does not take what is over-long' "$((st > 0))" 1
+like 'and says why' "$err" '805 frames; this model takes 300: mel-features --over-long whole is for generate only'
 plan
