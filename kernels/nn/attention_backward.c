@@ -106,6 +106,12 @@ void attention_backward(struct tape *t, struct record *record)
 {
     struct attention_record *r = (struct attention_record *)record;
     struct attend *j = &r->j;
+    tensor_again(t, r->q);
+    tensor_again(t, r->k);
+    tensor_again(t, r->v);
+    j->q_values = tensor_values(r->q);
+    j->k_values = tensor_values(r->k);
+    j->v_values = tensor_values(r->v);
     j->o = r->r.out[0]->data;                   /* float32 where it is asked for */
     j->d_o = r->r.out[0]->grad;
     j->dq = zeroed_grad(t, r->q);

@@ -64,6 +64,8 @@ static void conv_products(struct tape *t, const struct conv *c, float *y, const 
 static void conv_backward(struct tape *t, struct record *record)
 {
     struct conv *c = (struct conv *)record;
+    if (c->w->trained)
+        tensor_again(t, c->x);
     const float *dy = c->r.out[0]->grad;
     float beta;
     if (c->b && c->b->trained) {

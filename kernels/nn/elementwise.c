@@ -54,9 +54,19 @@ static void gelu_backward_task(void *ctx, size_t i, int worker)
     }
 }
 
+static void gelu_again(struct tape *t, struct record *record)
+{
+    struct unary *r = (struct unary *)record;
+    tensor_again(t, r->x);
+    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .y = tensor_values(r->r.out[0]), .n = tensor_count(r->x) };
+    if (tape_live(t))
+        rows_run(t, j.n, EACH, gelu_task, &j);
+}
+
 static void gelu_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
+    tensor_again(t, r->x);
     struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
     j.dx = tensor_grad(t, r->x, &j.beta);
     if (tape_live(t))
@@ -73,6 +83,7 @@ struct tensor *tape_gelu(struct tape *t, struct tensor *x)
     if (r) {
         r->x = x;
         x->kept = true;
+        tape_again(t, r, gelu_again);
     }
     return y;
 }
@@ -104,9 +115,22 @@ static void gated_backward_task(void *ctx, size_t i, int worker)
     }
 }
 
+static void gated_again(struct tape *t, struct record *record)
+{
+    struct unary *r = (struct unary *)record;
+    tensor_again(t, r->x);
+    tensor_again(t, r->z);
+    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .z = tensor_values(r->z), .y = tensor_values(r->r.out[0]),
+                      .n = tensor_count(r->x) };
+    if (tape_live(t))
+        rows_run(t, j.n, EACH, gated_task, &j);
+}
+
 static void gated_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
+    tensor_again(t, r->x);
+    tensor_again(t, r->z);
     struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .z = tensor_values(r->z), .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
     if (r->x->needs_grad)
         j.dx = tensor_grad(t, r->x, &j.beta);
@@ -128,6 +152,7 @@ struct tensor *tape_gelu_gated(struct tape *t, struct tensor *gate, struct tenso
         r->x = gate;
         r->z = up;
         gate->kept = up->kept = true;
+        tape_again(t, r, gated_again);
     }
     return y;
 }

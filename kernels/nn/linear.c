@@ -110,6 +110,8 @@ static void linear_backward(struct tape *t, struct record *record)
     struct linear *l = (struct linear *)record;
     struct tensor *x = l->x, *y = l->r.out[0];
     float beta;
+    if (l->w->trained || l->u)
+        tensor_again(t, x);
     if (x->needs_grad) {
         float *dx = tensor_grad(t, x, &beta);
         product_input(t, dx, beta, grad_in(y->grad, y->cols), l->w, x->rows);

@@ -72,5 +72,7 @@ void lora_merge(const struct compute *k, struct params *ps)
             b->data[j] *= w->lora.scale;
         gemm_f32(k, false, false, w->shape[0], w->shape[1], r, b->data, r, a->data, w->shape[1], 1, w->data, w->shape[1]);
         w->lora = (struct lora){ 0 };
+        packed_free(w->packed);                 /* of what it was */
+        w->packed = NULL;
     }
 }

@@ -22,7 +22,7 @@ struct chunk {
     double *nll, *sum;          /* [n] */
 };
 
-enum { STRETCH = 4096 };
+enum { STRETCH = 4096, CHUNK = 256 };   /* logits at once; positions at once: reading W again is a small part of their work */
 
 /* Sum of exp(z - max), in double over short stretches. */
 static float exp_total(const struct vec *vec, const float *z, float max, size_t n)
@@ -114,6 +114,7 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
     if (t->failed || !n)
         return;
     size_t each = t->loss_bytes / sizeof(float) / vocab;
+    each = each < CHUNK ? each : CHUNK;
     each = each < 1 ? 1 : each < n ? each : n;
     float *dx = back ? arena_take(t, n * cols * sizeof(float)) : NULL;
     size_t row = cols * (x->half ? sizeof *x->half : sizeof *x->data);

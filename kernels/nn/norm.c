@@ -81,11 +81,23 @@ static void stats_give(struct tape *t, struct norm *j)
     arena_give(t, j->scale, j->n * sizeof(float));
 }
 
+static void norm_again(struct tape *t, struct record *record)
+{
+    struct norm_record *r = (struct norm_record *)record;
+    tensor_again(t, r->x);
+    r->j.x = tensor_values(r->x);
+    r->j.y = tensor_values(r->r.out[0]);
+    if (tape_live(t))
+        rows_run(t, r->j.n, r->j.each, forward_task, &r->j);
+}
+
 static void norm_backward(struct tape *t, struct record *record)
 {
     struct norm_record *r = (struct norm_record *)record;
     struct norm *j = &r->j;
     struct tensor *y = r->r.out[0];
+    tensor_again(t, r->x);
+    j->x = tensor_values(r->x);
     j->dy = y->grad;
     if (r->x->needs_grad) {
         j->dx = tensor_grad(t, r->x, &j->beta);
@@ -130,6 +142,7 @@ static struct tensor *norm(struct tape *t, struct tensor *x, struct param *w, st
         r->b = b;
         r->j = j;
         x->kept = true;
+        tape_again(t, r, norm_again);
     }
     return y;
 }

@@ -15,6 +15,7 @@ struct record {
     void (*backward)(struct tape *t, struct record *r);     /* out[0]->grad is there, unless no gradient came: then it is not called */
     struct tensor *out[SEGMENT_VALUES];
     size_t n_out;
+    void (*again)(struct tape *t, struct record *r);        /* fills out[0] anew, or NULL */
     bool always;                /* called even without a gradient (the loss, which begins them) */
 };
 
@@ -50,6 +51,10 @@ void tensor_wide_give(struct tape *t, const struct tensor *x, float *wide);
 static inline bool tape_records(const struct tape *t) { return t->mode == TAPE_TRAIN && !t->no_record; }
 /* A record of `size` bytes for out, or NULL if `needs` is false or nothing is recorded now.  Sets out->needs_grad. */
 void *tape_record(struct tape *t, size_t size, void (*backward)(struct tape *, struct record *), struct tensor *out, bool needs);
+/* Of a record just made: in bfloat16 training its result need not outlive its segment; `again` fills it anew. */
+void tape_again(struct tape *t, void *record, void (*again)(struct tape *t, struct record *r));
+/* To be called by a backward before it reads x's values. */
+void tensor_again(struct tape *t, struct tensor *x);
 /* x's gradient, memory taken if it has none: *beta becomes 0 then (overwrite), else 1 (add). */
 float *tensor_grad(struct tape *t, struct tensor *x, float *beta);
 /* The same for a parameter. */

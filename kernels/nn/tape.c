@@ -144,6 +144,24 @@ void *tape_record(struct tape *t, size_t size, void (*backward)(struct tape *, s
     return r;
 }
 
+void tape_again(struct tape *t, void *record, void (*again)(struct tape *t, struct record *r))
+{
+    struct record *r = record;
+    if (!r || !t->narrow)
+        return;
+    r->again = again;
+    r->out[0]->maker = r;
+}
+
+void tensor_again(struct tape *t, struct tensor *x)
+{
+    if (!x->gone)
+        return;
+    x->half = arena_take(t, tensor_count(x) * sizeof *x->half);
+    x->gone = false;
+    x->maker->again(t, x->maker);
+}
+
 /* Down to, not including, `until`. */
 static void records_run(struct tape *t, const struct record *until)
 {
@@ -193,6 +211,10 @@ static void segment_close(struct tape *t, struct tensor *outer, struct tensor **
         if (!among(x, out, n_out) && !x->kept) {
             tensor_release(t, x);
         } else {
+            if (x->maker && x->half && !among(x, out, n_out)) {
+                data_release(t, x);
+                x->gone = true;
+            }
             x->next = outer;
             outer = x;
         }

@@ -30,6 +30,8 @@ struct tensor {
     bool needs_grad;
     bool kept;                  /* some backward will read data */
     bool external;              /* data is not the arena's: inputs, caches */
+    struct record *maker;       /* can make the values again, cheaply: between forward and backward they may be gone */
+    bool gone;
     struct tensor *next;        /* of those made in the open segment */
 };
 
