@@ -71,6 +71,7 @@ class Store:
         self.known = {}             # (bucket, name) -> [generation, crc32c or None, (mtime, size)]
         self.sessions, self.faults, self.counts, self.seen = {}, [], {}, {}
         self.now, self.most, self.tokens = 0, 0, 0
+        self.listed = {}            # bucket -> (when, names)
 
     def path(self, bucket, name):
         return os.path.join(self.root, bucket, name)
@@ -104,11 +105,17 @@ class Store:
             self.known[(bucket, name)] = [old + 1, None, (s.st_mtime_ns, s.st_size)]
 
     def names(self, bucket):
+        kept = self.listed.get(bucket)
+        if kept and time.time() - kept[0] < 10:
+            return kept[1]
         top = os.path.join(self.root, bucket)
         found = []
         for d, _, files in os.walk(top):
             found += [os.path.relpath(os.path.join(d, f), top) for f in files if not f.endswith(".server-part")]
-        return sorted(found, key=lambda s: s.encode())
+        found.sort(key=lambda s: s.encode())
+        if len(found) > 10000:      # too many to be walked for every page
+            self.listed[bucket] = (time.time(), found)
+        return found
 
     def fault(self, on, path):
         with self.lock:
