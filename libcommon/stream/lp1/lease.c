@@ -1,0 +1,164 @@
+/* libcommon/stream/lp1/lease.c - HEAD's units and who holds them: the ring, the workers' lists, handing out */
+#include <stdio.h>
+
+#include "libcommon/stream/lp1/head_impl.h"
+
+struct slot *head_slot_of(struct lp1_head *h, uint64_t q) { return &h->ring[q % LP1_WINDOW]; }
+
+void head_slot_empty(struct lp1_head *h, struct slot *s, enum state then)
+{
+    if (s->body) {
+        h->out.body_free(h->out.ctx, s->body);
+        h->bytes -= s->n;
+    }
+    *s = (struct slot){ .state = then };
+}
+
+/* --- sending -------------------------------------------------------------------- */
+
+struct lp1_message *head_message(struct lp1_head *h, enum lp1_type t, uint64_t to)
+{
+    lp1_message_init(&h->m, t, h->from, to);
+    return &h->m;
+}
+
+bool head_session_send(struct lp1_head *h, struct lp1_session *s, void *body)
+{
+    s->said = h->now;
+    if (!s->lost && !h->out.send(h->out.ctx, s->peer, &h->m, body))
+        s->lost = true;
+    return !s->lost;
+}
+
+void head_tail_send(struct lp1_head *h, void *body)
+{
+    h->tail_said = h->now;
+    if (h->tail_peer && !h->out.send(h->out.ctx, h->tail_peer, &h->m, body))
+        h->tail_peer = 0;
+}
+
+void head_reject(struct lp1_head *h, uint64_t peer, uint64_t to, enum lp1_code code, const char *text)
+{
+    struct lp1_message *m = head_message(h, LP1_REJECT, to);
+    m->code = code;
+    snprintf(m->text, sizeof m->text, "%s", text);
+    (void)h->out.send(h->out.ctx, peer, m, NULL);
+}
+
+void head_eos_make(struct lp1_head *h, uint64_t to)
+{
+    struct lp1_message *m = head_message(h, LP1_EOS, to);
+    m->total = h->total;
+    m->final = h->complete;
+}
+
+/* --- leases --------------------------------------------------------------------- */
+
+bool head_awaited(const struct lp1_head *h, uint64_t q) { return q >= h->base && q < h->pos; }
+
+static void queue_again(struct lp1_head *h, uint64_t q)
+{
+    head_slot_of(h, q)->state = QUEUED;
+    h->requeued++;
+    if (q < h->scan)
+        h->scan = q;
+}
+
+/* One entry of a worker's list is gone; delivered: its result is at the present TAIL. */
+void head_held_end(struct lp1_head *h, struct lp1_held held, bool delivered)
+{
+    if (!held.live) {
+        h->stale--;
+        return;
+    }
+    struct slot *s = head_slot_of(h, held.q);
+    if (!head_awaited(h, held.q) || s->state != LEASED)
+        return;
+    s->holders--;
+    if (delivered)
+        s->state = DELIVERED;
+    else if (!s->holders)
+        queue_again(h, held.q);
+}
+
+bool head_held_take(struct lp1_session *s, uint64_t q, struct lp1_held *held)
+{
+    for (size_t i = 0; i < s->nheld; i++)
+        if (s->held[i].q == q) {
+            *held = s->held[i];
+            s->held[i] = s->held[--s->nheld];
+            return true;
+        }
+    return false;
+}
+
+/* A worker says that it holds q: from now on, or since before. */
+void head_held_add(struct lp1_head *h, struct lp1_session *s, uint64_t q)
+{
+    struct slot *u = head_slot_of(h, q);
+    bool live = head_awaited(h, q) && (u->state == QUEUED || u->state == LEASED);
+    if (live) {
+        u->state = LEASED;
+        u->holders++;
+    } else {
+        h->stale++;
+    }
+    s->held[s->nheld++] = (struct lp1_held){ q, live };
+}
+
+void head_session_end(struct lp1_head *h, struct lp1_session *s)
+{
+    for (size_t i = 0; i < s->nheld; i++)
+        head_held_end(h, s->held[i], false);
+    lp1_session_remove(&h->sessions, s);
+}
+
+static void lost_end(struct lp1_head *h)
+{
+    for (size_t i = h->sessions.n; i-- > 0;)
+        if (h->sessions.at[i]->lost)
+            head_session_end(h, h->sessions.at[i]);
+}
+
+/* --- handing out ------------------------------------------------------------------ */
+
+static struct lp1_session *idlest(struct lp1_head *h)
+{
+    struct lp1_session *best = NULL;
+    for (size_t i = 0; i < h->sessions.n; i++) {
+        struct lp1_session *s = h->sessions.at[i];
+        if (!s->leaving && !s->lost && s->nheld < s->slots && (!best || s->nheld < best->nheld))
+            best = s;
+    }
+    return best;
+}
+
+static void work_send(struct lp1_head *h, struct lp1_session *s, uint64_t q)
+{
+    struct slot *u = head_slot_of(h, q);
+    struct lp1_message *m = head_message(h, LP1_WORK, s->from);
+    m->q = q;
+    m->e = u->e;
+    m->k = u->k;
+    m->n = u->n;
+    m->c = u->c;
+    head_held_add(h, s, q);
+    head_session_send(h, s, u->body);
+}
+
+void head_dispatch(struct lp1_head *h)
+{
+    for (;;) {
+        lost_end(h);
+        if (h->scan < h->base)
+            h->scan = h->base;
+        while (h->scan < h->pos && head_slot_of(h, h->scan)->state != QUEUED)
+            h->scan++;
+        if (!h->tail_known || h->complete || h->scan >= h->pos || h->scan >= h->limit)
+            return;
+        struct lp1_session *s = idlest(h);
+        if (!s)
+            return;
+        work_send(h, s, h->scan);
+    }
+}
