@@ -96,7 +96,7 @@ static int run(struct job *j, const struct common *c, struct error *e)
     int rc = stream_run(j, in, e);
     double waited = stream_in_waited(in);
     stream_in_close(in);
-    bool gone = fflush(j->out) == EOF && errno == EPIPE;
+    bool gone = (rc < 0 && e->status == STATUS_OK) || (fflush(j->out) == EOF && errno == EPIPE);      /* its reader has left */
     if (j->out != stdout && fclose(j->out) == EOF && rc == 0)
         rc = error_set(e, STATUS_AGAIN, "cannot write '%s': %s", c->out, strerror(errno));
     if (gone)

@@ -82,7 +82,7 @@ int row_write(struct job *j, const struct row *r, struct error *e)
     else if (b.failed)
         rc = error_set(e, STATUS_AGAIN, "out of memory");
     else if (fwrite(b.data, 1, b.size, j->out) != b.size)
-        rc = error_set(e, STATUS_AGAIN, "cannot write the output: %s", strerror(errno));
+        rc = error_set(e, errno == EPIPE ? STATUS_OK : STATUS_AGAIN, "cannot write the output: %s", strerror(errno));
     buf_release(&b);
     return rc;
 }

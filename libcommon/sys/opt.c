@@ -5,10 +5,12 @@
 #include "libcommon/sys/opt_help.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- the common options, as a table like the program's own ---------------------- */
 enum { COMMON_MAX = 14 };
@@ -247,8 +249,18 @@ static void short_options(const struct parse *ps, int argc, char **argv, int *i)
 const struct common *opt_common(void) { return common_last; }
 char *const *opt_argv(void) { return argv_last; }
 
+/* A standard descriptor that is closed would be given to the next file opened, and a stream be
+ * read from there or written into it: it is made one that fails. */
+static void standard_hold(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);      /* the lowest that is free: this one */
+}
+
 int opt_parse(const struct program *p, struct common *c, int ends, int argc, char **argv)
 {
+    standard_hold();
     log_open(p->name);
     struct parse ps = { .p = p };
     common_last = c;

@@ -53,6 +53,10 @@ if [ -e /dev/full ]; then
 else
     skip 'a full disk is one line' 'no /dev/full'
 fi
+runsh "audio-decode <&- >/dev/null"
+is 'a closed input is an error, not a wait for something else' "$st $err" '111 audio-decode: standard input: byte 0: cannot read: Bad file descriptor'
+runsh "audio-decode <'$tmp/s' >&-"
+is 'and a closed output one, not silence' "$st $err" '111 audio-decode: cannot write standard output: Bad file descriptor'
 run "$tool" pass --in "$tmp/s" --out "$tmp/s"
 like 'input and output must differ' "$err" 'is both --in and --out'
 ok 'and the file is as it was' sh -c "stream-show '$tmp/s' >/dev/null"
