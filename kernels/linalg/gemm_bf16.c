@@ -54,6 +54,7 @@ struct job {
     const uint16_t *panels;
     size_t panel;               /* elements from one to the next */
     bool turned;                /* these panels lie along the other dimension */
+    uint16_t *whole;            /* turned in advance, this part of the depth; NULL: by each task for itself */
     size_t m, n, depth;         /* y is [m, n], depth is summed over */
     size_t width;               /* elements of x taken at once, even */
     bool direct;                /* sums go straight to y */
@@ -120,23 +121,33 @@ static void tall_task(void *ctx, size_t task, int worker)
  * wants them, `panel` elements from one to the next. */
 static void panels_turn(const struct job *j, uint16_t *to, size_t panel, size_t col, size_t cols, size_t d, size_t depth)
 {
-    for (size_t c = 0; c < cols; c += PANEL)
-        for (size_t i = 0; i < depth; i += PANEL)
+    for (size_t i = 0; i < depth; i += PANEL)           /* as they lie in memory */
+        for (size_t c = 0; c < cols; c += PANEL)
             j->k->k->pack->turn(to + c / PANEL * panel + i * PANEL,
                                 j->panels + (d + i) / PANEL * j->panel + (col + c) * PANEL, least(cols - c, PANEL));
 }
 
-static void turn_task(void *ctx, size_t i, int worker)
+enum { TURN_COLS = 1024 };
+
+/* All panels over depth from ... until - 1, to j->whole; a task takes 64 of the depth. */
+static void turn_task(void *ctx, size_t task, int worker)
 {
     const struct job *j = ctx;
-    size_t panel = round_to(j->depth, PANEL) * PANEL;
+    size_t panel = round_to(j->until - j->from, PANEL) * PANEL, across = parts(j->n, TURN_COLS);
+    size_t col = task % across * TURN_COLS, d = task / across * PANEL;
     (void)worker;
-    panels_turn(j, j->shared + i * panel, panel, i * PANEL, least(j->n - i * PANEL, PANEL), 0, j->depth);
+    panels_turn(j, j->whole + col / PANEL * panel + d * PANEL, panel, col, least(j->n - col, TURN_COLS), j->from + d,
+                least(j->until - j->from - d, PANEL));
+}
+
+static void turn_run(struct job *j)
+{
+    team_run(j->k->team, parts(j->n, TURN_COLS) * parts(j->until - j->from, PANEL), turn_task, j);
 }
 
 /* --- few rows, or a large weight ---------------------------------------------------- */
 
-enum { COPY_ROWS = 32 };
+enum { COPY_ROWS = 32, TURN_MOST = 16384 };     /* columns of which 512 deep, turned, are 16 MiB */
 
 static void copy_task(void *ctx, size_t task, int worker)
 {
@@ -157,9 +168,13 @@ static void short_task(void *ctx, size_t task, int worker)
     uint16_t *own = team_scratch(j->k->team, worker);
     float *c = j->direct ? j->y->f32 + (j->row + r) * ldc + col : (float *)(void *)(own + SHORT_DEPTH * 4 * PANEL);
     for (size_t d = j->from; d < j->until; d += j->width) {
-        size_t depth = least(j->until - d, j->width), panel = j->turned ? j->width * PANEL : j->panel;
-        const uint16_t *b = j->panels + col / PANEL * j->panel + d * PANEL;
-        if (j->turned) {
+        size_t depth = least(j->until - d, j->width), panel = j->panel;
+        const uint16_t *b = j->panels + col / PANEL * panel + d * PANEL;
+        if (j->whole) {
+            panel = round_to(j->until - j->from, PANEL) * PANEL;
+            b = j->whole + col / PANEL * panel + (d - j->from) * PANEL;
+        } else if (j->turned) {
+            panel = j->width * PANEL;
             panels_turn(j, own, panel, col, cols, d, depth);
             b = own;
         }
@@ -191,7 +206,10 @@ static void short_run(struct job *j)
     /* Sums that go straight to y can be cut along the depth, others only along the rows. */
     const size_t most = (j->direct ? 8u << 20 : 64u << 20) / sizeof *j->shared;
     size_t deep = round_to(j->depth, j->width), rows = least(j->m, 4 * SHORT_BLOCK);
-    if (j->direct)
+    bool ahead = j->direct && j->turned && j->n <= TURN_MOST;
+    if (ahead)                                  /* so that turned panels and x share the last cache */
+        deep = least(deep, round_to(parts(most / 2, round_to(j->n, PANEL) + rows), j->width));
+    else if (j->direct)
         deep = least(deep, round_to(parts(most, rows), j->width));
     else
         rows = least(rows, most / deep ? most / deep : 1);
@@ -201,6 +219,10 @@ static void short_run(struct job *j)
         for (j->from = 0; j->from < j->depth; j->from += deep) {
             j->until = least(j->depth, j->from + deep);
             j->add = j->from > 0 || (j->direct && j->y->add);
+            if (ahead) {
+                j->whole = j->shared + rows * deep;
+                turn_run(j);
+            }
             team_run(j->k->team, parts(j->until - j->from, j->width) * parts(j->rows, COPY_ROWS), copy_task, j);
             team_run(j->k->team, parts(j->rows, j->block_rows) * j->across, short_task, j);
         }
@@ -221,8 +243,10 @@ void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct
     if (m >= 1024 && w->bytes <= 8u << 20 && j.depth <= 12288) {
         j.width = width_of(j.depth, TALL_DEPTH);
         if (j.turned) {
-            team_run(k->team, parts(j.n, PANEL), turn_task, &j);
-            j.panels = j.shared;
+            j.until = j.depth;
+            j.whole = j.shared;
+            turn_run(&j);
+            j.panels = j.whole;
             j.panel = round_to(j.depth, PANEL) * PANEL;
         }
         team_run(k->team, parts(m, TALL_ROWS), tall_task, &j);
