@@ -91,7 +91,8 @@ int main(int argc, char **argv)
         status = filter_run(&(struct filter){ &j, &stage, NULL, job_sample }, &common);
         stage_release(&stage);
     }
-    counts_tell(&j);
+    if (status == STATUS_OK)    /* else one line says why */
+        counts_tell(&j);
     job_release(&j);
     return status;
 }

@@ -340,6 +340,12 @@ static int ids_unique(struct pass *p, struct error *e)
     size_t n = 0;
     if (row)
         manifest_id(row, p->id_column, number, &id, &n);
+    char own[512];
+    if (!n) {                   /* it has none: another row's is what this one is named by */
+        snprintf(own, sizeof own, "%s:%llu", p->m->title, (unsigned long long)p->m->place[a].line);
+        id = own;
+        n = strlen(own);
+    }
     error_set(e, STATUS_BAD, "'%s': lines %llu and %llu have the same id '%.*s'; ids must differ", p->m->name,
               (unsigned long long)p->m->place[a].line, (unsigned long long)p->m->place[b].line, n < 200 ? (int)n : 200, id ? id : "");
     json_decref(row);
