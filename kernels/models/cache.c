@@ -50,7 +50,8 @@ void cache_release(struct cache *c)
 
 void cache_clear(struct cache *c)
 {
-    memset(c->length, 0, c->rows * sizeof *c->length);
+    if (c->rows)                /* before the first cache_reserve there is nothing */
+        memset(c->length, 0, c->rows * sizeof *c->length);
     c->encoded = false;
 }
 
