@@ -258,8 +258,9 @@ void lp1_worker_tick(struct lp1_worker *w, double now)
     double paused = now - w->ticked > 2 * LP1_BEAT ? now - w->ticked : 0;
     w->ticked = now;
     if (w->link[LP1_UP].up || w->alone < 0)
-        w->alone = now;
-    w->alone += paused;
+        w->alone = now;         /* the first tick is no pause, whatever the clock says */
+    else
+        w->alone += paused;
     for (int i = 0; i < 2; i++) {
         enum lp1_link l = (enum lp1_link)i;
         struct link *k = &w->link[i];
