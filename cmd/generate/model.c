@@ -4,24 +4,7 @@
 #include <string.h>
 
 #include "cmd/generate/job.h"
-#include "libcommon/sys/file.h"
-
-static int tokenizer_open(struct job *j, struct error *e)
-{
-    char *path = path_join(j->loaded.dir.path, "tokenizer.json"), why[WHY];
-    struct file_map map;
-    if (!path)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    int rc = file_map_open(path, &map, e);
-    if (rc == 0) {
-        j->tokenizer = tokenizer_new((const char *)map.data, map.size, why);
-        if (!j->tokenizer)
-            rc = error_set(e, STATUS_BAD, "'%s': %s", path, why);
-        file_map_close(&map);
-    }
-    free(path);
-    return rc;
-}
+#include "cmd/shared/model_tokens.h"
 
 /* generation_config.json, or config.json, which held the same keys before there was one. */
 static int generation_read(struct job *j, int *english, struct error *e)
@@ -95,7 +78,7 @@ static int tokens_read(struct job *j, struct error *e)
 {
     char why[WHY];
     int english = -1;
-    if (generation_read(j, &english, e) < 0 || tokenizer_open(j, e) < 0)
+    if (generation_read(j, &english, e) < 0 || !(j->tokenizer = tokenizer_from_dir(j->loaded.dir.path, e)))
         return -1;
     int32_t ids = tokenizer_text_size(j->tokenizer);
     if ((size_t)ids > j->loaded.model->vocab)

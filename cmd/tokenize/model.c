@@ -3,28 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/shared/model_tokens.h"
 #include "cmd/tokenize/job.h"
 #include "libcommon/format/modeldir.h"
-#include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 
 static int tokenizer_open(struct job *j, struct error *e)
 {
-    char *path = path_join(j->model, "tokenizer.json"), why[WHY];
-    struct file_map map;
-
-    if (!path)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    if (file_map_open(path, &map, e) < 0) {
-        free(path);
-        return -1;
-    }
-    j->t = tokenizer_new((const char *)map.data, map.size, why);
-    if (!j->t)
-        error_set(e, STATUS_BAD, "'%s': %s", path, why);
-    file_map_close(&map);
-    free(path);
-    if (!j->t)
+    if (!(j->t = tokenizer_from_dir(j->model, e)))
         return -1;
     j->e = encoder_new(j->t);
     return j->e ? 0 : error_set(e, STATUS_AGAIN, "out of memory");

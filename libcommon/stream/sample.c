@@ -113,30 +113,27 @@ static int value_of(const struct sample *s, const char *key, struct mp_value *v,
     return v->type != MP_NIL;
 }
 
-int sample_str(const struct sample *s, const char *key, struct span *text, struct error *e)
+static int bytes_of(const struct sample *s, const char *key, enum mp_type type, const char *not_that, struct span *to, struct error *e)
 {
     struct mp_value v;
     const struct field *f;
     int got = value_of(s, key, &v, &f);
     if (got == 0)
         return 0;
-    if (got < 0 || v.type != MP_STR)
-        return wrong(s, key, "not text", e);
-    *text = v.bytes;
+    if (got < 0 || v.type != type)
+        return wrong(s, key, not_that, e);
+    *to = v.bytes;
     return 1;
+}
+
+int sample_str(const struct sample *s, const char *key, struct span *text, struct error *e)
+{
+    return bytes_of(s, key, MP_STR, "not text", text, e);
 }
 
 int sample_bin(const struct sample *s, const char *key, struct span *bytes, struct error *e)
 {
-    struct mp_value v;
-    const struct field *f;
-    int got = value_of(s, key, &v, &f);
-    if (got == 0)
-        return 0;
-    if (got < 0 || v.type != MP_BIN)
-        return wrong(s, key, "not bytes (bin)", e);
-    *bytes = v.bytes;
-    return 1;
+    return bytes_of(s, key, MP_BIN, "not bytes (bin)", bytes, e);
 }
 
 /* numpy's scalars (np.float32(1)) are numbers too. */
