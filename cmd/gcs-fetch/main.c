@@ -206,11 +206,15 @@ static void stage_fill(const struct fetch *f, struct stage *st)
         stage_put_int(st, "limit", set.limit);
 }
 
+/* As url_resolve takes it: the manifest itself, or a directory with its slash. */
 static char *base_of(const char *manifest)
 {
-    char *base;
-    if (set.base ? asprintf(&base, "%s%s", set.base, *set.base && set.base[strlen(set.base) - 1] != '/' ? "/" : "") < 0
-                 : !(base = strdup(strcmp(manifest, "-") && !import_wanted(manifest) ? manifest : "")))
+    char *base = NULL;
+    if (set.base)
+        base = asprintf(&base, "%s%s", set.base, *set.base && set.base[strlen(set.base) - 1] != '/' ? "/" : "") < 0 ? NULL : base;
+    else
+        base = import_wanted(manifest) ? import_base(manifest) : strdup(strcmp(manifest, "-") ? manifest : "");
+    if (!base)
         die(STATUS_AGAIN, "out of memory");
     return base;
 }

@@ -14,21 +14,35 @@
 #include <unistd.h>
 
 #include "libcommon/store/store.h"
+#include "libcommon/sys/buf.h"
 #include "libcommon/sys/file.h"
+
+static bool is_tar(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 4 && !strcmp(name + n - 4, ".tar");
+}
 
 bool import_wanted(const char *name)
 {
     struct stat s;
-    size_t n = strlen(name);
-    if (n > 4 && !strcmp(name + n - 4, ".tar"))
+    if (is_tar(name))
         return true;
     return !url_is_remote(name) && stat(name, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
-int import_write(const char *name, int fd, struct error *e)
+char *import_base(const char *name)
 {
     size_t n = strlen(name);
-    return n > 4 && !strcmp(name + n - 4, ".tar") ? import_tar(name, fd, e) : import_kaldi(name, fd, e);
+    char *base;
+    if (is_tar(name))
+        return strndup(name, import_tar_base(name));
+    return asprintf(&base, "%s%s", name, n && name[n - 1] == '/' ? "" : "/") < 0 ? NULL : base;
+}
+
+int import_write(const char *name, int fd, struct error *e)
+{
+    return is_tar(name) ? import_tar(name, fd, e) : import_kaldi(name, fd, e);
 }
 
 /* --- one file of keys ------------------------------------------------------------------ */
@@ -92,15 +106,50 @@ static const char *keyed_find(struct keyed *k, const char *key)
 struct kaldi {
     struct keyed wav, text, length, language, segments;
     json_t *recordings;         /* where there are segments: wav.scp */
+    char *dir, *here;           /* whole paths, without links: of the directory, and where we run */
     int fd;
 };
 
-static json_t *sound_of(const char *value)
+/* A path of wav.scp, which is relative to where we run, as seen from the directory of
+ * wav.scp; other whole paths stay.  malloc'd. */
+static char *path_seen(const struct kaldi *k, const char *value)
+{
+    char *whole, *seen;
+    bool absolute = *value == '/';
+    if (url_is_remote(value))
+        return strdup(value);
+    if (asprintf(&whole, "%s/%s", absolute ? "" : k->here, absolute ? value + 1 : value) < 0)
+        return NULL;
+    size_t same = 0;            /* they agree up to a slash, or the end of dir */
+    for (size_t i = 0; k->dir[i] == whole[i] || (!k->dir[i] && whole[i] == '/'); i++) {
+        if (!k->dir[i] || k->dir[i] == '/')
+            same = i;
+        if (!k->dir[i])
+            break;
+    }
+    bool inside = !k->dir[same];
+    if (absolute && !inside)
+        return whole;
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    for (const char *at = k->dir + same; (at = strchr(at, '/')); at++)
+        buf_printf(&b, "../");
+    buf_printf(&b, "%s", whole + same + 1);
+    buf_append(&b, "", 1);
+    seen = b.failed ? NULL : strdup((char *)b.data);
+    buf_release(&b);
+    free(whole);
+    return seen;
+}
+
+static json_t *sound_of(const struct kaldi *k, const char *value)
 {
     size_t n = strlen(value);
     if (n && value[n - 1] == '|')
         return json_pack("{s:s}", "error", "wav.scp has a command here, and commands are not run: write the sound to a file");
-    json_t *v = json_string(value);
+    char *seen = path_seen(k, value);
+    json_t *v = seen ? json_string(seen) : NULL;
+    free(seen);
     return v ? v : json_pack("{s:s}", "error", "its path is not UTF-8");
 }
 
@@ -168,13 +217,13 @@ static int rows_write(struct kaldi *k, struct error *e)
     if (!k->segments.file) {
         while (!bad && keyed_next(&k->wav))
             if ((bad = order_check(&k->wav, last, e)) == 0)
-                bad = row_write(k, json_pack("{s:o}", "audio", sound_of(k->wav.value)), k->wav.key, e);
+                bad = row_write(k, json_pack("{s:o}", "audio", sound_of(k, k->wav.value)), k->wav.key, e);
         return bad;
     }
     if (!(k->recordings = json_object()))
         return error_set(e, STATUS_AGAIN, "out of memory");
     while (keyed_next(&k->wav))
-        json_object_set_new(k->recordings, k->wav.key, sound_of(k->wav.value));
+        json_object_set_new(k->recordings, k->wav.key, sound_of(k, k->wav.value));
     while (!bad && keyed_next(&k->segments))
         if ((bad = order_check(&k->segments, last, e)) == 0)
             bad = segment_write(k, e);
@@ -188,8 +237,14 @@ int import_kaldi(const char *dir, int fd, struct error *e)
     if (!bad)
         bad = keyed_open(&k.text, dir, "text", false, e) < 0 || keyed_open(&k.language, dir, "utt2lang", false, e) < 0 ||
               keyed_open(&k.length, dir, "utt2dur", false, e) < 0 || keyed_open(&k.segments, dir, "segments", false, e) < 0;
+    k.dir = realpath(dir, NULL);
+    k.here = realpath(".", NULL);
+    if (!bad && (!k.dir || !k.here))
+        bad = error_set(e, error_errno_status(errno), "'%s': %s", dir, strerror(errno));
     if (!bad)
         bad = rows_write(&k, e);
+    free(k.dir);
+    free(k.here);
     keyed_close(&k.wav);
     keyed_close(&k.text);
     keyed_close(&k.language);

@@ -10,13 +10,19 @@
 #include "libcommon/sys/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* Is it one of these?  Then its media are named by whole paths, or relative to where we are. */
+/* Is it one of these? */
 bool import_wanted(const char *name);
+/* The directory that media in the rows are relative to, so that they stay the same
+ * wherever a data set lies: with its last slash, "" here.  malloc'd. */
+char *import_base(const char *name);
 /* Writes the rows to fd. */
 int import_write(const char *name, int fd, struct error *e);
 
 int import_tar(const char *name, int fd, struct error *e);
 int import_kaldi(const char *dir, int fd, struct error *e);
+/* The length of the directory in the name of shards: up to the last slash before a brace. */
+size_t import_tar_base(const char *name);
 
 #endif

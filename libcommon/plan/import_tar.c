@@ -18,7 +18,8 @@
 enum { WINDOW_LOCAL = 16 << 10, WINDOW_REMOTE = 8 << 20, TEXT_MAX = 16 << 20, SHARDS_MAX = 1000000 };
 
 struct shard {
-    char *path;                 /* whole, or a URL */
+    const char *path;           /* or URL */
+    size_t base;                /* so much of it is the directory of all */
     const char *title;
     struct object *object;
     uint8_t *window;            /* bytes [begin, begin + filled) */
@@ -123,7 +124,7 @@ static int member_add(struct shard *s, const struct tar_member *m, struct error 
     const char *field = one_of(kind, "wav flac mp3 ogg opus oga aiff aif au m4a") ? "audio" :
                         one_of(kind, "jpg jpeg png webp gif bmp ppm") ? "image" : NULL;
     if (field)
-        json_object_set_new(s->row, field, json_pack("{s:s,s:I,s:I}", "path", s->path, "at", (json_int_t)m->offset, "size", (json_int_t)m->size));
+        json_object_set_new(s->row, field, json_pack("{s:s,s:I,s:I}", "path", s->path + s->base, "at", (json_int_t)m->offset, "size", (json_int_t)m->size));
     return 0;
 }
 
@@ -151,37 +152,31 @@ static int shard_walk(struct shard *s, struct error *e)
     return 0;
 }
 
-static int shard_import(const char *name, int fd, struct error *e)
+static int shard_import(const char *path, size_t base, int fd, struct error *e)
 {
-    struct shard s = { .fd = fd };
-    s.path = url_is_remote(name) ? strdup(name) : realpath(name, NULL);
-    if (!s.path && !url_is_remote(name))
-        s.path = strdup(name);
-    s.room = url_is_remote(name) ? WINDOW_REMOTE : WINDOW_LOCAL;
+    const char *slash = strrchr(path, '/');
+    struct shard s = { .path = path, .base = base, .title = slash ? slash + 1 : path, .fd = fd };
+    s.room = url_is_remote(path) ? WINDOW_REMOTE : WINDOW_LOCAL;
     s.window = malloc(s.room);
     int bad = -1;
-    if (!s.path || !s.window) {
+    if (!s.window)
         error_set(e, STATUS_AGAIN, "out of memory");
-    } else if ((s.object = object_open(s.path, e))) {
-        const char *slash = strrchr(s.path, '/');
-        s.title = slash ? slash + 1 : s.path;
+    else if ((s.object = object_open(path, e)))
         bad = shard_walk(&s, e);
-    }
     json_decref(s.row);
     object_close(s.object);
-    free(s.path);
     free(s.window);
     return bad;
 }
 
 /* The first {A..B} or {x,y} of a name, each in its turn. */
-static int braces(const char *name, int fd, uint64_t *n, struct error *e)
+static int braces(const char *name, size_t base, int fd, uint64_t *n, struct error *e)
 {
     const char *open = strchr(name, '{'), *close = open ? strchr(open, '}') : NULL, *dots = open ? strstr(open, "..") : NULL;
     int bad = 0;
     char *one;
     if (!close)
-        return ++*n > SHARDS_MAX ? error_set(e, STATUS_BAD, "more than %d shards", SHARDS_MAX) : shard_import(name, fd, e);
+        return ++*n > SHARDS_MAX ? error_set(e, STATUS_BAD, "more than %d shards", SHARDS_MAX) : shard_import(name, base, fd, e);
     if (dots && dots < close) {
         char *end_a, *end_b;
         unsigned long long a = strtoull(open + 1, &end_a, 10), b = strtoull(dots + 2, &end_b, 10);
@@ -191,7 +186,7 @@ static int braces(const char *name, int fd, uint64_t *n, struct error *e)
         for (; !bad && a <= b; a++) {
             if (asprintf(&one, "%.*s%0*llu%s", (int)(open - name), name, width, a, close + 1) < 0)
                 return error_set(e, STATUS_AGAIN, "out of memory");
-            bad = braces(one, fd, n, e);
+            bad = braces(one, base, fd, n, e);
             free(one);
         }
         return bad;
@@ -199,14 +194,22 @@ static int braces(const char *name, int fd, uint64_t *n, struct error *e)
     for (const char *at = open + 1; !bad && at <= close; at += strcspn(at, ",}") + 1) {
         if (asprintf(&one, "%.*s%.*s%s", (int)(open - name), name, (int)strcspn(at, ",}"), at, close + 1) < 0)
             return error_set(e, STATUS_AGAIN, "out of memory");
-        bad = braces(one, fd, n, e);
+        bad = braces(one, base, fd, n, e);
         free(one);
     }
     return bad;
 }
 
+size_t import_tar_base(const char *name)
+{
+    size_t n = strcspn(name, "{");
+    while (n && name[n - 1] != '/')
+        n--;
+    return n;
+}
+
 int import_tar(const char *name, int fd, struct error *e)
 {
     uint64_t n = 0;
-    return braces(name, fd, &n, e);
+    return braces(name, import_tar_base(name), fd, &n, e);
 }

@@ -131,14 +131,18 @@ static bool blank(struct span s)
 
 static int encoding_check(struct pass *p, struct error *e)
 {
+    static const struct { const char *magic, *program; } packers[] = {     /* gzip was inflated already (spool.h) */
+        { "\x1f\x8b", "gzip" }, { "\x28\xb5\x2f\xfd", "zstd" }, { "\xfd" "7zXZ", "xz" }, { "BZh", "bzip2" },
+    };
     const uint8_t *b = p->window.data;
     size_t n = p->window.size;
     if (n >= 3 && !memcmp(b, "\xef\xbb\xbf", 3))
         window_pass(p, 3);
     if (n >= 2 && (!memcmp(b, "\xff\xfe", 2) || !memcmp(b, "\xfe\xff", 2)))
         return error_set(e, STATUS_BAD, "'%s' is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8", p->m->name);
-    if (n >= 2 && !memcmp(b, "\x1f\x8b", 2))
-        return error_set(e, STATUS_BAD, "'%s' is compressed; use: gzip -dc '%s' | gcs-fetch - --base DIR", p->m->name, p->m->name);
+    for (size_t i = 0; i < sizeof packers / sizeof *packers; i++)
+        if (n >= strlen(packers[i].magic) && !memcmp(b, packers[i].magic, strlen(packers[i].magic)))
+            return error_set(e, STATUS_BAD, "'%s' is compressed; use: %s -dc '%s' | gcs-fetch --base DIR -", p->m->name, packers[i].program, p->m->name);
     if (n >= 4 && !memcmp(b, "PAR1", 4))
         return error_set(e, STATUS_BAD, "'%s' is Parquet, which is not read yet; make it lines of JSON", p->m->name);
     return 0;
@@ -297,61 +301,6 @@ static int place_map(struct pass *p, struct error *e)
     return 0;
 }
 
-static int same_id(void *ctx, uint64_t a, uint64_t b, struct error *e)
-{
-    struct pass *p = ctx;
-    uint64_t row[2] = { a, b };
-    struct buf id[2];
-    int r = 0;
-    for (int i = 0; i < 2; i++) {
-        struct error why = { 0 };
-        json_t *j = manifest_row(p->m, row[i], &why);
-        char number[24];
-        const char *text;
-        size_t n;
-        buf_init(&id[i], MANIFEST_ROW_MAX);
-        if (!j && why.status == STATUS_AGAIN)
-            r = error_set(e, why.status, "%s", why.text);
-        if (j && manifest_id(j, p->id_column, number, &text, &n) == 1)
-            buf_append(&id[i], text, n);
-        else
-            buf_printf(&id[i], "%s:%llu", p->m->title, (unsigned long long)p->m->place[row[i]].line);
-        json_decref(j);
-    }
-    if (r == 0 && id[0].size == id[1].size && !memcmp(id[0].data, id[1].data, id[0].size))
-        r = 1;
-    buf_release(&id[0]);
-    buf_release(&id[1]);
-    return r;
-}
-
-static int ids_unique(struct pass *p, struct error *e)
-{
-    uint64_t a, b;
-    if (p->explicit_ids == 0)
-        return 0;               /* named by their lines */
-    int r = ids_check(p->ids, same_id, p, &a, &b, e);
-    if (r <= 0)
-        return r;
-    struct error why;
-    json_t *row = manifest_row(p->m, a, &why);
-    char number[24];
-    const char *id = "";
-    size_t n = 0;
-    if (row)
-        manifest_id(row, p->id_column, number, &id, &n);
-    char own[512];
-    if (!n) {                   /* it has none: another row's is what this one is named by */
-        snprintf(own, sizeof own, "%s:%llu", p->m->title, (unsigned long long)p->m->place[a].line);
-        id = own;
-        n = strlen(own);
-    }
-    error_set(e, STATUS_BAD, "'%s': lines %llu and %llu have the same id '%.*s'; ids must differ", p->m->name,
-              (unsigned long long)p->m->place[a].line, (unsigned long long)p->m->place[b].line, n < 200 ? (int)n : 200, id ? id : "");
-    json_decref(row);
-    return -1;
-}
-
 /* --- opening ------------------------------------------------------------------------ */
 
 static int index_make(struct pass *p, const char *format, uint64_t limit, struct error *e)
@@ -367,19 +316,21 @@ static int index_make(struct pass *p, const char *format, uint64_t limit, struct
     if (rows_read(p, limit, e) < 0 || place_map(p, e) < 0)
         return -1;
     EVP_DigestFinal_ex(p->digest, p->m->hash, NULL);
-    return ids_unique(p, e);
+    return p->explicit_ids ? index_ids_check(p->m, p->ids, p->id_column, e) : 0;     /* others are named by their lines */
 }
 
 int manifest_open(struct manifest *m, const char *name, const char *format, uint64_t limit, const char *id_column, struct error *e)
 {
-    *m = (struct manifest){ .name = name, .title = name };
+    *m = (struct manifest){ .name = name };
     if (!(m->bytes = spool_open(name, e)))
         return -1;
     if (!strcmp(name, "-"))
         m->name = "stdin";
     const char *slash = strrchr(m->name, '/');
-    m->title = slash ? slash + 1 : m->name;
-    struct pass *p = calloc(1, sizeof *p);
+    const char *last = slash ? slash + 1 : m->name;
+    size_t n = strlen(last);
+    m->title = strndup(last, n > 3 && !strcasecmp(last + n - 3, ".gz") ? n - 3 : n);
+    struct pass *p = m->title ? calloc(1, sizeof *p) : NULL;
     if (!p) {
         manifest_close(m);
         return error_set(e, STATUS_AGAIN, "out of memory");
@@ -411,6 +362,7 @@ void manifest_close(struct manifest *m)
     for (size_t i = 0; i < m->n_columns; i++)
         free(m->column[i]);
     free(m->column);
+    free(m->title);
     object_close(m->bytes);
     *m = (struct manifest){ 0 };
 }

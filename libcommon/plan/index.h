@@ -8,5 +8,8 @@ enum { MANIFEST_ROW_MAX = 64 << 20 };       /* bytes of a row; a longer one is b
 
 /* 0 for lines of JSON. */
 char manifest_separator(enum manifest_format format);
+/* -1 also if two rows have one id: their lines are named. */
+struct ids;
+int index_ids_check(const struct manifest *m, struct ids *ids, const char *id_column, struct error *e);
 
 #endif

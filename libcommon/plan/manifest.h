@@ -2,7 +2,8 @@
  *
  * One pass finds where rows begin; of each, 16 bytes are kept in a temporary file
  * that is mapped.  The manifest itself is read row by row where it lies (standard
- * input is copied to a temporary file first), so memory does not grow with it. */
+ * input, remote and gzipped ones are copied to a temporary file first), so memory
+ * does not grow with it. */
 #ifndef PENSTOCK_MANIFEST_H
 #define PENSTOCK_MANIFEST_H
 
@@ -20,7 +21,7 @@ struct row_place {
 
 struct manifest {
     const char *name;           /* as given; "stdin" for "-" */
-    const char *title;          /* its last part, for ids of rows that have none */
+    char *title;                /* its last part without .gz, for ids of rows that have none */
     enum manifest_format format;
     struct object *bytes;
     char **column;              /* CSV, TSV: the names in the first line */

@@ -5,8 +5,8 @@
 #include "libcommon/store/store.h"
 
 /* An object that can be read row by row: a local file as it lies; standard input
- * ("-") and what is remote are copied to a temporary file first, shards and
- * directories are made into rows (import.h). */
+ * ("-"), what is remote and what is gzip are copied to a temporary file first,
+ * inflated; shards and directories are made into rows (import.h). */
 struct object *spool_open(const char *name, struct error *e);
 
 #endif

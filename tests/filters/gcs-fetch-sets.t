@@ -64,6 +64,19 @@ mkdir nothing
 run gcs-fetch nothing
 like 'a directory that is none' "$st:$err" '^100:.*wav.scp'
 
+# --- wherever a data set lies --------------------------------------------------------------------
+hash_of() { gcs-fetch -q "$@" | stream-show --header | sed 's/.*"run": "\([^"]*\)".*/\1/'; }
+mkdir -p one/set one/k two
+cp shard-000?.tar one/set && cp "$cards/001.wav" one/k/a.wav
+printf 'a %s/one/k/a.wav\nb one/k/a.wav\nc ../outside.wav\n' "$tmp" >one/k/wav.scp
+is 'Kaldi: paths are relative to where gcs-fetch runs' "$(show one/k | grep -c "\"bytes\": $(size "$cards/001.wav")}")" 2
+shards=$(hash_of 'one/set/shard-{0000..0001}.tar') kaldi=$(hash_of one/k)
+mv one/set one/k two && sed -i.old 's|one/k|two/k|' two/k/wav.scp && rm two/k/wav.scp.old
+is 'shards that were moved are the same run' "$(hash_of 'two/set/shard-{0000..0001}.tar') $(hash_of "$tmp/two/set/shard-{0000..0001}.tar")" "$shards $shards"
+is 'and so is a directory of Kaldi' "$(hash_of two/k) $(hash_of "$tmp/two/k")" "$kaldi $kaldi"
+is 'and is read there' "$(cd two && gcs-fetch -q 'set/shard-{0000..0001}.tar' | stream-show -q | cksum)" "$(show 'shard-{0000..0001}.tar' | cksum)"
+is '--base says where shards are' "$(gcs-fetch -q --limit 1 --base "$tmp/two/set" shard-0000.tar | stream-show | cksum)" "$(show --limit 1 shard-0000.tar | cksum)"
+
 # --- NeMo ----------------------------------------------------------------------------------------
 printf '{"audio_filepath": "%s", "offset": 0.25, "duration": 0.5, "text": "x"}\n' "$cards/001.wav" >nemo.jsonl
 like 'NeMo: offset and duration' "$(gcs-fetch -q nemo.jsonl | audio-decode -q | stream-show)" '"shape": \[8000\]'

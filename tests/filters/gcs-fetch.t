@@ -157,4 +157,23 @@ like 'a million rows go through' "$st:$(tail -n 1 metrics)" '^0:.*"units": 1000,
 echo '{"id":"utterance-12345"}' >>million.jsonl
 run gcs-fetch million.jsonl
 like 'and one double among them is found' "$st:$err" '^100:.*lines 12346 and 1000001'
+# --- gzip ----------------------------------------------------------------------------------------
+perl -e 'printf qq({"id": "z%d", "text": "row %d"}\n), $_, $_ for 1 .. 5000; print qq({"text": "no id"}\n)' >plain.jsonl
+gcs-fetch -q plain.jsonl >want
+gzip -c plain.jsonl >z.jsonl.gz
+mkdir zipped && gzip -c plain.jsonl >zipped/plain.jsonl.gz
+head -n 2000 plain.jsonl | gzip -c >zipped/two.gz && tail -n +2001 plain.jsonl | gzip -c >>zipped/two.gz
+is 'a gzipped manifest is the same rows' "$(gcs-fetch -q zipped/plain.jsonl.gz | stream-show | cksum)" "$(stream-show want | cksum)"
+header_run() { stream-show --header "$@" | sed 's/.*"run": "\([^"]*\)".*/\1/'; }
+is 'and the same run' "$(gcs-fetch -q zipped/plain.jsonl.gz | header_run)" "$(header_run want)"
+is 'from standard input, in two parts' "$(gcs-fetch -q - <zipped/two.gz | stream-show | grep -c '"text"')" 5001
+head -c 9000 zipped/plain.jsonl.gz >cut.jsonl.gz
+run gcs-fetch cut.jsonl.gz
+like 'one that is cut short' "$st:$err" "^100:.*'cut.jsonl.gz' is cut short"
+{ head -c 4000 zipped/plain.jsonl.gz; perl -e 'print "\xff" x 4000'; } >bad.jsonl.gz
+run gcs-fetch bad.jsonl.gz
+like 'one that is damaged' "$st:$err" "^100:.*'bad.jsonl.gz' is damaged"
+printf '\050\265\057\375xxxx' >z.jsonl.zst
+run gcs-fetch z.jsonl.zst
+like 'other packers are named' "$st:$err" '^100:.*compressed; use: zstd -dc'
 plan

@@ -73,7 +73,8 @@ static void whole_files(void)
     refused("a.csv", "a,b\n", 4, "no rows", "a CSV of column names alone");
     refused("a.csv", "a,a\n1,2\n", 8, "both called 'a'", "two columns of one name");
     refused("a.csv", "\xff\xfe" "a\0", 4, "UTF-16", "UTF-16");
-    refused("a.csv", "\x1f\x8b\x08", 3, "compressed", "a compressed file");
+    refused("a.csv", "\x1f\x8b\x08", 3, "cut short", "a gzipped file without an end");
+    refused("a.csv", "\x28\xb5\x2f\xfd", 4, "compressed", "another packer's file");
     refused("a.json", "[{\"a\":1}]", 9, "jq", "one JSON list");
     refused("a.jsonl", "{\"id\":\"x\"}\n{\"id\":\"y\"}\n\n{\"id\":\"x\"}\n", 34, "lines 1 and 4 have the same id 'x'", "a double id");
     refused("a.jsonl", "{\"id\":7}\n{\"id\":\"\\u0037\"}\n", 25, "lines 1 and 2", "a number and an escaped text that are one id");
