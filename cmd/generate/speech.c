@@ -47,6 +47,7 @@ static int features_read(struct job *j, const struct sample *s, struct row *r, s
 {
     const struct model *m = j->loaded.model;
     struct array a;
+    char why[WHY];
     double pad = 0;
     int got = sample_array(s, "input_features", &a, e);
     if (got < 0)
@@ -65,13 +66,15 @@ static int features_read(struct job *j, const struct sample *s, struct row *r, s
     r->timestamps = j->timestamps || *heard > m->frames;
     if (!r->timestamps) {
         features_copy(j->features, &a, *heard, *padding);
-        return 0;
+        return features_finite(j->features, m->bins, *heard, *padding, why) < 0 ? error_set(e, STATUS_BAD, "%s", why) : 0;
     }
     r->sound = (struct sound){ .frames = *heard > m->frames ? *heard : m->frames };
     r->sound.features = malloc(m->bins * r->sound.frames * sizeof(float));
     if (!r->sound.features)
         return error_set(e, STATUS_AGAIN, "out of memory: sound of %zu frames", *heard);
     features_copy(r->sound.features, &a, r->sound.frames, *padding);
+    if (features_finite(r->sound.features, m->bins, r->sound.frames, *padding, why) < 0)
+        return error_set(e, STATUS_BAD, "%s", why);
     window_cut(j, r, heard);
     *padding = 0;
     return 0;

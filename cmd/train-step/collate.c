@@ -68,6 +68,7 @@ static enum collate read_features(struct collator *c, const struct sample *s, si
 {
     const struct model *m = c->model;
     struct array a;
+    char why[WHY];
     *heard = 0;
     *padding = 0;
     if (!m->bins)
@@ -87,6 +88,8 @@ static enum collate read_features(struct collator *c, const struct sample *s, si
         return (enum collate)error_set(e, STATUS_BAD, "'input_features' has %" PRIu64 " frames; this model takes %zu: mel-features --over-long whole is for generate only", a.shape[1], m->frames);
     *heard = (size_t)a.shape[1];
     memcpy(c->features, a.data.data, m->bins * *heard * sizeof(float));
+    if (features_finite(c->features, m->bins, *heard, (float)*padding, why) < 0)
+        return (enum collate)error_set(e, STATUS_BAD, "%s", why);
     return COLLATE_OK;
 }
 

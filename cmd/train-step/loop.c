@@ -143,6 +143,36 @@ static int after_step(struct trainer *t, bool last, struct error *e)
     return 0;
 }
 
+static bool goes_on(enum source_event event) { return event == SOURCE_SAMPLE || event == SOURCE_EPOCH; }
+
+static bool steps_done(const struct trainer *t) { return t->state.total && t->state.step >= t->state.total; }
+
+static void epoch_begin(struct trainer *t)
+{
+    if (!t->source.begun)       /* of a stream that was used up before this process */
+        return;
+    t->epoch_used = 0;
+    t->epoch_samples = header_samples(stream_in_header(t->source.in));      /* perhaps another stream's */
+}
+
+/* The steps that the headers promised are done: the input should end here, or bring another stream (SOURCE_EPOCH). */
+static enum source_event drain(struct trainer *t, struct error *e)
+{
+    struct sample *sample;
+    uint64_t unused = 0, promised = t->state.total;
+    enum source_event event;
+    do {
+        event = source_next(&t->source, &sample, e);
+        unused += event == SOURCE_SAMPLE;
+        if (event == SOURCE_EPOCH)
+            epoch_begin(t);
+    } while (goes_on(event) && steps_done(t));
+    if (unused)
+        warn("%" PRIu64 " samples came after the %" PRIu64 " steps that the stream's header promised: not used; --max-steps sets the number",
+             unused, promised);
+    return event;
+}
+
 /* One step, and the next event of the source. */
 static enum source_event one_step(struct trainer *t, struct error *e)
 {
@@ -155,30 +185,20 @@ static enum source_event one_step(struct trainer *t, struct error *e)
         if (t->fatal)
             return SOURCE_FAILED;
         advance(t, &g);
-        bool last = t->state.step == t->state.total;
+        /* Is it the last?  Only what follows on the pipe can tell; a ZeroMQ head sends no end before the last checkpoint. */
+        if (event == SOURCE_SAMPLE && steps_done(t) && !t->o->max_steps && !stream_in_is_endpoint(t->source.in))
+            event = drain(t, e);
+        bool last = steps_done(t);
+        struct error saving = { 0 };
         report_progress(t, last);
-        t->fatal = after_step(t, last, e) < 0;
-        if (t->fatal)
+        t->fatal = after_step(t, last, event == SOURCE_FAILED ? &saving : e) < 0;
+        if (t->fatal) {
+            *e = event == SOURCE_FAILED ? saving : *e;
             return SOURCE_FAILED;
+        }
     }
-    if (event == SOURCE_EPOCH) {
-        t->epoch_used = 0;
-        t->epoch_samples = header_samples(stream_in_header(t->source.in));      /* perhaps another stream's */
-    }
-    return event;
-}
-
-/* The steps that the header promised are done: the stream should end here. */
-static enum source_event drain(struct trainer *t, struct error *e)
-{
-    struct sample *sample;
-    uint64_t unused = 0;
-    enum source_event event;
-    while ((event = source_next(&t->source, &sample, e)) == SOURCE_SAMPLE || event == SOURCE_EPOCH)
-        unused += event == SOURCE_SAMPLE;
-    if (unused)
-        warn("%" PRIu64 " samples came after the %" PRIu64 " steps that the stream's header promised: not used; --max-steps sets the number",
-             unused, t->state.total);
+    if (event == SOURCE_EPOCH)
+        epoch_begin(t);
     return event;
 }
 
@@ -198,12 +218,14 @@ int trainer_run(struct trainer *t, int *status, struct error *e)
     enum source_event event = SOURCE_SAMPLE;
     report_begin(t);
     t->stalled = eval_stalled(t);
-    while ((event == SOURCE_SAMPLE || event == SOURCE_EPOCH) && !(s->total && s->step >= s->total) && !t->stalled)
-        event = one_step(t, e);
+    while (goes_on(event)) {
+        if (t->stalled || (steps_done(t) && t->o->max_steps))
+            event = SOURCE_END;
+        else
+            event = steps_done(t) ? drain(t, e) : one_step(t, e);
+    }
     if (t->stalled)
         note("stopped early at step %" PRIu64 ": %lld evaluations brought nothing better", s->step, (long long)t->o->patience);
-    if (event == SOURCE_SAMPLE || event == SOURCE_EPOCH)
-        event = t->o->max_steps || t->stalled ? SOURCE_END : drain(t, e);
     if (event == SOURCE_FAILED && t->fatal)
         return -1;
     struct error saving = { 0 };

@@ -13,25 +13,55 @@
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"
 
-/* How many steps: asked for, or epochs x ceil(samples / (batch x accumulation)); 0 unknown. */
+/* Of one stream, by its header: epochs x ceil(samples / (batch x accumulation)); 0 it does not say. */
+static uint64_t stream_steps(const struct options *o, const struct header *h)
+{
+    uint64_t epochs = header_epochs(h) ? header_epochs(h) : 1;
+    uint64_t group = (uint64_t)o->batch_size * (uint64_t)o->accumulation;
+    return epochs * ((header_samples(h) + group - 1) / group);
+}
+
+static bool decays(const struct options *o)
+{
+    return o->schedule != SCHEDULE_CONSTANT && o->schedule != SCHEDULE_CONSTANT_WITH_WARMUP;
+}
+
+/* How many steps: asked for, or as the header says; 0 unknown. */
 static int steps_count(struct trainer *t, struct error *e)
 {
     const struct options *o = t->o;
-    const struct header *h = stream_in_header(t->source.in);
-    uint64_t epochs = header_epochs(h) ? header_epochs(h) : 1;
-    uint64_t group = (uint64_t)o->batch_size * (uint64_t)o->accumulation;
-    t->epoch_samples = header_samples(h);
-    t->state.total = o->max_steps ? (uint64_t)o->max_steps : epochs * ((t->epoch_samples + group - 1) / group);
-    if (t->state.total || o->schedule == SCHEDULE_CONSTANT || o->schedule == SCHEDULE_CONSTANT_WITH_WARMUP)
+    t->state.total = o->max_steps ? (uint64_t)o->max_steps : stream_steps(o, stream_in_header(t->source.in));
+    if (t->state.total || !decays(o))
         return 0;
     return error_set(e, STATUS_BAD, "--lr-scheduler-type %s needs to know how many steps there will be, and the stream does not say "
                      "how many samples it has: give --max-steps N", o->scheduler);
 }
 
-/* The stream that has been opened: is it for this model, and for this run? */
-static int header_check(void *ctx, const struct header *h, struct error *e)
+/* An epoch of so many samples; those used of it are in state.epoch's fraction. */
+static void epoch_resume(struct trainer *t, const struct header *h)
 {
-    return provenance_check(ctx, h, e);
+    double whole;
+    t->epoch_samples = header_samples(h);
+    t->epoch_used = (uint64_t)llround(modf(t->state.epoch, &whole) * (double)t->epoch_samples);
+}
+
+/* Another stream on the same pipe (cat a b): its steps come on top.  A rate that decays has been
+ * on its way to the end of the streams before. */
+static int stream_follows(void *ctx, const struct header *h, struct error *e)
+{
+    struct trainer *t = ctx;
+    const struct options *o = t->o;
+    if (provenance_check(t, h, e) < 0)
+        return -1;
+    if (!o->max_steps && decays(o))
+        return error_set(e, STATUS_BAD, "a stream follows the first, and --lr-scheduler-type %s needs to know how many steps all of them are: "
+                         "give --max-steps N", o->scheduler);
+    uint64_t more = stream_steps(o, h);
+    if (!o->max_steps)
+        t->state.total = t->state.total && more ? t->state.total + more : 0;
+    if (!t->source.begun)       /* the checkpoint goes on in this one, or behind it */
+        epoch_resume(t, h);
+    return 0;
 }
 
 static int source_begin(struct trainer *t, struct error *e)
@@ -47,10 +77,9 @@ static int source_begin(struct trainer *t, struct error *e)
     t->state.run_size = run.size < RUN_MAX ? run.size : RUN_MAX;
     memcpy(t->state.run, run.data, t->state.run_size);
     source_seek(&t->source, &t->state.cursor);
-    t->source.header = header_check;
+    t->source.header = stream_follows;
     t->source.ctx = t;
-    double whole;
-    t->epoch_used = (uint64_t)llround(modf(t->state.epoch, &whole) * (double)t->epoch_samples);
+    epoch_resume(t, h);
     return 0;
 }
 

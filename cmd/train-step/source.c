@@ -55,7 +55,7 @@ static int stream_follows(struct source *s, struct error *e)
         s->past = s->arrived + 1;
     s->base = s->after;
     s->headed = true;
-    s->boundary = s->begun;
+    s->boundary = true;
     return s->header ? s->header(s->ctx, stream_in_header(s->in), e) : 0;
 }
 

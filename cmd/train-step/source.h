@@ -16,7 +16,7 @@ struct cursor {
 enum source_event {
     SOURCE_FAILED = -1,
     SOURCE_SAMPLE,
-    SOURCE_EPOCH,               /* the next sample is of another epoch: told once */
+    SOURCE_EPOCH,               /* the next sample is of another epoch or stream: told once */
     SOURCE_END,
     SOURCE_STOPPED,             /* SIGINT or SIGTERM */
 };

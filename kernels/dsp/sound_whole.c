@@ -31,6 +31,12 @@ static int cut(uint64_t promised, uint64_t there, char why[WHY])
     return -1;
 }
 
+static int second(const char *kind, size_t at, char why[WHY])
+{
+    snprintf(why, WHY, "several %s files in one, the second at byte %zu: only the first would be heard", kind, at);
+    return -1;
+}
+
 /* RIFF, RIFX, RF64 and AIFF are lists of chunks: a tag, a size, content padded to an even length
  * (some writers forget the pad).  Streams of unknown length say 0xffffffff. */
 static int chunks_whole(const uint8_t *b, size_t size, bool big, const char *data_tag, char why[WHY])
@@ -109,10 +115,8 @@ static int ogg_whole(const uint8_t *b, size_t size, char why[WHY])
             snprintf(why, WHY, "damaged: the Ogg page at byte %zu", at);
             return -1;
         }
-        if (last && b[at + 5] & 2) {
-            snprintf(why, WHY, "several Ogg streams, the second at byte %zu: only the first would be heard", at);
-            return -1;
-        }
+        if (last && b[at + 5] & 2)
+            return second("Ogg", at, why);
         last = b[at + 5] & 4;
         at += head + body;
     }
@@ -121,17 +125,42 @@ static int ogg_whole(const uint8_t *b, size_t size, char why[WHY])
     return last ? 0 : -1;
 }
 
+/* "fLaC" and STREAMINFO's header: block type 0, perhaps the last one, of 34 bytes (RFC 9639).  Within a
+ * stream these eight bytes stand by chance once in 2^63. */
+static int flac_single(const uint8_t *b, size_t size, char why[WHY])
+{
+    const uint8_t *from = b + 4, *end = b + size;
+    while (end - from >= 8 && (from = memchr(from, 'f', (size_t)(end - from) - 7))) {
+        if (is_tag(from, "fLaC") && !(from[4] & 0x7f) && number(from + 5, 3, true) == 34)
+            return second("FLAC", (size_t)(from - b), why);
+        from++;
+    }
+    return 0;
+}
+
+/* What follows the length that a RIFF header gives. */
+static int riff_single(const uint8_t *b, size_t size, bool big, char why[WHY])
+{
+    uint64_t n = number(b + 4, 4, big);
+    size_t at = 8 + (size_t)n + n % 2;
+    if (n >= UINT32_MAX - 1 || at > size || size - at < 12 || memcmp(b, b + at, 4) != 0 || !is_tag(b + at + 8, "WAVE"))
+        return 0;
+    return second("WAV", at, why);
+}
+
 int sound_is_whole(const uint8_t *b, size_t size, char why[WHY])
 {
     if (size < 12)
         return 0;
     if (is_tag(b, "RIFF") || is_tag(b, "RF64") || is_tag(b, "RIFX"))
-        return chunks_whole(b, size, is_tag(b, "RIFX"), "data", why);
+        return chunks_whole(b, size, is_tag(b, "RIFX"), "data", why) < 0 ? -1 : riff_single(b, size, is_tag(b, "RIFX"), why);
     if (is_tag(b, "FORM"))
         return chunks_whole(b, size, true, "SSND", why);
     if (is_tag(b, ".snd") || is_tag(b, "dns."))
         return au_whole(b, size, why);
     if (is_tag(b, "OggS"))
         return ogg_whole(b, size, why);
+    if (is_tag(b, "fLaC"))
+        return flac_single(b, size, why);
     return 0;
 }

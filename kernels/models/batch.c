@@ -1,6 +1,7 @@
 /* kernels/models/batch.c - rows of a batch, and what forwards make of them; caches are in cache.c */
 #include "kernels/models/arch.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,26 @@ int batch_add(struct batch *b, const int32_t *ids, const int32_t *labels, size_t
     b->key[b->rows] = key;
     b->start[++b->rows] = at + n;
     return 0;
+}
+
+int features_finite(const float *x, size_t bins, size_t frames, float padding, char why[WHY])
+{
+    const uint32_t exponent = 0x7f800000;       /* all ones: infinite, or no number */
+    size_t n = bins * frames, i = 0;
+    uint32_t any = 0, bits;
+    for (size_t k = 0; k < n; k++) {
+        memcpy(&bits, x + k, sizeof bits);
+        any |= (bits & exponent) == exponent;
+    }
+    if (!any && isfinite(padding))
+        return 0;
+    while (any && isfinite(x[i]))
+        i++;
+    if (any)
+        snprintf(why, WHY, "'input_features': band %zu of frame %zu is %f", i / frames, i % frames, (double)x[i]);
+    else
+        snprintf(why, WHY, "'padding_value' is %f", (double)padding);
+    return -1;
 }
 
 /* --- for forwards ------------------------------------------------------------------------ */

@@ -32,6 +32,9 @@ void batch_clear(struct batch *b);
 int batch_add(struct batch *b, const int32_t *ids, const int32_t *labels, size_t n,
               const float *features, size_t bins, size_t heard, float padding, uint64_t key, char why[WHY]);
 
+/* Are features [bins, frames] and their padding finite?  -1 with why: the first that is not. */
+int features_finite(const float *x, size_t bins, size_t frames, float padding, char why[WHY]);
+
 /* --- keys and values of what was seen, for generate ---------------------------------- */
 struct cache {
     size_t rows, room;          /* room: positions a row may have */

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# tests/filters/safetensors-edit.pl FROM TO drop NAME | rename NAME NEW | shape NAME N,M | same A B (are A and B equal bytes?)
+# tests/filters/safetensors-edit.pl FROM TO drop NAME | rename NAME NEW | shape NAME N,M | first NAME X (its first value, float32)
 use strict;
 use warnings;
 use JSON::PP;
@@ -21,6 +21,8 @@ if ($what eq 'drop') {          # its bytes too: a hole would be another fault
     $head->{$value} = delete $head->{$name};
 } elsif ($what eq 'shape') {
     $t->{shape} = [map { $_ + 0 } split /,/, $value];
+} elsif ($what eq 'first') {
+    substr($data, $t->{data_offsets}[0], 4) = pack 'f<', $value;
 }
 my $json = JSON::PP->new->canonical->encode($head);
 $json .= ' ' while length($json) % 8;

@@ -60,6 +60,19 @@ is 'a number of steps ends training early' "$st $(field "$tmp/m.most" step)" '0 
 cat "$tmp/one" "$tmp/one" >"$tmp/oneone"
 train both --in "$tmp/oneone" --batch-size 2 --max-steps 4 --lr-scheduler-type constant
 is 'streams may follow each other' "$st $(field "$tmp/m.both" samples)" '0 2 1 2 1 '
+stream --epochs 2 >"$tmp/twice"
+cat "$tmp/one" "$tmp/twice" "$tmp/one" >"$tmp/joined"
+runsh "cat $tmp/joined | train-step --model $micro/model --lr-scheduler-type constant --batch-size 3 --logging-steps 1 --metrics $tmp/m.joined --eval-stream $tmp/one --eval-steps 4 --save-steps 1 | ckpt-write -q $tmp/joins"
+is 'the steps of all of them are taken' "$st $(field "$tmp/m.joined" step)" '0 1 2 3 4 '
+is 'the last step alone is the last' "$(grep -c eval_loss "$tmp/m.joined") $(grep -l '"finished": true' "$tmp"/joins/step-*/trainer_state.json | wc -l)" '1 1'
+cp -R "$tmp/joins" "$tmp/joined3"
+rm -rf "$tmp/joined3/latest" "$tmp/joined3/step-000003" "$tmp/joined3/step-000004"
+runsh "cat $tmp/joined | train-step -q --model $micro/model --lr-scheduler-type constant --batch-size 3 --logging-steps 1 --eval-stream $tmp/one --eval-steps 4 --save-steps 1 --resume $tmp/joined3 | ckpt-write -q $tmp/joined3"
+is 'a run that was stopped in the second goes on to the same bits' "$st $(cd "$tmp/joined3/step-000004" && for f in *.safetensors trainer_state.json; do cmp "$f" "$tmp/joins/step-000004/$f" && echo same; done | tr '\n' ' ')" \
+   '0 same same same '
+runsh "{ cat $tmp/joined | train-step -q --model $micro/model --batch-size 3; echo \$? >$tmp/status; } | ckpt-write -q $tmp/decay"
+is 'a rate that decays cannot know how far: refused, and what the first gave is saved' "$(cat "$tmp/status") $(readlink "$tmp/decay/latest")" '100 step-000001'
+like 'and that is said' "$err" '^train-step: a stream follows the first, and --lr-scheduler-type linear needs .*: give --max-steps N$'
 
 # --- adapters, frozen parts, other weights ---
 train lora --in "$tmp/one" --lora-r 4 --lora-alpha 8 --lora-target-modules q_proj,v_proj --learning-rate 1e-3
@@ -146,9 +159,14 @@ run train-step --model "$micro/model" --in "$tmp/uncounted" --lr-scheduler-type 
 is 'under a constant one it is fine' "$st" 0
 refuse 'text for a stream' '.*' --model "$micro/model" --in "$micro/adamw.json"
 refuse 'a share that is none' '--max-errors' --model "$micro/model" --in "$tmp/one" --max-errors many
-stream --epochs 3 --nan 7 >"$tmp/nan"
+stream --epochs 3 --nan 7 >"$tmp/unheard"
+train nan --in "$tmp/unheard" --batch-size 3
+is 'features that are no numbers are a failed record' "$st $(field "$tmp/m.nan" samples)" '0 3 3 2 '
+like 'which is named' "$err" "train-step: sample 'clip1': 'input_features': band 0 of frame [0-9]+ is -?nan; passed over"
+train spoilt --in "$tmp/ten" --freeze encoder --batch-size 3 --max-steps 2
+edit first model.encoder.layer_norm.bias nan
 refuse 'a loss that is no number' "loss is -?nan at step 3, in the samples from 'clip0' on; the last good checkpoint is step-000002" \
-       -q --model "$micro/model" --in "$tmp/nan" --batch-size 3 --save-steps 1 --out "$tmp/null"
+       -q --freeze encoder --model "$tmp/model" --in "$tmp/ten" --batch-size 3 --max-steps 3 --resume "$tmp/spoilt" --out "$tmp/null"
 stream --no-end --epochs 2 >"$tmp/cut"
 runsh "cat $tmp/cut | train-step --model $micro/model --batch-size 3 --lr-scheduler-type constant --max-steps 9 --out $tmp/ck"
 is 'a stream that is cut short ends training' "$st" 111

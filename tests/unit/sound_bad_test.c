@@ -241,6 +241,8 @@ int main(void)
     cut_files();
     ogg_damaged("Vorbis", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 44100);
     ogg_damaged("Opus", SF_FORMAT_OGG | SF_FORMAT_OPUS, 48000);
+    joined("WAV", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 44100, 40000);
+    joined("FLAC", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 44100, 40000);
     joined("Vorbis", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 44100, 40000);
     joined("Opus", SF_FORMAT_OGG | SF_FORMAT_OPUS, 48000, 40000);
     joined("MP3", 0x230082, 44100, 40000);
