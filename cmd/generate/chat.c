@@ -201,7 +201,7 @@ int chat_run(struct job *j, struct error *e)
     size_t room = j->loaded.model->max_tokens < TALK_TOKENS ? j->loaded.model->max_tokens : TALK_TOKENS;
     if (j->speech || !k.template)
         return error_set(e, STATUS_BAD, "--chat: no talks are known of model_type '%s'", j->loaded.model->model_type);
-    if (j->asked.beams > 1)
+    if (j->beams > 1)
         return error_set(e, STATUS_BAD, "--num-beams: a talk is answered token by token");
     if (generator_make(j, 1, room, e) < 0)
         return -1;

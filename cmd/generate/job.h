@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "cmd/shared/generation.h"
 #include "cmd/shared/machine.h"
 #include "cmd/shared/model_load.h"
 #include "kernels/models/generate.h"
@@ -19,6 +20,9 @@ struct row {                    /* a sample on its way out */
     char *stage;                /* of the error */
     int language;               /* index, or -1: to be detected */
     bool detected;
+    enum task { TASK_UNSAID, TASK_TRANSCRIBE, TASK_TRANSLATE } task;
+    size_t limit;               /* tokens of prompt and answer; 0: not asked yet */
+    bool condition;             /* its next window hears what the last ones said */
     uint64_t key;               /* for draws */
     struct tokens said;         /* the answer, without its end */
     bool ended;
@@ -35,17 +39,18 @@ struct row {                    /* a sample on its way out */
 /* How a token is chosen, as asked; what was not given comes from generation_config.json. */
 struct asked {
     bool sample;                /* --do-sample */
-    double temperature, top_p, min_p, penalty;
-    double length_penalty, logprob_threshold, compression_threshold;   /* thresholds: 0 none */
-    double no_speech_threshold;
+    const char *temperature;    /* one, or a list; NULL: not given */
+    double top_p, min_p, penalty, length_penalty;
+    double logprob_threshold, compression_threshold, no_speech_threshold;       /* 0: none */
     int64_t top_k, seed, beams;
-    bool gave_temperature, gave_top_k, gave_top_p, gave_min_p, gave_penalty;
+    bool gave_top_k, gave_top_p, gave_min_p, gave_penalty, gave_beams, gave_length_penalty;
+    bool gave_logprob_threshold, gave_compression_threshold, gave_no_speech_threshold;
 };
 
 struct job {
     /* options */
     const char *path, *base, *language, *task, *system;
-    bool timestamps, chat;
+    bool timestamps, condition, chat;
     int64_t batch_size, max_new_tokens;
     struct asked asked;
     /* the model */
@@ -54,11 +59,17 @@ struct job {
     bool speech;                /* the model hears; else it reads */
     struct tokenizer *tokenizer;
     struct prompt prompt;       /* of speech */
-    struct rules rules;
+    int32_t previous;           /* the token before what was said before */
+    struct generation generation;
+    /* what options and configuration come to */
     struct sampling sampling;
+    double temperature[TEMPERATURES];   /* the first, and those of second thoughts */
+    size_t temperatures, beams;
+    double length_penalty, logprob_threshold, compression_threshold, no_speech_threshold;       /* thresholds: NAN none */
     struct tape *tape;
     struct generator generator;
     int default_language;       /* -1: none */
+    enum task default_task;
     /* the batch in the making: rows in the order of the stream, failed ones between */
     struct row *row;
     struct row **going;         /* those in the batch, as they lie in it */
@@ -76,18 +87,17 @@ struct job {
 /* model.c: everything that --model says. */
 int job_open(struct job *j, int64_t threads, struct error *e);
 void job_close(struct job *j);
-int language_read(const struct job *j, struct str word, struct error *e);      /* index, or -1 */
 
 /* A generator for rows of so many tokens, prompt and answer (0: all that the model takes), with all beams, in place of the last. */
 int generator_make(struct job *j, size_t rows, size_t tokens, struct error *e);
 
-/* sampling.c: what j->asked and the generation config (may be NULL) come to. */
-int sampling_settle(struct job *j, const json_t *config, struct error *e);
+/* sampling.c: what j->asked and j->generation come to. */
+int sampling_settle(struct job *j, struct error *e);
 
 /* speech.c and text.c: a sample as a row of the batch.  -1: it cannot be one, or STATUS_AGAIN. */
 int speech_row_add(struct job *j, const struct sample *s, struct row *r, struct error *e);
 int text_row_add(struct job *j, const struct sample *s, struct row *r, struct error *e);
-/* When the batch is complete: prompts, with the languages that the rows name or the model hears. */
+/* prompts.c, when the batch is complete: prompts, with the languages that the rows name or the model hears. */
 int speech_prompts(struct job *j, struct error *e);
 /* The answers' windows are read; the batch becomes the next windows of the rows that have some. */
 int speech_advance(struct job *j, struct error *e);

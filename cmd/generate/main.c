@@ -111,7 +111,7 @@ static int run(struct job *j, const struct common *c, struct error *e)
 int main(int argc, char **argv)
 {
     static const char *const tasks[] = { "transcribe", "translate", NULL };
-    struct job j = { .batch_size = 8, .asked = { .temperature = 1, .top_k = 50, .top_p = 1, .penalty = 1, .seed = 42, .beams = 1,
+    struct job j = { .batch_size = 8, .asked = { .top_k = 50, .top_p = 1, .penalty = 1, .seed = 42, .beams = 1,
                      .length_penalty = 1 } };
     struct asked *a = &j.asked;
     const char *allowed = MAX_ERRORS_DEFAULT;
@@ -123,21 +123,22 @@ int main(int argc, char **argv)
         { OPT_STRING, 0, "max-errors", &allowed, "N|P%", "failed records that are still a success", 0, 0, NULL, NULL },
         { OPT_GROUP, 0, "Choice of tokens; else as generation_config.json says", NULL, NULL, NULL, 0, 0, NULL, NULL },
         { OPT_FLAG, 0, "do-sample", &a->sample, NULL, "draw tokens; else the likeliest is taken", 0, 0, NULL, NULL },
-        { OPT_REAL, 0, "temperature", &a->temperature, "T", "flattens or sharpens", 0, 1e3, NULL, &a->gave_temperature },
+        { OPT_STRING, 0, "temperature", &a->temperature, "T", "flattens or sharpens; T,T...: the first, then of what is drawn anew", 0, 0, NULL, NULL },
         { OPT_INT, 0, "top-k", &a->top_k, "K", "of the K likeliest; 0: all", 0, 1 << 30, NULL, &a->gave_top_k },
         { OPT_REAL, 0, "top-p", &a->top_p, "P", "of the fewest that hold P of all", 0, 1, NULL, &a->gave_top_p },
         { OPT_REAL, 0, "min-p", &a->min_p, "P", "of those P times as likely as the likeliest", 0, 1, NULL, &a->gave_min_p },
         { OPT_REAL, 0, "repetition-penalty", &a->penalty, "X", "on tokens that were there before; 1: none", 1e-3, 1e3, NULL, &a->gave_penalty },
         { OPT_INT, 0, "seed", &a->seed, "N", "of the draws", 0, 0, NULL, NULL },
-        { OPT_INT, 0, "num-beams", &a->beams, "N", "answers that are followed side by side", 1, 64, NULL, NULL },
-        { OPT_REAL, 0, "length-penalty", &a->length_penalty, "X", "beams: their log probability is divided by length^X", -10, 10, NULL, NULL },
-        { OPT_REAL, 0, "logprob-threshold", &a->logprob_threshold, "X", "an answer of a lower mean log probability is drawn anew; 0: never", -1e3, 0, NULL, NULL },
-        { OPT_REAL, 0, "compression-ratio-threshold", &a->compression_threshold, "X", "so is one that zlib shrinks more; 0: never", 0, 1e3, NULL, NULL },
+        { OPT_INT, 0, "num-beams", &a->beams, "N", "answers that are followed side by side", 1, 64, NULL, &a->gave_beams },
+        { OPT_REAL, 0, "length-penalty", &a->length_penalty, "X", "beams: their log probability is divided by length^X", -10, 10, NULL, &a->gave_length_penalty },
+        { OPT_REAL, 0, "logprob-threshold", &a->logprob_threshold, "X", "an answer of a lower mean log probability is drawn anew; 0: never", -1e3, 0, NULL, &a->gave_logprob_threshold },
+        { OPT_REAL, 0, "compression-ratio-threshold", &a->compression_threshold, "X", "so is one that zlib shrinks more; 0: never", 0, 1e3, NULL, &a->gave_compression_threshold },
         { OPT_GROUP, 0, "Speech", NULL, NULL, NULL, 0, 0, NULL, NULL },
-        { OPT_REAL, 0, "no-speech-threshold", &a->no_speech_threshold, "P", "less likely than --logprob-threshold, and no speech with P: nothing; 0: never", 0, 1, NULL, NULL },
-        { OPT_STRING, 0, "language", &j.language, "NAME", "code or English name; else the row's own, else detected", 0, 0, NULL, NULL },
+        { OPT_REAL, 0, "no-speech-threshold", &a->no_speech_threshold, "P", "less likely than --logprob-threshold, and no speech with P: nothing; 0: never", 0, 1, NULL, &a->gave_no_speech_threshold },
+        { OPT_STRING, 0, "language", &j.language, "NAME", "code or English name, for rows that name none; else detected", 0, 0, NULL, NULL },
         { OPT_CHOICE, 0, "task", &j.task, "TASK", "what the speech becomes", 0, 0, tasks, NULL },
         { OPT_FLAG, 0, "return-timestamps", &j.timestamps, NULL, "with times, as 'segments'", 0, 0, NULL, NULL },
+        { OPT_FLAG, 0, "condition-on-prev-tokens", &j.condition, NULL, "long sound: each window hears what the last said", 0, 0, NULL, NULL },
         { OPT_GROUP, 0, "Texts", NULL, NULL, NULL, 0, 0, NULL, NULL },
         { OPT_FLAG, 0, "chat", &j.chat, NULL, "talk: each line of standard input is a turn", 0, 0, NULL, NULL },
         { OPT_STRING, 0, "system", &j.system, "TEXT", "what such a talk begins with", 0, 0, NULL, NULL },

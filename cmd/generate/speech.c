@@ -1,8 +1,10 @@
-/* cmd/generate/speech.c - features as rows of a batch, window by window; prompts of Whisper's control tokens */
+/* cmd/generate/speech.c - features as rows of a batch, window by window (prompts: prompts.c) */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/generate/job.h"
+#include "cmd/shared/columns.h"
+#include "cmd/shared/model_tokens.h"
 #include "kernels/nn/random.h"
 
 /* Each row to `frames`, with padding after what was heard. */
@@ -36,7 +38,7 @@ static void window_cut(struct job *j, const struct row *r, size_t *heard)
 
 static bool long_possible(const struct job *j, struct error *e)
 {
-    if (j->rules.timestamp > 0)
+    if (j->generation.rules.timestamp > 0)
         return true;
     error_set(e, STATUS_BAD, "sound longer than the model hears, which has no times to go on by: mel-features --over-long cut");
     return false;
@@ -80,17 +82,20 @@ static int features_read(struct job *j, const struct sample *s, struct row *r, s
     return 0;
 }
 
-static int row_language(struct job *j, const struct sample *s, int *language, struct error *e)
+/* First what the row says, then the options, then the configuration. */
+static int wishes_read(struct job *j, const struct sample *s, struct row *r, struct error *e)
 {
-    struct span word;
-    *language = j->default_language;
-    if (j->prompt.english || *language >= 0)
-        return 0;
-    int got = sample_str(s, "language", &word, e);
-    if (got <= 0 || !word.size)
-        return got;
-    *language = language_read(j, str_of((const char *)word.data, word.size), e);
-    return *language < 0 ? -1 : 0;
+    struct str word;
+    int got = column_str(s, "language", &word, e);
+    r->language = j->default_language;
+    if (got < 0 || (got && (r->language = language_read(&j->prompt, word, e)) < 0) || (got = column_str(s, "task", &word, e)) < 0)
+        return -1;
+    r->task = !got ? j->default_task : str_is(word, "transcribe") ? TASK_TRANSCRIBE : str_is(word, "translate") ? TASK_TRANSLATE : TASK_UNSAID;
+    if (got && r->task == TASK_UNSAID)
+        return error_set(e, STATUS_BAD, "task '%.*s' is neither transcribe nor translate", (int)(word.n < 60 ? word.n : 60), word.s);
+    if (r->task == TASK_TRANSLATE && j->prompt.english)
+        return error_set(e, STATUS_BAD, "task translate: this model knows English only");
+    return 0;
 }
 
 /* Prompts are set when the batch is complete; until then a row holds its sound alone. */
@@ -100,76 +105,11 @@ int speech_row_add(struct job *j, const struct sample *s, struct row *r, struct 
     size_t heard = 0;
     float padding = 0;
     char why[WHY];
-    if (row_language(j, s, &r->language, e) < 0 || features_read(j, s, r, &heard, &padding, e) < 0)
+    if (wishes_read(j, s, r, e) < 0 || features_read(j, s, r, &heard, &padding, e) < 0)
         return -1;
     if (batch_add(&j->batch, &j->prompt.begin, NULL, 1, j->features, m->bins, heard, padding, 0, why) < 0)
         return error_set(e, STATUS_BAD, "%s", why);
     return 0;
-}
-
-/* Rows without a language get the likeliest. */
-static int languages_detect(struct job *j, struct error *e)
-{
-    int32_t ids[LANGUAGES], best[4096];
-    size_t n = 0;
-    char why[WHY];
-    bool any = false;
-    for (size_t i = 0; i < j->good; i++)
-        any |= j->going[i]->language < 0;
-    for (int i = 0; i < LANGUAGES; i++)
-        if (j->prompt.language[i] >= 0)
-            ids[n++] = j->prompt.language[i];
-    if (!any || j->prompt.english || !n)
-        return 0;
-    if (generator_detect(&j->generator, &j->batch, ids, n, best, why) < 0)
-        return error_set(e, STATUS_AGAIN, "%s", why);
-    for (size_t i = 0; i < j->good; i++) {
-        struct row *r = j->going[i];
-        for (int k = 0; k < LANGUAGES && r->language < 0; k++)
-            if (j->prompt.language[k] == best[i]) {
-                r->language = k;
-                r->detected = true;
-            }
-    }
-    return 0;
-}
-
-/* The batch's tokens become whole prompts; its sound stays. */
-static int prompts_put(struct job *j, struct error *e)
-{
-    struct batch *b = &j->batch;
-    struct tokens list = { 0 };
-    int rc = 0;
-    int32_t task = j->task && !strcmp(j->task, "translate") ? j->prompt.translate : j->prompt.transcribe;
-    for (size_t i = 0; rc == 0 && i < j->good; i++) {
-        int language = j->going[i]->language;
-        struct prompt_ask ask = { .language = language >= 0 ? j->prompt.language[language] : -1,
-                                  .task = j->prompt.english ? -1 : task, .timestamps = j->going[i]->timestamps };
-        rc = prompt_prefix(&j->prompt, &ask, &list);
-        b->start[i + 1] = list.n;
-        j->answer[i].timestamps = j->going[i]->timestamps;
-    }
-    if (rc < 0 || list.n > b->room_tokens)
-        rc = error_set(e, STATUS_AGAIN, "out of memory");
-    if (rc == 0)
-        memcpy(b->ids, list.id, list.n * sizeof *b->ids);
-    tokens_release(&list);
-    return rc;
-}
-
-/* How likely each row is no speech, before its prompt. */
-static int silence_detect(struct job *j, struct error *e)
-{
-    int32_t id = j->prompt.no_speech >= 0 ? j->prompt.no_speech : j->prompt.no_timestamps - 1;
-    char why[WHY];
-    if (!(j->asked.no_speech_threshold > 0))
-        return 0;
-    return generator_expect(&j->generator, &j->batch, id, j->silent, why) < 0 ? error_set(e, STATUS_AGAIN, "%s", why) : 0;
-}
-
-int speech_prompts(struct job *j, struct error *e)
-{
-    return languages_detect(j, e) < 0 || silence_detect(j, e) < 0 || prompts_put(j, e) < 0 ? -1 : 0;
 }
 
 /* --- window after window ------------------------------------------------------------------ */
@@ -177,7 +117,7 @@ int speech_prompts(struct job *j, struct error *e)
 static int window_take(struct job *j, struct row *r, const struct generate_row *a, struct error *e)
 {
     size_t used, advance, before = r->said.n;
-    struct window w = { a->token, a->n, j->rules.timestamp, 0.01 * (double)r->sound.at, window_frames(j, r) };
+    struct window w = { a->token, a->n, j->generation.rules.timestamp, 0.01 * (double)r->sound.at, window_frames(j, r) };
     struct utterance *u = realloc(r->utterance, (r->utterances + a->n + 1) * sizeof *u);
     if (!u)
         return error_set(e, STATUS_AGAIN, "out of memory");

@@ -54,7 +54,7 @@ static int reference_read(const struct job *j, const int32_t *ids, size_t n, str
     struct text text = { 0 };
     char why[WHY];
     size_t said = 0;
-    while (said < n && !ends(&j->rules, ids[said]))
+    while (said < n && !ends(&j->generation.rules, ids[said]))
         said++;
     if (decode(j->tokenizer, ids, said, true, &text, why) || !(r->reference = malloc(text.n + 1))) {
         text_release(&text);

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libcommon/sys/file.h"
+#include "libcommon/sys/opt.h"
+
 struct tokenizer *tokenizer_from_dir(const char *dir, struct error *e)
 {
     struct tokenizer *t = NULL;
@@ -23,21 +26,21 @@ struct tokenizer *tokenizer_from_dir(const char *dir, struct error *e)
     return t;
 }
 
-int rules_from_dir(struct rules *r, const struct modeldir *dir, size_t vocab, struct error *e)
+int language_read(const struct prompt *p, struct str word, struct error *e)
 {
-    char why[WHY];
-    e->status = 0;
-    json_t *settings = json_read_in(dir->path, "generation_config.json", e);
-    if (!settings && e->status)
-        return -1;
-    char *text = settings ? json_dumps(settings, 0) : NULL;
-    int rc = rules_read(r, text ? text : (const char *)dir->config.data, text ? strlen(text) : dir->config.size, vocab, why);
-    if (rc < 0)
-        error_set(e, STATUS_BAD, "'%s/%s': %s", dir->path, text ? "generation_config.json" : "config.json", why);
-    free(text);
-    json_decref(settings);
-    json_int_t end = json_integer_value(json_object_get(dir->json, "eos_token_id"));
-    if (rc == 0 && !r->n_end && end > 0 && (size_t)end < vocab)
-        r->end[r->n_end++] = (int32_t)end;
-    return rc;
+    int i = language_find(word), n = (int)(word.n < 100 ? word.n : 100);
+
+    if (i < 0) {
+        char copy[101];
+        const char *near;
+        memcpy(copy, word.s, (size_t)n);
+        copy[n] = 0;
+        near = opt_nearest(copy, language_words);
+        return error_set(e, STATUS_BAD, "unknown language '%s'%s%s%s", copy, near ? "; the nearest is '" : "", near ? near : "", near ? "'" : "");
+    }
+    if (p->english && i != 0)
+        return error_set(e, STATUS_BAD, "language '%.*s': this model knows English only", n, word.s);
+    if (!p->english && p->language[i] < 0)
+        return error_set(e, STATUS_BAD, "language '%.*s' is not one of this model", n, word.s);
+    return i;
 }

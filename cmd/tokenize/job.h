@@ -2,6 +2,7 @@
 #ifndef PENSTOCK_TOKENIZE_JOB_H
 #define PENSTOCK_TOKENIZE_JOB_H
 
+#include "cmd/shared/columns.h"
 #include "kernels/text/chat.h"
 #include "kernels/text/prompt.h"
 #include "libcommon/stream/filter.h"
@@ -37,9 +38,6 @@ struct job {
 int model_open(struct job *j, struct error *e);
 void job_release(struct job *j);
 
-/* Index of the language that a row or option names; -1 with e: unknown, or not one of this model. */
-int language_read(const struct job *j, struct str word, struct error *e);
-
 /* One sample: its text becomes input_ids and labels.  As filter.h's `sample`. */
 int job_sample(void *ctx, struct sample *s, uint64_t epoch, struct error *e);
 /* The two kinds: fill ids and learnt.  1 done; 0 dropped, e says why; -1 failed. */
@@ -52,11 +50,6 @@ int text_error(int bad, const char *why, struct error *e);
 int learnt_from(struct job *j, size_t from, struct error *e);
 /* What to do with a row of n tokens where most are taken: 1 cut; 0 drop; -1 fail, both with e. */
 int over_long(struct job *j, size_t n, size_t most, struct error *e);
-
-/* A column of the row: a field of the sample, else of its "row"; false: neither. */
-bool column_get(const struct sample *s, const char *key, struct span *value);
-/* Its text: 1; 0 absent, nil or empty; -1 another type. */
-int column_str(const struct sample *s, const char *key, struct str *to, struct error *e);
 
 /* Prints each row as a line of text, what is learnt in brackets.  Returns the exit status. */
 int show_run(struct job *j, const struct common *c);

@@ -67,7 +67,7 @@ static int defaults_read(struct job *j, struct error *e)
     task = json_string_value(json_object_get(settings, "task"));
     if (j->language || language) {
         const char *word = j->language ? j->language : language;
-        j->default_language = language_read(j, str_of(word, strlen(word)), e);
+        j->default_language = language_read(&j->prompt, str_of(word, strlen(word)), e);
         if (j->default_language < 0)
             bad = error_prefix(e, j->language ? "--language" : "tokenizer_config.json");
     }
@@ -136,25 +136,6 @@ int model_open(struct job *j, struct error *e)
     if (!j->max_length)
         j->max_length = j->limit;
     return 0;
-}
-
-int language_read(const struct job *j, struct str word, struct error *e)
-{
-    int i = language_find(word), n = (int)(word.n < 100 ? word.n : 100);
-
-    if (i < 0) {
-        char copy[101];
-        const char *near;
-        memcpy(copy, word.s, (size_t)n);
-        copy[n] = 0;
-        near = opt_nearest(copy, language_words);
-        return error_set(e, STATUS_BAD, "unknown language '%s'%s%s%s", copy, near ? "; the nearest is '" : "", near ? near : "", near ? "'" : "");
-    }
-    if (j->prompt.english && i != 0)
-        return error_set(e, STATUS_BAD, "language '%.*s': this model knows English only", n, word.s);
-    if (!j->prompt.english && j->prompt.language[i] < 0)
-        return error_set(e, STATUS_BAD, "language '%.*s' is not one of this model", n, word.s);
-    return i;
 }
 
 void job_release(struct job *j)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "cmd/shared/model_tokens.h"
 #include "cmd/tokenize/job.h"
 
 /* A number in [0, 1) that depends on nothing but the seed, the epoch, the row's id and what is asked. */
@@ -158,15 +159,15 @@ static int ask_read(struct job *j, const struct sample *s, uint64_t epoch, const
     int index = j->default_language, got = column_str(s, "language", &language, e), flag;
 
     *ask = (struct prompt_ask){ -1, -1, false };
-    if (got < 0 || (got && (index = language_read(j, language, e)) < 0))
+    if (got < 0 || (got && (index = language_read(&j->prompt, language, e)) < 0))
         return -1;
     got = column_str(s, "task", &task, e);
     if (got < 0)
         return -1;
     if (!got && j->task)
         task = str_of(j->task, strlen(j->task));
-    bool translate = task.n == 9 && !memcmp(task.s, "translate", 9);
-    if (task.n && !translate && !(task.n == 10 && !memcmp(task.s, "transcribe", 10)))
+    bool translate = str_is(task, "translate");
+    if (task.n && !translate && !str_is(task, "transcribe"))
         return error_set(e, STATUS_BAD, "task '%.*s' is neither transcribe nor translate", (int)(task.n < 60 ? task.n : 60), task.s);
     if (translate && j->prompt.english)
         return error_set(e, STATUS_BAD, "task translate: this model knows English only");

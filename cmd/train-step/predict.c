@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/shared/generation.h"
 #include "cmd/shared/model_tokens.h"
 
 struct predictor {
     const struct model *model;
     struct tokenizer *tokenizer;
-    struct rules rules;
+    struct generation generation;
     struct generator generator;
     size_t rows;
     struct generate_row *answer;
@@ -33,9 +34,9 @@ struct predictor *predictor_new(struct trainer *t, struct error *e)
     p->reference = calloc(p->rows, sizeof *p->reference);
     p->ids = malloc(p->rows * m->max_tokens * sizeof *p->ids);
     int rc = p->answer && p->reference && p->ids ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
-    if (rc == 0 && (!(p->tokenizer = tokenizer_from_dir(t->dir.path, e)) || rules_from_dir(&p->rules, &t->dir, m->vocab, e) < 0))
+    if (rc == 0 && (!(p->tokenizer = tokenizer_from_dir(t->dir.path, e)) || generation_from_dir(&p->generation, &t->dir, m->vocab, e) < 0))
         rc = -1;
-    if (rc == 0 && generator_open(&p->generator, t->tape, t->model, &p->rules, p->rows, 0, why) < 0)
+    if (rc == 0 && generator_open(&p->generator, t->tape, t->model, &p->generation.rules, p->rows, 0, why) < 0)
         rc = error_set(e, STATUS_AGAIN, "no memory for --predict-with-generate: %s", why);
     if (rc == 0)
         return p;
@@ -48,7 +49,7 @@ void predictor_free(struct predictor *p)
     if (!p)
         return;
     generator_close(&p->generator);
-    rules_release(&p->rules);
+    generation_release(&p->generation);
     tokenizer_free(p->tokenizer);
     for (size_t r = 0; p->reference && r < p->rows; r++)
         text_release(&p->reference[r]);
@@ -98,9 +99,9 @@ static int row_prompt(struct predictor *p, struct batch *b, size_t r, size_t beg
     if (text_of(p, labels, kept, &p->reference[r], e) < 0)
         return -1;
     memmove(b->ids + to, ids, *n * sizeof *ids);
-    bool plain = p->rules.no_timestamps < 0;
+    bool plain = p->generation.rules.no_timestamps < 0;
     for (size_t i = 0; i < *n; i++)
-        plain |= b->ids[to + i] == p->rules.no_timestamps;
+        plain |= b->ids[to + i] == p->generation.rules.no_timestamps;
     p->answer[r] = (struct generate_row){ .timestamps = !plain, .token = p->ids + r * p->model->max_tokens, .room = p->model->max_tokens };
     return 0;
 }

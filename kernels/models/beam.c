@@ -18,16 +18,18 @@ struct beam {
     int32_t *token;
     size_t n;
     double score;               /* going: sum of log p; complete: that, divided */
-    double logprob;             /* complete: the sum */
+    double logprob;             /* sum of log p after the rules, which forbid but do not scale `score` anew */
     bool ended;                 /* complete: by an end token, this one */
     int32_t end;
     bool complete;
 };
 
-struct candidate { double score; size_t beam; int32_t token; bool stops; };
+struct candidate { double score, logprob; size_t beam; int32_t token; bool stops; };
 
 struct clip {
     struct beam *going, *next, *done;   /* [beams] each */
+    const int32_t *prompt;
+    size_t n_prompt;
     bool over;
 };
 
@@ -68,21 +70,28 @@ static int search_make(struct search *s, size_t rows, size_t vocab)
         s->beam[i] = (struct beam){ .token = s->tokens + i * s->room, .score = NEVER };
     for (size_t r = 0; r < rows; r++) {
         struct beam *b = s->beam + 3 * r * s->beams;
-        s->clip[r] = (struct clip){ b, b + s->beams, b + 2 * s->beams, false };
+        s->clip[r] = (struct clip){ .going = b, .next = b + s->beams, .done = b + 2 * s->beams };
         b->score = 0;                       /* the others come from its first step */
     }
     return 0;
 }
 
-static void log_softmax(float *to, const float *logits, size_t n)
+static double log_sum_exp(const float *x, size_t n)
 {
     float max = -INFINITY;
     double sum = 0;
     for (size_t i = 0; i < n; i++)
-        max = logits[i] > max ? logits[i] : max;
+        max = x[i] > max ? x[i] : max;
+    if (max == -INFINITY)
+        return (double)max;
     for (size_t i = 0; i < n; i++)
-        sum += exp((double)logits[i] - (double)max);
-    double lse = (double)max + log(sum);
+        sum += exp((double)x[i] - (double)max);
+    return (double)max + log(sum);
+}
+
+static void log_softmax(float *to, const float *logits, size_t n)
+{
+    double lse = log_sum_exp(logits, n);
     for (size_t i = 0; i < n; i++)
         to[i] = (float)((double)logits[i] - lse);
 }
@@ -112,9 +121,11 @@ static size_t candidates(struct search *s, const struct clip *c, const float *lo
     size_t vocab = s->g->m->vocab, n = 0;
     for (size_t b = 0; b < s->beams; b++) {
         log_softmax(s->logp, logits + b * vocab, vocab);
+        repetition_apply(&s->g->sampling, s->logp, vocab, c->prompt, c->n_prompt, c->going[b].token, c->going[b].n);
         rules_apply(&s->g->rules, s->logp, vocab, c->going[b].token, c->going[b].n, timestamps);
+        double left = log_sum_exp(s->logp, vocab);
         for (size_t v = 0; v < vocab; v++) {
-            struct candidate x = { (double)s->logp[v] + c->going[b].score, b, (int32_t)v, false };
+            struct candidate x = { (double)s->logp[v] + c->going[b].score, (double)s->logp[v] - left + c->going[b].logprob, b, (int32_t)v, false };
             if (n == s->keep && !(x.score > s->best[n - 1].score))
                 continue;
             x.stops = last || ends(&s->g->rules, (int32_t)v);
@@ -142,7 +153,7 @@ static void answer_put(struct search *s, struct clip *c, const struct candidate 
     if (!worst->ended)
         worst->token[worst->n++] = x->token;
     worst->score = score;
-    worst->logprob = x->score;
+    worst->logprob = x->logprob;
     worst->complete = true;
 }
 
@@ -163,6 +174,7 @@ static void clip_step(struct search *s, struct clip *c, const float *logits, boo
         to->n = b->n;
         to->token[to->n++] = x->token;
         to->score = x->score;
+        to->logprob = x->logprob;
         from[k++] = x->beam;
     }
     if (!k) {
@@ -196,6 +208,7 @@ static void answer_take(const struct search *s, const struct clip *c, struct gen
     row->ended = best->ended;
     row->end = best->end;
     row->logprob = best->logprob;
+    row->score = best->score;
 }
 
 /* The next tokens of all clips that go on, and the cache in their order; how many tokens. */
@@ -265,6 +278,10 @@ int generator_beams(struct generator *g, const struct batch *b, struct generate_
             return -1;
         }
     int status = search_make(&s, b->rows, g->m->vocab);
+    for (size_t r = 0; !status && r < b->rows; r++) {
+        s.clip[r].prompt = b->ids + b->start[r];
+        s.clip[r].n_prompt = b->start[r + 1] - b->start[r];
+    }
     if (status)
         snprintf(why, WHY, "out of memory");
     else

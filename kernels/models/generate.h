@@ -47,6 +47,7 @@ struct generate_row {
     int32_t end;                /* out: which, if ended */
     bool going;                 /* the loop's own */
     double logprob;             /* out: sum of log p of all choices, the end included, after the rules */
+    double score;               /* out, of beams: transformers' sequences_scores */
 };
 
 struct generator {

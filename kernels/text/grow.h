@@ -5,8 +5,10 @@
 #ifndef PENSTOCK_GROW_H
 #define PENSTOCK_GROW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct str {                    /* borrowed bytes */
     const char *s;
@@ -38,6 +40,11 @@ int grow(void *array, size_t *room, size_t n, size_t more, size_t size);
 static inline struct str str_of(const char *s, size_t n)
 {
     return (struct str){ s, n };
+}
+
+static inline bool str_is(struct str s, const char *text)
+{
+    return s.n == strlen(text) && !memcmp(s.s, text, s.n);
 }
 
 #endif

@@ -35,7 +35,8 @@ tokens() { sed -n 's/.*"tokens": \[\([0-9, ]*\)\].*/\1/p'; }
 spans() { perl -ne 'printf "%.2f-%.2f ", $1, $2 while /"start": ([0-9.]+), "end": ([0-9.]+)/g'; }
 n=1
 while [ $n -le "$cases" ]; do
-    options="--language $(field language)"
+    options="--language $(field language) --num-beams $(field num_beams)"
+    [ "$(field condition_on_prev_tokens)" = false ] || options="$options --condition-on-prev-tokens"
     [ "$(field max_new_tokens)" = null ] || options="$options --max-new-tokens $(field max_new_tokens)"
     [ "$(field no_speech_threshold)" = null ] ||
         options="$options --no-speech-threshold $(field no_speech_threshold) --logprob-threshold $(field logprob_threshold)"

@@ -51,6 +51,68 @@ ok 'and credible ones stay' cmp "$out" "$tmp/eight"
 runsh "generate --model '$model' --num-beams 2 --do-sample <'$tmp/features'"
 is 'beams are not drawn' "$st" 100
 
+# generation_config.json says what options do not, and options override it
+settings() { sed "/\"max_length\"/d; /\"return_timestamps\"/d; s/^{/{ $1,/" "$case/model/generation_config.json" >"$model/generation_config.json"; }
+answers() { runsh "generate -q --model '$model' $1 <'$tmp/features'"; [ "$st" = 0 ] || echo "# $err"; cp "$out" "$2"; }
+setting() { # KEY-AND-VALUE OPTIONS OVERRIDE
+    settings '"max_length": 64'
+    answers '' "$tmp/plain"
+    answers "$2" "$tmp/asked"
+    settings "$1"
+    answers '' "$tmp/read"
+    answers "$3" "$tmp/overridden"
+    ok "$1 is as $2" cmp "$tmp/read" "$tmp/asked"
+    ok "and is not without it" sh -c "! cmp -s '$tmp/read' '$tmp/plain'"
+    ok "$3 comes first" cmp "$tmp/overridden" "$tmp/plain"
+}
+setting '"num_beams": 5, "length_penalty": -2' '--num-beams 5 --length-penalty -2' '--num-beams 1'
+setting '"max_new_tokens": 4' '--max-new-tokens 4' '--max-new-tokens 64'
+setting '"max_length": 4' '--max-new-tokens 4' '--max-new-tokens 64'
+setting '"repetition_penalty": 3.5' '--repetition-penalty 3.5' '--repetition-penalty 1'
+setting '"temperature": [0.9], "top_k": 7' '--do-sample --temperature 0.9 --top-k 7' '--temperature 0,1'
+setting '"temperature": [0, 0.6], "compression_ratio_threshold": 0.1' '--temperature 0,0.6 --compression-ratio-threshold 0.1' '--compression-ratio-threshold 0'
+setting '"logprob_threshold": -1e-3, "no_speech_threshold": 1e-30' '--temperature 0,0 --logprob-threshold -1e-3 --no-speech-threshold 1e-30' '--no-speech-threshold 0 --logprob-threshold 0'
+settings '"language": "german"'
+answers '' "$tmp/read"
+is 'a language of the configuration is for rows that name none' "$(sed -n 's/.*"language": "\(..\)".*/\1/p' "$tmp/read" | tr '\n' ' ')" 'de en de '
+answers '--language spanish' "$tmp/read"
+is 'an option comes before it, a row before both' "$(sed -n 's/.*"language": "\(..\)".*/\1/p' "$tmp/read" | tr '\n' ' ')" 'es en es '
+settings '"forced_decoder_ids": [[1, 405], [2, 406]]'
+answers '' "$tmp/read"
+settings '"language": "es", "task": "translate"'
+answers '' "$tmp/asked"
+is 'forced ids are a prompt, where nothing names a language' "$(sed -n 4p "$tmp/read")" "$(sed -n 4p "$tmp/asked")"
+for bad in '"num_beams": 0' '"temperature": "hot"' '"forced_decoder_ids": [[2, 402]]' '"lang_to_id": {"<|en|>": 999}' '"no_speech_threshold": 0.5' '"task": "sing"'; do
+    settings "$bad"
+    runsh "generate -q --model '$model' <'$tmp/features'"
+    is "refused: $bad" "$st $(printf '%s\n' "$err" | grep -c "generation_config.json")" '100 1'
+done
+settings '"max_length": 64'
+
+# what a row says of itself
+row() { printf '{"id": "r", "audio": "cards/004.wav", %s}\n' "$1" >"$tmp/rows.jsonl"
+        gcs-fetch -q --base "$data/speech" "$tmp/rows.jsonl" | audio-decode | mel-features --model "$model" >"$tmp/row"; }
+row '"language": "GERMAN", "task": "translate"'
+runsh "generate -q --model '$model' --language en --task transcribe <'$tmp/row'"
+cp "$out" "$tmp/said"
+row '"x": 1'
+runsh "generate -q --model '$model' --language de --task translate <'$tmp/row'"
+ok 'a language and a task of its own come before the options' cmp "$out" "$tmp/said"
+row '"language": "klingon"'
+runsh "generate -q --model '$model' --language en <'$tmp/row'"
+like 'an unknown language is a failed record' "$(cat "$out")" "\"error\": .*unknown language 'klingon'"
+row '"task": "sing"'
+runsh "generate -q --model '$model' <'$tmp/row'"
+like 'so is an unknown task' "$(cat "$out")" "task 'sing' is neither transcribe nor translate"
+sed 's/"is_multilingual": true/"is_multilingual": false/' "$case/model/generation_config.json" >"$model/generation_config.json"
+row '"language": "English"'
+runsh "generate -q --model '$model' <'$tmp/row'"
+is 'an English-only model may be told English' "$st $(grep -c error "$out")" '0 0'
+row '"language": "de"'
+runsh "generate -q --model '$model' <'$tmp/row'"
+like 'and nothing else' "$(cat "$out")" "language 'de': this model knows English only"
+settings '"max_length": 64'
+
 # what cannot be
 runsh "generate <'$tmp/features'"
 is 'a model is needed' "$st" 100
