@@ -1,9 +1,14 @@
 /* cmd/train-step/adapter.c - see adapter.h */
 #include "cmd/train-step/adapter.h"
 
+#include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "kernels/nn/random.h"
+#include "libcommon/stream/crc32c.h"
 
 static bool is_list(const char *pattern) { return !strpbrk(pattern, "\\*+?()[]{}|^$") && strcmp(pattern, "all-linear"); }
 
@@ -50,4 +55,27 @@ json_t *adapter_config(const struct trainer *t)
                      "layers_pattern", "layers_to_transform", "megatron_config", "lora_alpha", o->alpha, "lora_bias", 0,
                      "lora_dropout", o->dropout, "modules_to_save", "peft_type", "LORA", "r", (json_int_t)o->r, "rank_pattern",
                      "revision", "target_modules", targets(t), "task_type", "use_dora", 0, "use_rslora", o->rslora ? 1 : 0);
+}
+
+/* Of names and values, in any order: however the files are cut, and of whatever type they are. */
+static uint64_t base_sum(const struct params *ps)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct param *p = ps->p[i];
+        if (p->kind != PARAM_ADAPTER && !p->buffer)
+            sum += random_mix(crc32c(crc32c(0, p->name, strlen(p->name)), p->data, p->count * sizeof *p->data));
+    }
+    return sum;
+}
+
+int adapter_base(struct trainer *t, struct error *e)
+{
+    char sum[sizeof t->state.base];
+    snprintf(sum, sizeof sum, "%016" PRIx64, base_sum(&t->model->params));
+    if (t->resumed && *t->state.base && strcmp(sum, t->state.base))
+        return error_set(e, STATUS_BAD, "'%s' is an adapter of another base model: the weights in --model '%s' are not those that it was trained on",
+                         t->resumed, t->o->model);
+    memcpy(t->state.base, sum, sizeof sum);
+    return 0;
 }

@@ -1,4 +1,4 @@
-/* cmd/train-step/adapter.h - adapter_config.json, as PEFT writes it for LoRA */
+/* cmd/train-step/adapter.h - adapters: adapter_config.json, as PEFT writes it for LoRA, and the base they stand on */
 #ifndef PENSTOCK_TRAIN_ADAPTER_H
 #define PENSTOCK_TRAIN_ADAPTER_H
 
@@ -6,5 +6,8 @@
 
 /* A new object, or NULL: out of memory. */
 json_t *adapter_config(const struct trainer *t);
+/* A checkpoint holds the adapter alone: on other weights it would be another model.  Their checksum goes into
+ * the state of a new run; of a resumed one it must be the same. */
+int adapter_base(struct trainer *t, struct error *e);
 
 #endif

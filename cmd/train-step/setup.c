@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/train-step/trainer.h"
+#include "cmd/train-step/adapter.h"
 #include "libcommon/sys/log.h"
 
 static int freeze(struct trainer *t, struct error *e)
@@ -117,5 +117,5 @@ int trainer_setup(struct trainer *t, struct error *e)
     for (size_t i = 0; i < ps->n; i++)
         if (ps->p[i]->kind == PARAM_ADAPTER)
             param_init(ps->p[i], (uint64_t)o->seed);
-    return 0;
+    return o->lora ? adapter_base(t, e) : 0;
 }

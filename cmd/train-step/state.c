@@ -35,12 +35,13 @@ static json_t *best_name(const struct train_state *s)
 /* What the weights depend on, besides model and stream: going on with others is allowed, but told. */
 static json_t *options_json(const struct options *o)
 {
-    return json_pack("{s:I s:I s:f s:s s:I s:f s:f s:f s:f s:f s:f s:I s:s}",
+    return json_pack("{s:I s:I s:f s:s s:I s:f s:f s:f s:f s:f s:f s:I s:s s:f s:f s:b}",
                      "batch_size", (json_int_t)o->batch_size, "gradient_accumulation_steps", (json_int_t)o->accumulation,
                      "learning_rate", o->learning_rate, "lr_scheduler_type", o->scheduler,
                      "warmup_steps", (json_int_t)o->warmup_steps, "weight_decay", o->weight_decay,
                      "adam_beta1", o->beta1, "adam_beta2", o->beta2, "adam_epsilon", o->epsilon, "max_grad_norm", o->max_grad_norm,
-                     "label_smoothing_factor", o->label_smoothing, "seed", (json_int_t)o->seed, "dtype", o->dtype);
+                     "label_smoothing_factor", o->label_smoothing, "seed", (json_int_t)o->seed, "dtype", o->dtype,
+                     "lora_alpha", o->lora_alpha, "lora_dropout", o->lora_dropout, "use_rslora", o->lora_rslora);
 }
 
 static void options_compare(const struct options *o, const json_t *was, const char *dir)
@@ -68,7 +69,7 @@ int state_write(const struct train_state *s, const struct options *o, struct buf
     char run[2 * RUN_MAX + 1] = "";
     for (size_t i = 0; i < s->run_size; i++)
         snprintf(run + 2 * i, 3, "%02x", s->run[i]);
-    json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:f s:I s:{} s:{s:s s:I s:I s:I s:b s:{s:f s:I s:I s:I} s:o}}",
+    json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:f s:I s:{} s:{s:s s:I s:I s:I s:b s:s s:{s:f s:I s:I s:I} s:o}}",
                           "best_global_step", s->best_step ? json_integer((json_int_t)s->best_step) : json_null(),
                           "best_metric", number_or_null(s->best_step > 0, s->best_metric),
                           "best_model_checkpoint", best_name(s),
@@ -86,7 +87,7 @@ int state_write(const struct train_state *s, const struct options *o, struct buf
                           "train_batch_size", (json_int_t)o->batch_size, "stateful_callbacks",
                           "penstock", "run", run, "next", (json_int_t)s->cursor.next,
                           "offset", (json_int_t)s->cursor.offset, "skipped", (json_int_t)s->cursor.skipped,
-                          "finished", (int)s->finished, "since_log", "loss", s->tally.sum, "tokens", (json_int_t)s->tally.tokens,
+                          "finished", (int)s->finished, "base", s->base, "since_log", "loss", s->tally.sum, "tokens", (json_int_t)s->tally.tokens,
                           "samples", (json_int_t)s->tally.samples, "steps", (json_int_t)s->tally.steps,
                           "options", options_json(o));
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
@@ -144,6 +145,8 @@ int state_read(struct train_state *s, const struct options *o, const char *dir, 
     if (s->best_step)
         s->best_metric = json_number_value(json_object_get(j, "best_metric"));
     s->finished = json_is_true(json_object_get(json_object_get(j, "penstock"), "finished"));
+    const char *base = json_string_value(json_object_get(json_object_get(j, "penstock"), "base"));
+    snprintf(s->base, sizeof s->base, "%s", base ? base : "");
     json_decref(s->log);
     s->log = json_incref(log);
     options_compare(o, json_object_get(json_object_get(j, "penstock"), "options"), dir);

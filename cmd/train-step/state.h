@@ -21,6 +21,7 @@ struct train_state {
     struct cursor cursor;       /* where the stream goes on */
     uint8_t run[RUN_MAX];       /* of the stream's header */
     size_t run_size;
+    char base[17];              /* checksum of the weights that an adapter stands on; "" of a whole model */
     uint64_t best_step;         /* of the checkpoint with the least of --metric-for-best-model; 0 none */
     double best_metric;
     json_t *log;                /* log_history: an array of objects */

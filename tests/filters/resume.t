@@ -115,6 +115,14 @@ part adapter --lora-r 4 --lora-dropout 0.1
 run train-step -q $hyper --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
 is 'an adapter does not go on as a model' "$st" 100
 like 'and that is said' "$err" 'is of an adapter: go on with its --lora'
+cp -R "$micro/model" "$tmp/model"
+chmod -R u+w "$tmp/model"
+perl "$here/safetensors-edit.pl" "$micro/model/model.safetensors" "$tmp/model/model.safetensors" first model.decoder.layers.0.fc1.weight 0.5
+run train-step -q $hyper --lora-r 4 --lora-dropout 0.1 --model "$tmp/model" --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
+is 'nor on another base' "$st" 100
+like 'naming both' "$err" "'.*/adapter-1/step-000008' is an adapter of another base model: the weights in --model '$tmp/model' are not"
+run train-step -q $hyper --lora-r 4 --lora-alpha 16 --lora-dropout 0.1 --max-steps 8 --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
+like 'another scale is told' "$st $err" "^0 .*had --lora-alpha 8"
 part bfloat16 --save-dtype bfloat16 --dtype bfloat16
 part augmented --mask-time-prob 0.3 --mask-feature-prob 0.2
 
