@@ -14,13 +14,6 @@ enum { PROGRAM = 24 << 20 };    /* code, tables, small things */
 /* Bytes that stay, whatever the batch. */
 struct fixed { double weights, state, packed, other; };
 
-/* A bfloat16 copy lies in pages of its own, huge ones where the system gives them. */
-static double packed_pages(const struct param *p)
-{
-    size_t huge = 2 << 20, bytes = packed_bytes(p->shape[0], p->count / p->shape[0]);
-    return (double)((bytes + huge - 1) / huge * huge);
-}
-
 /* What products in bfloat16 touch of the team's memory: both operands of the widest, rounded. */
 static double shared_touched(const struct trainer *t, size_t rows, size_t tokens)
 {
@@ -45,7 +38,7 @@ static struct fixed fixed_sizes(const struct trainer *t, size_t rows, size_t tok
         f.weights += 4.0 * (double)p->count;
         f.state += p->trained ? 12.0 * (double)p->count : 0;
         if (t->machine.compute.bf16 && (p->kind == PARAM_LINEAR || p->kind == PARAM_ADAPTER || p->kind == PARAM_CONV || p == t->model->output))
-            f.packed += packed_pages(p);
+            f.packed += (double)packed_bytes(p->shape[0], p->count / p->shape[0]);
     }
     f.other += (double)t->collator.rows * (double)(t->model->bins * t->model->frames) * sizeof(float);
     f.other += (double)team_size(t->machine.compute.team) * TEAM_SCRATCH;

@@ -128,23 +128,19 @@ static void linear_backward(struct tape *t, struct record *record)
     }
 }
 
-struct bias { float *y; const float *b; size_t rows, cols, each; };
+struct bias_rows { const struct vec *vec; float *y; const float *b; size_t rows, cols, each; };
 
 static void bias_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
-    const struct bias *j = ctx;
-    for (size_t r = i * j->each, to = rows_end(j->rows, j->each, i); r < to; r++) {
-        float *restrict y = j->y + r * j->cols;
-        const float *restrict b = j->b;
-        for (size_t c = 0; c < j->cols; c++)
-            y[c] += b[c];
-    }
+    const struct bias_rows *j = ctx;
+    for (size_t r = i * j->each, to = rows_end(j->rows, j->each, i); r < to; r++)
+        j->vec->add(j->y + r * j->cols, j->y + r * j->cols, j->b, j->cols);
 }
 
 void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols)
 {
-    struct bias j = { y, b, rows, cols, rows_each(cols) };
+    struct bias_rows j = { t->compute->k->vec, y, b, rows, cols, rows_each(cols) };
     if (tape_live(t))
         rows_run(t, rows, j.each, bias_task, &j);
 }

@@ -21,11 +21,10 @@ static const struct packed *packed_of(struct tape *t, struct param *w)
 
 void bias_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
 {
-    const float *restrict b = (const float *)ctx + col;
+    const struct bias *b = ctx;
     (void)row;
     for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++)
-            c[i * ldc + j] += b[j];
+        b->vec->add(c + i * ldc, c + i * ldc, b->b + col, n);
 }
 
 void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x, struct param *w, const float *b, size_t n)
@@ -35,8 +34,8 @@ void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x
         return;
     const struct packed *p = packed_of(t, w);
     if (p) {
-        struct gemm_out to = { .f32 = y.f32, .bf16 = y.bf16, .ld = out, .add = add, .done = b ? bias_done : NULL,
-                               .ctx = (void *)(uintptr_t)b };
+        struct bias bias = { t->compute->k->vec, b };
+        struct gemm_out to = { .f32 = y.f32, .bf16 = y.bf16, .ld = out, .add = add, .done = b ? bias_done : NULL, .ctx = &bias };
         gemm_bf16(t->compute, n, x, p, false, &to);
     } else if (tape_live(t)) {
         gemm_f32(t->compute, false, true, n, out, in, x.f32, in, w->data, in, add ? 1 : 0, y.f32, out);

@@ -4,6 +4,7 @@
 #ifndef PENSTOCK_PRODUCTS_H
 #define PENSTOCK_PRODUCTS_H
 
+#include "kernels/linalg/vec.h"
 #include "kernels/nn/record.h"
 
 /* y (+)= x W^T + b, b [out] or NULL.  x, y and dy are bfloat16 only where products are. */
@@ -15,7 +16,8 @@ static inline struct gemm_in grad_in(const float *dy, size_t cols) { return (str
 
 /* linear.c: y += b on every row. */
 void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols);
-/* gemm_out's `done` that adds a bias: ctx is its float *. */
+/* gemm_out's `done` that adds a bias: ctx is a struct bias. */
+struct bias { const struct vec *vec; const float *b; };
 void bias_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
 
 /* Keyed dropout (linear.c): y = beta y + x / (1 - p) where element i of key is kept. */
