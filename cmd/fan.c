@@ -1,11 +1,12 @@
 /* cmd/fan.c - N copies of a pipeline side by side, and the results back in order
  *
  * Between pipes it takes units in and puts them out; with --in and --out as
- * endpoints it is a worker of N copies for a head and a consumer elsewhere. */
+ * endpoints it is a worker of N copies for a head and a consumer elsewhere; with
+ * one of each what lp1/ends.h says. */
 #include <string.h>
 #include <unistd.h>
 
-#include "libcommon/stream/end.h"
+#include "libcommon/stream/lp1/ends.h"
 #include "libcommon/stream/lp1/supervise.h"
 #include "libcommon/sys/log.h"
 
@@ -24,6 +25,23 @@ static const struct opt options[] = {
 static const struct program program = { .name = "fan", .operands = "'A | B | C'", .min_operands = 1, .max_operands = 1,
                                         .summary = "Runs N copies of a pipeline of filters on a stream, and keeps its order", .opts = options };
 
+static int local(void *f, const struct common *c) { return fan_local(f, c); }
+static int work(void *f, const struct common *c) { return worker_supervise(f, c); }
+
+static int run(struct fan *f, enum ends kind, const struct common *c)
+{
+    switch (kind) {
+    case ENDS_PIPES:
+        return fan_local(f, c);
+    case ENDS_HEAD:
+        return ends_head(c, local, f);
+    case ENDS_WORKER:
+        return worker_supervise(f, c);
+    default:
+        return ends_serve(kind, c, work, f);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct common c = { 0 };
@@ -33,12 +51,10 @@ int main(int argc, char **argv)
     if (!copies)
         copies = cores < 1 ? 1 : cores > CREW_MAX ? CREW_MAX : cores;
     struct fan f = { .copies = (int)copies, .timeout = timeout, .budget = budget };
-    if (cpus_choose(cpus, &f.cpus, &e) < 0 || pipeline_parse(&f.pipeline, argv[first], &e) < 0)
+    enum ends kind;
+    if (ends_choose(&c, &kind, &e) < 0 || cpus_choose(cpus, &f.cpus, &e) < 0 || pipeline_parse(&f.pipeline, argv[first], &e) < 0)
         die(e.status, "%s", e.text);
-    bool in = endpoint_is(c.in), out = endpoint_is(c.out);
-    if (in != out)
-        die(STATUS_BAD, "fan needs endpoints as --in and --out, or as neither");
-    int status = in ? worker_supervise(&f, &c) : fan_local(&f, &c);
+    int status = run(&f, kind, &c);
     pipeline_release(&f.pipeline);
     return status;
 }

@@ -20,5 +20,5 @@ int main(int argc, char **argv)
     opt_parse(&program, &c, 0, argc, argv);
     if (!head || !endpoint_is(c.in) || !endpoint_is(c.out) || *c.in != '@' || *c.out != '@')
         die(STATUS_BAD, "hub binds both ends and knows its head: --in @ENDPOINT --out @ENDPOINT --head ENDPOINT");
-    return hub_run(head, window, &c);
+    return hub_run(&(struct hub_ends){ .head = head, .above = c.in, .below = c.out, .bytes = window }, &c);
 }

@@ -33,6 +33,7 @@ struct stream_out_ops {
     int (*put_unit)(struct stream_out *out, struct unit *u, struct error *e);
     int (*put_end)(struct stream_out *out, struct error *e);
     int (*wants)(struct stream_out *out, uint64_t *q, uint64_t units, struct error *e);        /* NULL: what comes next */
+    bool (*skips)(struct stream_out *out, uint64_t q);         /* as stream_out_skips; NULL: never */
     int (*flush)(struct stream_out *out, struct error *e);
     int (*close)(struct stream_out *out, struct error *e);      /* as stream_out_close; ends in stream_out_done */
 };

@@ -1,6 +1,7 @@
 /* libcommon/stream/filter.c - see filter.h */
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/filter.h"
+#include "libcommon/stream/lp1/ends.h"
 #include "libcommon/stream/lp1/supervise.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
@@ -120,7 +121,8 @@ static int header_pass(struct run *r, struct error *e)
 static int unit_pass(struct run *r, struct error *e)
 {
     struct unit *u = &r->unit;
-    for (uint32_t i = 0; i < u->k; i++) {
+    bool skip = stream_out_skips(r->out, u->q);
+    for (uint32_t i = 0; !skip && i < u->k; i++) {
         struct sample *s = &u->sample[i];
         struct error why = { .status = STATUS_BAD, .text = "failed" };
         if (sample_failed(s) || r->f->sample(r->f->ctx, s, u->epoch, &why) == 0)
@@ -214,17 +216,28 @@ static int run_close(struct run *r, int rc, struct error *e)
     return gone || closed == 1 ? 0 : rc;
 }
 
+/* The WORKER of what stands between two worlds. */
+static int work(void *ctx, const struct common *c)
+{
+    (void)ctx;
+    return worker_supervise_self(c);
+}
+
 int filter_run(const struct filter *f, const struct common *c)
 {
     struct error e = { .status = STATUS_OK };
+    enum ends kind;
     struct run r = { .f = f, .began = clock_seconds() };
     r.told = r.began;
     unit_init(&r.unit);
     header_init(&r.header);
-    if (endpoint_is(c->in) && endpoint_is(c->out))
+    int rc = ends_choose(c, &kind, &e);
+    if (rc == 0 && kind == ENDS_WORKER)
         return worker_supervise_self(c);
+    if (rc == 0 && (kind == ENDS_TAIL || kind == ENDS_HUB))
+        return ends_serve(kind, c, work, NULL);
     stop_install();
-    int rc = run_open(&r, c, &e);
+    rc = rc < 0 ? rc : run_open(&r, c, &e);
     if (rc == 0)
         rc = loop(&r, &e);
     rc = run_close(&r, rc, &e);

@@ -16,7 +16,10 @@ bool endpoint_is(const char *spec)
 /* --- reading --------------------------------------------------------------------------- */
 struct stream_in *stream_in_open(const char *spec, struct error *e)
 {
-    return stream_in_open_tail(spec, &(struct stream_tail){ .head = NULL }, e);
+    if (!endpoint_is(spec))
+        return pipe_in_open(spec, e);
+    error_set(e, STATUS_BAD, "'%s': this program reads a pipe or a file; let the filter before it, or fan, have that --in, and read what it writes", spec);
+    return NULL;
 }
 
 struct stream_in *stream_in_open_tail(const char *spec, const struct stream_tail *tail, struct error *e)
@@ -91,6 +94,8 @@ int stream_out_wants(struct stream_out *out, uint64_t *q, uint64_t units, struct
         out->q = *q;
     return got;
 }
+
+bool stream_out_skips(struct stream_out *out, uint64_t q) { return out->ops->skips && out->ops->skips(out, q); }
 
 int stream_out_base(struct stream_out *out, const struct stream_out_ops *ops, const char *name, struct error *e)
 {

@@ -131,6 +131,8 @@ int stream_put_end(struct stream_out *out, struct error *e);
  * go back or forward), 0 nothing more: all of `units` is put (on an endpoint: and durable
  * where it was wanted), -1 failed.  Between header and end. */
 int stream_out_wants(struct stream_out *out, uint64_t *q, uint64_t units, struct error *e);
+/* Is it known that unit q need not be computed, since the consumer has it from before?  It is put all the same. */
+bool stream_out_skips(struct stream_out *out, uint64_t q);
 const struct stream_end *stream_out_end(const struct stream_out *out);  /* counted so far, since the header */
 double stream_out_waited(const struct stream_out *out);
 /* Flushes, closes and frees; a full disk shows here at the latest.  1: the reader left early (EPIPE), which ends a filter quietly. */

@@ -2,7 +2,9 @@
  *
  * A thread owns the socket; the state machine is shared under a lock.  The source
  * asks what to put next (stream_out_wants), since a TAIL that is started anew may
- * go back; all that the TAIL has not acknowledged is kept, up to BUDGET bytes. */
+ * go back; all that the TAIL has not acknowledged is kept, up to BUDGET bytes.  A
+ * filter that reads a pipe cannot ask, since it cannot go back: each unit waits for
+ * its turn, and when its turn is over for ever the filter ends, to be started anew. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,7 +29,9 @@ struct head_out {
     struct lp1_head *head;
     struct blob *header;
     struct gather gather;
-    uint64_t told_requeued;
+    bool asks;                  /* the program calls wants: it can make any unit again */
+    bool any;
+    uint64_t first, next;       /* of one that does not: its first unit, once there is any; the one after the last */
 };
 
 static bool on_send(void *ctx, uint64_t peer, const struct lp1_message *m, void *body)
@@ -64,7 +68,8 @@ static int put_header(struct stream_out *out, const struct header *hd, struct er
     struct head_out *h = (struct head_out *)out;
     struct span run = header_run(hd);
     if (h->head)
-        return error_set(e, STATUS_BAD, "%s: one run at a time goes to an endpoint, and a second header came", out->name);
+        return error_set(e, STATUS_BAD, "%s: one run at a time goes to an endpoint, and a second stream came behind the first: record them, and "
+                         "let replay serve both", out->name);
     if (run.size != 16)
         return error_set(e, STATUS_BAD, "%s: the header's run is not 16 bytes", out->name);
     const struct lp1_head_out actions = { h, on_send, on_free };
@@ -80,6 +85,7 @@ static int wants(struct stream_out *out, uint64_t *q, uint64_t units, struct err
     struct head_out *h = (struct head_out *)out;
     double began = clock_seconds();
     int rc = -2;
+    h->asks = true;
     service_lock(&h->service);
     lp1_head_total(h->head, units);
     while (rc == -2) {
@@ -99,10 +105,81 @@ static int wants(struct stream_out *out, uint64_t *q, uint64_t units, struct err
     return rc;
 }
 
+/* --- a filter's output, which comes as it comes ------------------------------------------ */
+
+static int went_back(const struct head_out *h, uint64_t wanted, struct error *e)
+{
+    if (!h->any || wanted < h->first)
+        return error_set(e, STATUS_BAD, "%s: the consumer goes on at unit %llu, and the stream begins at unit %llu: give its source --start %llu",
+                         h->base.name, (unsigned long long)wanted, (unsigned long long)h->first, (unsigned long long)wanted);
+    return error_set(e, STATUS_AGAIN, "%s: the consumer was started anew and goes on at unit %llu, which a pipe cannot give again: start this "
+                     "pipeline anew, too", h->base.name, (unsigned long long)wanted);
+}
+
+/* Until it is known what becomes of unit q (UINT64_MAX: of the end): 1 it is to be put; 0 the consumer has it; -1. */
+static int turn_wait(struct head_out *h, uint64_t q, struct error *e)
+{
+    double began = clock_seconds();
+    uint64_t wanted;
+    int rc = -2;
+    service_lock(&h->service);
+    while (rc == -2) {
+        bool wants = lp1_head_wants(h->head, &wanted);
+        if (lp1_head_complete(h->head)) {
+            rc = q == UINT64_MAX ? 0 : error_set(e, STATUS_AGAIN, "%s: the consumer has ended", h->base.name);
+            h->base.gone = rc < 0;
+        } else if (wants && wanted < (q == UINT64_MAX ? h->next : q)) {
+            rc = went_back(h, wanted, e);
+        } else if (wants && q != UINT64_MAX) {
+            rc = wanted == q;
+        } else if (stop_asked()) {
+            rc = error_set(e, STATUS_AGAIN, "stopped by a signal");
+        } else {
+            service_wait(&h->service);
+        }
+    }
+    service_unlock(&h->service);
+    h->base.waited += clock_seconds() - began;
+    return rc;
+}
+
+static bool skips(struct stream_out *out, uint64_t q)
+{
+    struct head_out *h = (struct head_out *)out;
+    uint64_t wanted;
+    service_lock(&h->service);
+    bool over = lp1_head_wants(h->head, &wanted) && wanted > q;
+    service_unlock(&h->service);
+    return over;
+}
+
+static int put_end(struct stream_out *out, struct error *e)
+{
+    struct head_out *h = (struct head_out *)out;
+    if (h->asks)
+        return 0;
+    service_lock(&h->service);
+    lp1_head_total(h->head, h->next);
+    service_unlock(&h->service);
+    return turn_wait(h, UINT64_MAX, e);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
 static int put_unit(struct stream_out *out, struct unit *u, struct error *e)
 {
     struct head_out *h = (struct head_out *)out;
     struct gather *g = &h->gather;
+    if (!h->asks) {
+        if (!h->any)
+            h->first = u->q;
+        h->next = u->q;
+        h->any = true;
+        int turn = turn_wait(h, u->q, e);
+        h->next = u->q + 1;
+        if (turn < 1)
+            return turn;
+    }
     if (unit_fit(u, g, log_program(), e) < 0)
         return -1;
     struct blob *body = blob_new(g->size);
@@ -149,7 +226,7 @@ static int head_close(struct stream_out *out, struct error *e)
     return 0;
 }
 
-static const struct stream_out_ops ops = { .put_header = put_header, .put_unit = put_unit, .put_end = nothing, .wants = wants,
+static const struct stream_out_ops ops = { .put_header = put_header, .put_unit = put_unit, .put_end = put_end, .wants = wants, .skips = skips,
                                            .flush = nothing, .close = head_close };
 
 struct stream_out *head_out_open(const char *spec, struct error *e)

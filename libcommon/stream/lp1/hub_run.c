@@ -12,12 +12,12 @@
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
-enum { BATCH = 256 };
+enum { BATCH = 256, WINDOW_BYTES = 256 << 20 };
 #define TICK 0.1
 
 struct hub_run {
     const struct common *c;
-    const char *head;
+    const struct hub_ends *ends;
     void *above, *below, *up;           /* workers above deliver; workers and consumer below; DEALER to the head */
     struct lp1_hub *hub;
     struct blob *header;
@@ -37,7 +37,7 @@ static void on_reset_head(void *ctx)
 {
     struct hub_run *r = ctx;
     struct error e;
-    void *next = socket_connect(r->head, 1u << LP1_HEAD | 1u << LP1_HUB, &e);
+    void *next = socket_connect(r->ends->head, 1u << LP1_HEAD | 1u << LP1_HUB, &e);
     if (!next)
         return;
     socket_close(r->up, 0);
@@ -140,6 +140,8 @@ static int loop(struct hub_run *r, struct error *e)
             return error_set(e, status, "%s", why);
         if (lp1_hub_finished(r->hub, now))
             return 0;
+        if (r->ends->watch && r->ends->watch(r->ends->watch_ctx, e) < 0)
+            return -1;
         if (stop_asked())
             return error_set(e, STATUS_AGAIN, "stopped by a signal; another hub goes on where this one was");
         tell(r, false);
@@ -147,19 +149,19 @@ static int loop(struct hub_run *r, struct error *e)
     }
 }
 
-int hub_run(const char *head, uint64_t bytes, const struct common *c)
+int hub_run(const struct hub_ends *ends, const struct common *c)
 {
     struct error e = { 0 };
     struct timespec t;
-    struct hub_run r = { .c = c, .head = head, .began = clock_seconds() };
+    struct hub_run r = { .c = c, .ends = ends, .began = clock_seconds() };
     const struct lp1_tail_out above = { &r, on_send_head, on_reset_head, on_send_above, on_header, on_head_header, on_free };
     const struct lp1_head_out below = { &r, on_send_below, on_free };
     stop_install();
     clock_gettime(CLOCK_REALTIME, &t);
-    r.hub = lp1_hub_new((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, bytes, &above, &below);
+    r.hub = lp1_hub_new((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, ends->bytes ? ends->bytes : WINDOW_BYTES, &above, &below);
     int rc = r.hub ? 0 : error_set(&e, STATUS_AGAIN, "out of memory");
-    if (rc == 0 && (!(r.above = socket_bind(c->in, &e)) || !(r.below = socket_bind(c->out, &e)) ||
-                    !(r.up = socket_connect(head, 1u << LP1_HEAD | 1u << LP1_HUB, &e))))
+    if (rc == 0 && (!(r.above = socket_bind(ends->above, &e)) || !(r.below = socket_bind(ends->below, &e)) ||
+                    !(r.up = socket_connect(ends->head, 1u << LP1_HEAD | 1u << LP1_HUB, &e))))
         rc = -1;
     if (rc == 0)
         rc = loop(&r, &e);

@@ -284,11 +284,13 @@ static int refuse(void *socket, uint64_t peer, uint64_t to, enum lp1_code code, 
     return -1;
 }
 
-/* On TCP with keys the key's role must be the one that HELLO claims. */
+/* On TCP with keys the key's role must be the one that HELLO claims; a hub may have workers of its own, and
+ * may be the consumer for those who read its pipe. */
 static bool role_right(zmq_msg_t *control, const struct lp1_message *m)
 {
     const char *user = *security.secret_key ? zmq_msg_gets(control, "User-Id") : NULL;
-    return m->t != LP1_HELLO || !user || !*user || !strcmp(user, lp1_role_name((enum lp1_role)m->role));
+    return m->t != LP1_HELLO || !user || !*user || !strcmp(user, lp1_role_name((enum lp1_role)m->role)) ||
+           (!strcmp(user, lp1_role_name(LP1_HUB)) && (m->role == LP1_WORKER || m->role == LP1_TAIL));
 }
 
 int socket_recv(void *socket, bool router, struct packet *p)
