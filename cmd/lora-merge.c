@@ -44,7 +44,7 @@ int main(int argc, char **argv)
         { .name = NULL },
     };
     const struct program program = { "lora-merge", "ADAPTER OUT", 2, 2, "an adapter's directory and its base become one model directory", opts };
-    int at = opt_parse(&program, &c, OPT_NO_IN | OPT_NO_OUT, argc, argv);
+    int at = opt_parse(&program, &c, OPT_NO_IN | OPT_NO_OUT | OPT_THREADS, argc, argv);
     const char *from = local_dir(argv[at]), *to = argv[at + 1];
     base = local_dir(base);
     struct error e = { 0 };

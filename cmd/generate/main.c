@@ -148,7 +148,7 @@ int main(int argc, char **argv)
     struct common common = { 0 };
     struct max_errors most;
     struct error e = { .status = STATUS_OK };
-    opt_parse(&program, &common, 0, argc, argv);
+    opt_parse(&program, &common, OPT_THREADS, argc, argv);
     if (!j.path)
         die(STATUS_BAD, "--model DIR is missing: which model shall answer?");
     j.path = local_dir(j.path);

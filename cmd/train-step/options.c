@@ -94,7 +94,7 @@ void options_parse(struct options *o, int argc, char **argv)
         { .name = NULL },
     };
     const struct program program = { "train-step", NULL, 0, 0, "samples in, checkpoints of the model trained on them out", opts };
-    opt_parse(&program, &o->common, 0, argc, argv);
+    opt_parse(&program, &o->common, OPT_THREADS, argc, argv);
     o->model = local_dir(o->model);
     for (size_t i = 0; i < sizeof lora / sizeof *lora; i++)
         o->lora |= lora[i];

@@ -263,6 +263,7 @@ int opt_parse(const struct program *p, struct common *c, int ends, int argc, cha
     standard_hold();
     log_open(p->name);
     struct parse ps = { .p = p };
+    c->threads = !(ends & OPT_THREADS);
     common_last = c;
     argv_last = argv;
     common_table(&ps, c, ends);
@@ -302,6 +303,8 @@ int opt_parse(const struct program *p, struct common *c, int ends, int argc, cha
     }
     if (c->quiet || c->verbose)
         log_level_set(c->quiet ? LOG_QUIET : LOG_VERBOSE);
+    if (!(ends & OPT_THREADS) && c->threads != 1)
+        debug("--threads %lld: one is used; fan runs several of a program", (long long)c->threads);
     if (n_ops < p->min_operands)
         die(STATUS_BAD, "%s is missing; usage: %s [options] %s", p->operands, p->name, p->operands);
     if (n_ops > p->max_operands)

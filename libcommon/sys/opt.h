@@ -45,14 +45,15 @@ struct program {
 struct common {
     const char *in, *out;       /* --in, --out: NULL means standard input or output */
     const char *metrics;        /* --metrics FILE, or NULL */
-    int64_t threads;            /* --threads; 0: as many as there are cores */
+    int64_t threads;            /* --threads; 0: as many as there are cores.  1 without OPT_THREADS */
     bool quiet, verbose;
     const char *curve_key, *curve_peers;        /* of tcp:// ends (docs/protocol.7); NULL: none */
     bool insecure;
 };
 
-/* For programs without a stream at that end: without the option, or with it, for text. */
-enum { OPT_NO_IN = 1, OPT_NO_OUT = 2, OPT_TEXT_IN = 4, OPT_TEXT_OUT = 8 };
+/* For programs without a stream at that end: without the option, or with it, for text.
+ * OPT_THREADS: computes with several threads; the others take --threads and use one. */
+enum { OPT_NO_IN = 1, OPT_NO_OUT = 2, OPT_TEXT_IN = 4, OPT_TEXT_OUT = 8, OPT_THREADS = 16 };
 
 /* Parses argv and exits on --help, --version or misuse.  Also sets up the log
  * (name, level).  Returns the index of the first operand; their number has

@@ -21,6 +21,11 @@ for p in $programs; do
         grep -qxe "${o#-}" "$tmp/$file" || lacks="$lacks $o"
     done
     is "$p: its page, or penstock.7 for those of all programs, has each option" "$lacks" ''
+    lacks=
+    for o in $(grep '^\.It Fl ' "$page" | tr ' ' '\n' | grep -E '^-[a-z][a-z0-9-]+$' | sort -u); do
+        grep -Eq -e "(^|[ (])-$o([] .,:)]|\$)" "$tmp/help" || lacks="$lacks -$o"
+    done
+    is "$p: each option of its page is in its help" "$lacks" ''
     is "$p: its page gives synopsis, exit status and examples" "$(grep -Ec '^\.Sh (SYNOPSIS|EXIT STATUS|EXAMPLES)$' "$page")" 3
     like "$p: an unknown option is one line and status 100" "$("$p" --no-such-option 2>&1; echo "$?")" "^$p: unknown option '--no-such-option'"
     is "$p: of status 100" "$("$p" --no-such-option 2>/dev/null; echo $?)" 100

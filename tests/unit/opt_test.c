@@ -112,7 +112,7 @@ static void many_options(void)
 int main(void)
 {
     PARSE("--model", "m", "--max-steps=256", "--learning-rate", "1e-3", "--buffer", "64K", "--lr-scheduler-type=linear", "-kq", "-i", "x");
-    is_str(text, "model=m steps=256 rate=0.001 size=65536 kind=linear keep=1 given=1 in=x threads=0 quiet=1 ops=",
+    is_str(text, "model=m steps=256 rate=0.001 size=65536 kind=linear keep=1 given=1 in=x threads=1 quiet=1 ops=",
            "long, short and joined options are read");
     PARSE("-mdir", "a", "--threads", "3", "b");
     is_str(text, "model=dir steps=8 rate=5e-05 size=8388608 kind=cosine keep=0 given=0 in=- threads=3 quiet=0 ops=a,b,",
