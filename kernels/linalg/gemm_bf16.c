@@ -1,10 +1,10 @@
 /* kernels/linalg/gemm_bf16.c - y = x w^T and dx = dy w: blocks of rows and panels for the team
  *
  * Two ways, by shape alone.  Many rows and a weight that the last cache holds:
- * a task takes 96 rows, rounds them into its own scratch, and passes the whole
- * weight.  Else: x is rounded once into shared memory, and a task takes a few
- * panels of the weight, so that a weight larger than the caches (a vocabulary)
- * is read from memory once. */
+ * a task takes some 96 rows, rounds them into its own scratch, and passes the whole
+ * weight, which for dx was turned before.  Else: x is rounded once into shared
+ * memory, and a task takes a few panels of the weight, so that a weight larger than
+ * the caches (a vocabulary) is read from memory once; dx is in gemm_bf16_dx.c then. */
 #include "kernels/linalg/gemm_bf16.h"
 #include "kernels/linalg/pages.h"
 
@@ -53,8 +53,8 @@ struct job {
     const struct gemm_out *y;
     const uint16_t *panels;
     size_t panel;               /* elements from one to the next */
-    bool turned;                /* these panels lie along the other dimension */
-    uint16_t *whole;            /* turned in advance, this part of the depth; NULL: by each task for itself */
+    uint16_t *turned;           /* for dx: all of them anew */
+    size_t own;                 /* rows of a task, the first way */
     size_t m, n, depth;         /* y is [m, n], depth is summed over */
     size_t width;               /* elements of x taken at once, even */
     bool direct;                /* sums go straight to y */
@@ -91,11 +91,28 @@ static void block_finish(const struct job *j, size_t row, size_t col, size_t m, 
 
 /* --- many rows -------------------------------------------------------------------- */
 
+/* Rows of a task: so many that 2, 4 and 8 threads have about the same number of tasks each. */
+static size_t tall_rows(size_t m)
+{
+    size_t best = TALL_ROWS;
+    double least_waste = 1e9;
+    for (size_t rows = TALL_ROWS; rows >= TALL_ROWS * 3 / 4; rows -= SIX) {
+        double waste = 0;
+        for (size_t threads = 2; threads <= 8; threads *= 2)
+            waste += (double)(parts(parts(m, rows), threads) * threads * rows) / (double)m / (double)threads;
+        if (waste < least_waste) {
+            least_waste = waste;
+            best = rows;
+        }
+    }
+    return best;
+}
+
 static void tall_task(void *ctx, size_t task, int worker)
 {
     const struct job *j = ctx;
     const struct kernels *k = j->k->k;
-    size_t row = task * TALL_ROWS, rows = least(j->m - row, TALL_ROWS);
+    size_t row = task * j->own, rows = least(j->m - row, j->own);
     uint16_t *copy = team_scratch(j->k->team, worker);
     float *room = (float *)(void *)(copy + TALL_ROWS * round_to(j->depth, j->width));
     for (size_t d = 0; d < j->depth; d += j->width)
@@ -117,37 +134,23 @@ static void tall_task(void *ctx, size_t task, int worker)
 
 /* --- turning a weight ---------------------------------------------------------------- */
 
-/* Of the weight's panels, columns col ... and rows (of the sum) d ...: panels as the product
- * wants them, `panel` elements from one to the next. */
-static void panels_turn(const struct job *j, uint16_t *to, size_t panel, size_t col, size_t cols, size_t d, size_t depth)
-{
-    for (size_t i = 0; i < depth; i += PANEL)           /* as they lie in memory */
-        for (size_t c = 0; c < cols; c += PANEL)
-            j->k->k->pack->turn(to + c / PANEL * panel + i * PANEL,
-                                j->panels + (d + i) / PANEL * j->panel + (col + c) * PANEL, least(cols - c, PANEL));
-}
-
 enum { TURN_COLS = 1024 };
 
-/* All panels over depth from ... until - 1, to j->whole; a task takes 64 of the depth. */
+/* To panels over k of pairs along n, `panel` elements from one to the next; a task takes 64 of n. */
 static void turn_task(void *ctx, size_t task, int worker)
 {
     const struct job *j = ctx;
-    size_t panel = round_to(j->until - j->from, PANEL) * PANEL, across = parts(j->n, TURN_COLS);
-    size_t col = task % across * TURN_COLS, d = task / across * PANEL;
+    size_t panel = round_to(j->depth, PANEL) * PANEL, across = parts(j->n, TURN_COLS);
+    size_t col = task % across * TURN_COLS, end = least(j->n, col + TURN_COLS), d = task / across;
     (void)worker;
-    panels_turn(j, j->whole + col / PANEL * panel + d * PANEL, panel, col, least(j->n - col, TURN_COLS), j->from + d,
-                least(j->until - j->from - d, PANEL));
-}
-
-static void turn_run(struct job *j)
-{
-    team_run(j->k->team, parts(j->n, TURN_COLS) * parts(j->until - j->from, PANEL), turn_task, j);
+    for (size_t c = col; c < end; c += PANEL)
+        j->k->k->pack->turn(j->turned + c / PANEL * panel + d * PANEL * PANEL, j->panels + d * j->panel + c * PANEL,
+                            least(end - c, PANEL));
 }
 
 /* --- few rows, or a large weight ---------------------------------------------------- */
 
-enum { COPY_ROWS = 32, TURN_MOST = 16384 };     /* columns of which 512 deep, turned, are 16 MiB */
+enum { COPY_ROWS = 32 };
 
 static void copy_task(void *ctx, size_t task, int worker)
 {
@@ -165,22 +168,13 @@ static void short_task(void *ctx, size_t task, int worker)
     size_t r = task / j->across * j->block_rows, rows = least(j->rows - r, j->block_rows);
     size_t col = task % j->across * j->block_cols, cols = least(j->n - col, j->block_cols);
     size_t ldc = j->direct ? j->y->ld : j->block_cols;
-    uint16_t *own = team_scratch(j->k->team, worker);
-    float *c = j->direct ? j->y->f32 + (j->row + r) * ldc + col : (float *)(void *)(own + SHORT_DEPTH * 4 * PANEL);
+    float *c = j->direct ? j->y->f32 + (j->row + r) * ldc + col : team_scratch(j->k->team, worker);
     for (size_t d = j->from; d < j->until; d += j->width) {
-        size_t depth = least(j->until - d, j->width), panel = j->panel;
-        const uint16_t *b = j->panels + col / PANEL * panel + d * PANEL;
-        if (j->whole) {
-            panel = round_to(j->until - j->from, PANEL) * PANEL;
-            b = j->whole + col / PANEL * panel + (d - j->from) * PANEL;
-        } else if (j->turned) {
-            panel = j->width * PANEL;
-            panels_turn(j, own, panel, col, cols, d, depth);
-            b = own;
-        }
+        size_t depth = least(j->until - d, j->width);
+        const uint16_t *b = j->panels + col / PANEL * j->panel + d * PANEL;
         for (size_t i = 0; i < rows; i += SHORT_ROWS) {
             struct spread a = {j->shared + (d - j->from) * j->rows + (r + i) * j->width, j->width, 2, SIX * j->width};
-            gemm_bf16_block(j->k->k, least(rows - i, SHORT_ROWS), cols, parts(depth, 2), &a, b, panel, c + i * ldc, ldc,
+            gemm_bf16_block(j->k->k, least(rows - i, SHORT_ROWS), cols, parts(depth, 2), &a, b, j->panel, c + i * ldc, ldc,
                             d > j->from || j->add);
         }
     }
@@ -206,10 +200,7 @@ static void short_run(struct job *j)
     /* Sums that go straight to y can be cut along the depth, others only along the rows. */
     const size_t most = (j->direct ? 8u << 20 : 64u << 20) / sizeof *j->shared;
     size_t deep = round_to(j->depth, j->width), rows = least(j->m, 4 * SHORT_BLOCK);
-    bool ahead = j->direct && j->turned && j->n <= TURN_MOST;
-    if (ahead)                                  /* so that turned panels and x share the last cache */
-        deep = least(deep, round_to(parts(most / 2, round_to(j->n, PANEL) + rows), j->width));
-    else if (j->direct)
+    if (j->direct)
         deep = least(deep, round_to(parts(most, rows), j->width));
     else
         rows = least(rows, most / deep ? most / deep : 1);
@@ -219,10 +210,6 @@ static void short_run(struct job *j)
         for (j->from = 0; j->from < j->depth; j->from += deep) {
             j->until = least(j->depth, j->from + deep);
             j->add = j->from > 0 || (j->direct && j->y->add);
-            if (ahead) {
-                j->whole = j->shared + rows * deep;
-                turn_run(j);
-            }
             team_run(j->k->team, parts(j->until - j->from, j->width) * parts(j->rows, COPY_ROWS), copy_task, j);
             team_run(j->k->team, parts(j->rows, j->block_rows) * j->across, short_task, j);
         }
@@ -235,21 +222,22 @@ void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct
     struct job j = {.k = k, .x = x, .y = y, .m = m, .n = backward ? w->k : w->n, .depth = backward ? w->n : w->k};
     j.panels = w->panels;
     j.panel = round_to(w->k, 2) * PANEL;
-    j.turned = backward;
     j.direct = y->f32 && !y->bf16 && !y->done;
     j.shared = team_shared(k->team);
     if (!m || !j.n || !j.depth)
         return;
     if (m >= 1024 && w->bytes <= 8u << 20 && j.depth <= 12288) {
         j.width = width_of(j.depth, TALL_DEPTH);
-        if (j.turned) {
-            j.until = j.depth;
-            j.whole = j.shared;
-            turn_run(&j);
-            j.panels = j.whole;
+        if (backward) {
+            j.turned = j.shared;
+            team_run(k->team, parts(j.n, TURN_COLS) * parts(j.depth, PANEL), turn_task, &j);
+            j.panels = j.turned;
             j.panel = round_to(j.depth, PANEL) * PANEL;
         }
-        team_run(k->team, parts(m, TALL_ROWS), tall_task, &j);
+        j.own = tall_rows(m);
+        team_run(k->team, parts(m, j.own), tall_task, &j);
+    } else if (backward) {
+        gemm_bf16_dx(k, m, &x, w, y);
     } else {
         j.width = width_of(j.depth, SHORT_DEPTH);
         short_run(&j);

@@ -36,4 +36,8 @@ void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, 
 void gemm_bf16_copy(const struct kernels *k, uint16_t *to, size_t width, const struct gemm_in *x, size_t row,
                     size_t rows, size_t col, size_t cols);
 
+/* gemm_bf16's dx of few rows or of a weight beyond the caches: y->f32 alone. */
+void gemm_bf16_dx(const struct compute *k, size_t m, const struct gemm_in *dy, const struct packed *w,
+                  const struct gemm_out *y);
+
 #endif
