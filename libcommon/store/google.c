@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "libcommon/store/auth.h"
+#include "libcommon/store/checksum.h"
 #include "libcommon/store/retry.h"
 
 int gs_name_read(const char *url, struct gs_name *name, bool object_needed, struct error *e)
@@ -118,15 +119,15 @@ bool gs_resource_read(const json_t *j, struct object_info *i)
     const char *size = json_string_value(json_object_get(j, "size"));
     const char *generation = json_string_value(json_object_get(j, "generation"));
     const char *crc = json_string_value(json_object_get(j, "crc32c"));
-    uint8_t b[4];
+    struct checksum sum;
     *i = (struct object_info){ 0 };
     if (!size)
         return false;
     i->size = strtoull(size, NULL, 10);
     i->generation = generation ? strtoull(generation, NULL, 10) : 0;
-    if (crc && base64_read(span_of(crc, strlen(crc)), b, 4)) {
+    if (crc && checksum_from_base64(&sum, CHECKSUM_CRC32C, span_of(crc, strlen(crc)))) {
         i->has_crc32c = true;
-        i->crc32c = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+        i->crc32c = checksum_number(&sum);
     }
     return true;
 }

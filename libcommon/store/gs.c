@@ -8,7 +8,7 @@
 
 #include "libcommon/store/auth.h"
 #include "libcommon/store/google.h"
-#include "libcommon/store/remote.h"
+#include "libcommon/store/remote_impl.h"
 
 enum { PAGE_MAX = 64 << 20 };
 
@@ -35,21 +35,22 @@ static void gs_pin(struct remote *o, const struct http_request *r)
     http_answer_u64(r, "x-goog-generation", &o->base.info.generation);
     for (struct span h = http_answer(r, "x-goog-hash"); h.data; h = http_answer_next(r, "x-goog-hash", h)) {
         const uint8_t *at = memmem(h.data, h.size, "crc32c=", 7);
-        uint8_t b[4];
         if (!at)
             continue;
         struct span text = span_of(at + 7, h.size - (size_t)(at + 7 - h.data));
         const uint8_t *comma = memchr(text.data, ',', text.size);
         if (comma)
             text.size = (size_t)(comma - text.data);
-        if (base64_read(text, b, 4)) {
+        if (checksum_from_base64(&o->want, CHECKSUM_CRC32C, text)) {
             o->base.info.has_crc32c = true;
-            o->base.info.crc32c = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+            o->base.info.crc32c = checksum_number(&o->want);
         }
     }
     /* The server has inflated it already: the checksum is of other bytes. */
-    if (http_answer(r, "x-guploader-response-body-transformations").data)
+    if (remote_gunzipped(r)) {
         o->base.info.has_crc32c = false;
+        o->want.kind = CHECKSUM_NONE;
+    }
 }
 
 static bool gs_same(const struct remote *o, const struct http_request *r)

@@ -18,6 +18,7 @@ struct store_kind {
     int (*list)(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e);
     int (*stat)(const char *url, struct object_info *i, struct error *e);
     int (*remove)(const char *url, struct error *e);
+    int (*uploads_drop)(const char *prefix, struct error *e);       /* NULL: unfinished ones cost nothing there */
     struct store_writer *(*writer_open)(const char *url, struct error *e);
     int (*writer_append)(struct store_writer *w, const void *data, size_t n, struct error *e);
     int (*writer_commit)(struct store_writer *w, struct error *e);

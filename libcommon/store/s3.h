@@ -16,13 +16,19 @@ int s3_name_read(const char *url, struct s3_name *name, bool key_needed, struct 
 int s3_bucket_read(const char *url, struct s3_name *name, struct error *e);
 void s3_name_release(struct s3_name *name);
 
-/* Begins a signed request.  query: percent-encoded, without '?'; body NULL: none;
- * n > 0: a range.  if_match: an ETag, or NULL. */
-int s3_request(struct http_request *r, const char *method, const struct s3_name *name, const char *query, const struct span *body,
-               uint64_t offset, uint64_t n, const char *if_match, struct error *e);
+/* What is asked of a server. */
+struct s3_ask {
+    const char *method;
+    const struct s3_name *name;
+    const char *query;          /* percent-encoded, without '?'; NULL: none */
+    const struct span *body;    /* NULL: none */
+    uint64_t offset, n;         /* n > 0: a range */
+    const char *header[4];      /* further "name: value" with names in lower case, NULL behind them */
+};
+/* Begins a signed request. */
+int s3_request(struct http_request *r, const struct s3_ask *ask, struct error *e);
 /* A request that is tried again while that may help; 0: r is an answer, whatever its status. */
-int s3_call(const char *subject, const char *method, const struct s3_name *name, const char *query, const struct span *body,
-            struct http_request *r, struct buf *answer, struct error *e);
+int s3_call(const char *subject, const struct s3_ask *ask, struct http_request *r, struct buf *answer, struct error *e);
 int s3_refused(const char *subject, const struct http_request *r, struct error *e);
 
 /* The text between <tag> and </tag> in *from, which is moved behind it; an empty span if there is none. */
@@ -30,11 +36,20 @@ struct span xml_text(struct span *from, const char *tag);
 /* The same text with its entities replaced; malloc'd, NULL out of memory. */
 char *xml_plain(struct span text);
 
+/* Keys in listings come percent-encoded, because XML cannot hold all of them. */
+void s3_key_decode(struct buf *b, struct span text);
+
 /* Access keys: AWS_ACCESS_KEY_ID ..., or a profile of ~/.aws; *id NULL: anonymous. */
 struct s3_keys { char *id, *secret, *token, *region; };
 int s3_keys_get(const struct s3_keys **keys, struct error *e);
 
+/* "x-amz-checksum-crc32c: BASE64" of data, for an upload; *header NULL where AWS_REQUEST_CHECKSUM_CALCULATION
+ * wants none.  The text holds it. */
+enum { S3_SUM_HEADER = 48 };
+void s3_sum_header(uint32_t crc, char text[S3_SUM_HEADER], const char **header);
+
 int s3_put(const char *url, const void *data, size_t n, struct error *e);
+int s3_uploads_drop(const char *prefix, struct error *e);
 int s3_stat(const char *url, struct object_info *i, struct error *e);
 struct store_writer *s3_writer_open(const char *url, struct error *e);
 int s3_writer_append(struct store_writer *w, const void *data, size_t n, struct error *e);

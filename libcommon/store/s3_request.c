@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
+#include "libcommon/store/base64.h"
 #include "libcommon/store/retry.h"
 #include "libcommon/store/s3.h"
 #include "libcommon/store/sigv4.h"
@@ -80,10 +82,28 @@ void s3_name_release(struct s3_name *n)
     *n = (struct s3_name){ 0 };
 }
 
-/* Adds date, hash and signature.  range and if_match as they were added to r, or "". */
-static int sign(struct http_request *r, const struct s3_name *name, const char *query, const char *range, const char *if_match, struct error *e)
+/* --- requests ------------------------------------------------------------------------ */
+
+enum { SIGNED_MAX = 16 };
+struct signing { const char *header[SIGNED_MAX][2]; char name[SIGNED_MAX][40]; size_t n; };
+
+/* In the order of their names. */
+static void signing_add(struct signing *s, const char *name, const char *value)
+{
+    size_t at = s->n++;
+    for (; at && strcmp(s->header[at - 1][0], name) > 0; at--) {
+        s->header[at][0] = s->header[at - 1][0];
+        s->header[at][1] = s->header[at - 1][1];
+    }
+    s->header[at][0] = name;
+    s->header[at][1] = value;
+}
+
+/* Adds date, hash and signature, which covers all headers of the ask. */
+static int sign(struct http_request *r, const struct s3_ask *ask, const char *range, struct error *e)
 {
     const struct s3_keys *k;
+    struct signing s = { .n = 0 };
     char date[17], hash[65] = "UNSIGNED-PAYLOAD";
     time_t now = time(NULL);
     if (s3_keys_get(&k, e) < 0)
@@ -93,59 +113,61 @@ static int sign(struct http_request *r, const struct s3_name *name, const char *
     if (r->has_body)
         sha256_hex(r->body.data, r->body.size, hash);
     sigv4_date(now, date);
-    const char *all[][2] = { { "host", name->host }, { "if-match", if_match }, { "range", range }, { "x-amz-content-sha256", hash },
-                             { "x-amz-date", date }, { "x-amz-security-token", k->token ? k->token : "" } };
-    const char *header[6][2];
-    size_t n = 0;
-    for (size_t i = 0; i < 6; i++)
-        if (*all[i][1]) {
-            header[n][0] = all[i][0];
-            header[n++][1] = all[i][1];
-        }
-    struct sigv4_request s = { r->method, name->path, query, (const char *const(*)[2])header, n, hash };
+    signing_add(&s, "host", ask->name->host);
+    signing_add(&s, "x-amz-content-sha256", hash);
+    signing_add(&s, "x-amz-date", date);
+    if (*range)
+        signing_add(&s, "range", range);
+    if (k->token)
+        signing_add(&s, "x-amz-security-token", k->token);
+    for (size_t i = 0; i < 4 && ask->header[i]; i++) {
+        const char *colon = strchr(ask->header[i], ':');
+        snprintf(s.name[i], sizeof s.name[i], "%.*s", (int)(colon - ask->header[i]), ask->header[i]);
+        signing_add(&s, s.name[i], colon + 2);
+    }
+    struct sigv4_request q = { r->method, ask->name->path, ask->query ? ask->query : "", (const char *const(*)[2])s.header, s.n, hash };
     struct sigv4_keys keys = { k->id, k->secret, k->region, "s3" };
-    char *authorization = sigv4_authorization(&s, &keys, now, NULL);
+    char *authorization = sigv4_authorization(&q, &keys, now, NULL);
     int bad = !authorization || http_header(r, "x-amz-content-sha256: %s", hash) < 0 || http_header(r, "x-amz-date: %s", date) < 0 ||
               (k->token && http_header(r, "x-amz-security-token: %s", k->token) < 0) || http_header(r, "Authorization: %s", authorization) < 0;
     free(authorization);
     return bad ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
 }
 
-int s3_request(struct http_request *r, const char *method, const struct s3_name *name, const char *query, const struct span *body,
-               uint64_t offset, uint64_t n, const char *if_match, struct error *e)
+int s3_request(struct http_request *r, const struct s3_ask *ask, struct error *e)
 {
     char *url, range[64] = "";
-    if (asprintf(&url, "%s%s%s", name->url, *query ? "?" : "", query) < 0)
+    bool query = ask->query && *ask->query;
+    if (asprintf(&url, "%s%s%s", ask->name->url, query ? "?" : "", query ? ask->query : "") < 0)
         return error_set(e, STATUS_AGAIN, "out of memory");
-    int bad = http_init(r, method, url, e);
+    int bad = http_init(r, ask->method, url, e);
     free(url);
     if (bad)
         return -1;
-    if (n) {
-        snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)offset, (unsigned long long)(offset + n - 1));
+    if (ask->n) {
+        snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)ask->offset, (unsigned long long)(ask->offset + ask->n - 1));
         http_header(r, "Range: %s", range);
     }
-    if (if_match)
-        http_header(r, "If-Match: %s", if_match);
-    if (body) {
+    for (size_t i = 0; i < 4 && ask->header[i]; i++)
+        http_header(r, "%s", ask->header[i]);
+    if (ask->body) {
         http_header(r, "Content-Type:");
         r->has_body = true;
-        r->body = *body;
+        r->body = *ask->body;
     }
-    if (sign(r, name, query, range, if_match ? if_match : "", e) == 0)
+    if (sign(r, ask, range, e) == 0)
         return 0;
     http_release(r);
     return -1;
 }
 
-int s3_call(const char *subject, const char *method, const struct s3_name *name, const char *query, const struct span *body,
-            struct http_request *r, struct buf *answer, struct error *e)
+int s3_call(const char *subject, const struct s3_ask *ask, struct http_request *r, struct buf *answer, struct error *e)
 {
     struct retry t;
     retry_begin(&t, subject);
     for (;;) {
         buf_clear(answer);
-        if (s3_request(r, method, name, query, body, 0, 0, NULL, e) < 0)
+        if (s3_request(r, ask, e) < 0)
             return -1;
         r->into = answer;
         http_perform((struct http_request *const[]){ r }, 1);
@@ -156,6 +178,16 @@ int s3_call(const char *subject, const char *method, const struct s3_name *name,
         if (bad)
             return -1;
     }
+}
+
+void s3_sum_header(uint32_t crc, char text[S3_SUM_HEADER], const char **header)
+{
+    const char *set = getenv("AWS_REQUEST_CHECKSUM_CALCULATION");
+    const uint8_t bytes[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
+    char *base64 = set && !strcasecmp(set, "when_required") ? NULL : base64_make(bytes, 4, false);
+    *header = base64 ? text : NULL;
+    snprintf(text, S3_SUM_HEADER, "x-amz-checksum-crc32c: %s", base64 ? base64 : "");
+    free(base64);
 }
 
 int s3_refused(const char *subject, const struct http_request *r, struct error *e)

@@ -1,27 +1,30 @@
-/* libcommon/store/s3_write.c - writing to s3://: one request, or a multipart upload
+/* libcommon/store/s3_write.c - writing to s3://: one request, or an upload in parts
  *
- * https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html.  Each
- * part carries its SHA-256 in its signature, so that the store checks it; parts
- * are sent again as often as needed, and all appear at once at the end. */
-#include <openssl/evp.h>
+ * Each part carries its SHA-256 in its signature and its crc32c in a header, so that
+ * the store checks it and keeps the checksum; parts are sent again as often as
+ * needed, and all appear at once at the end.  What an earlier writer sent of the same
+ * bytes is not sent again (s3_uploads.h). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "libcommon/store/retry.h"
-#include "libcommon/store/s3.h"
+#include "libcommon/store/checksum.h"
+#include "libcommon/store/s3_uploads.h"
+#include "libcommon/stream/crc32c.h"
 
-enum { PART = 16 << 20, PARTS_MAX = 10000, ANSWER_MAX = 1 << 20 };
+enum { PART = 16 << 20, ANSWER_MAX = 1 << 20 };
 
 struct s3_writer {
     struct store_writer base;
-    char *url, *upload;         /* upload: its id, percent-encoded; NULL until the first part is full */
+    char *url;
     struct s3_name name;
+    struct s3_upload upload;    /* begun when the first part is full */
     uint8_t *part;
     size_t filled;
     uint64_t size;
+    uint32_t crc;
     unsigned parts;
-    struct buf list;            /* of the parts, for the end: XML */
+    bool useless;               /* nobody can go on with the upload */
 };
 
 int s3_put(const char *url, const void *data, size_t n, struct error *e)
@@ -30,10 +33,13 @@ int s3_put(const char *url, const void *data, size_t n, struct error *e)
     struct http_request r;
     struct buf answer;
     struct span body = span_of(data, n);
+    char text[S3_SUM_HEADER];
+    const char *sum;
     if (s3_name_read(url, &name, true, e) < 0)
         return -1;
+    s3_sum_header(crc32c(0, data, n), text, &sum);
     buf_init(&answer, ANSWER_MAX);
-    int bad = s3_call(url, "PUT", &name, "", &body, &r, &answer, e);
+    int bad = s3_call(url, &(struct s3_ask){ .method = "PUT", .name = &name, .body = &body, .header = { sum } }, &r, &answer, e);
     if (bad == 0) {
         if (r.status / 100 != 2)
             bad = s3_refused(url, &r, e);
@@ -44,21 +50,46 @@ int s3_put(const char *url, const void *data, size_t n, struct error *e)
     return bad;
 }
 
-static int upload_begin(struct s3_writer *w, struct error *e)
+/* --- parts ------------------------------------------------------------------------------ */
+
+/* Does the store have this part already, in the same bytes? */
+static bool part_there(const struct s3_writer *w, const struct s3_part *p, const char *sum)
+{
+    struct checksum md5, own;
+    size_t n = strlen(p->etag);
+    if (!n || p->size != w->filled)
+        return false;
+    if (*p->crc32c)
+        return sum && !strcmp(strchr(sum, ':') + 2, p->crc32c);
+    if (n < 2 || !checksum_from_hex(&md5, CHECKSUM_MD5, span_of(p->etag + 1, n - 2)))
+        return false;
+    own = checksum_of(CHECKSUM_MD5, w->part, w->filled);
+    return checksum_same(&md5, &own);
+}
+
+static int part_put(struct s3_writer *w, struct s3_part *p, const char *sum, struct error *e)
 {
     struct http_request r;
     struct buf answer;
-    struct span none = span_of("", 0);
+    char *query;
+    struct span body = span_of(w->part, w->filled);
+    if (asprintf(&query, "partNumber=%u&uploadId=%s", w->parts, w->upload.id) < 0)
+        return error_set(e, STATUS_AGAIN, "out of memory");
     buf_init(&answer, ANSWER_MAX);
-    int bad = s3_call(w->url, "POST", &w->name, "uploads=", &none, &r, &answer, e);
+    int bad = s3_call(w->url, &(struct s3_ask){ .method = "PUT", .name = &w->name, .query = query, .body = &body, .header = { w->upload.summed ? sum : NULL } },
+                      &r, &answer, e);
+    free(query);
     if (bad == 0) {
-        struct span text = span_of(answer.data, answer.size), id = xml_text(&text, "UploadId");
-        char *plain = id.data ? xml_plain(id) : NULL;
-        if (r.status != 200)
+        struct span etag = http_answer(&r, "ETag");
+        if (r.status == 404)
+            bad = error_set(e, STATUS_AGAIN, "'%s': the store forgot the upload", w->url);
+        else if (r.status != 200)
             bad = s3_refused(w->url, &r, e);
-        else if (!plain || !(w->upload = url_escape(plain, "")))
-            bad = error_set(e, STATUS_AGAIN, "'%s': the store began an upload without naming it", w->url);
-        free(plain);
+        else if (!etag.data || etag.size >= sizeof p->etag)
+            bad = error_set(e, STATUS_AGAIN, "'%s': a part was taken without an ETag", w->url);
+        else
+            snprintf(p->etag, sizeof p->etag, "%.*s", (int)etag.size, (const char *)etag.data);
+        snprintf(p->crc32c, sizeof p->crc32c, "%s", w->upload.summed && sum ? strchr(sum, ':') + 2 : "");
         http_release(&r);
     }
     buf_release(&answer);
@@ -67,32 +98,20 @@ static int upload_begin(struct s3_writer *w, struct error *e)
 
 static int part_send(struct s3_writer *w, struct error *e)
 {
-    struct http_request r;
-    struct buf answer;
-    char *query;
-    struct span body = span_of(w->part, w->filled);
-    if (!w->upload && upload_begin(w, e) < 0)
+    char text[S3_SUM_HEADER];
+    const char *sum;
+    if (!w->upload.id && s3_upload_begin(&w->upload, w->url, &w->name, e) < 0)
         return -1;
-    if (++w->parts > PARTS_MAX)
-        return error_set(e, STATUS_BAD, "'%s': more than %d parts of %d MiB", w->url, PARTS_MAX, PART >> 20);
-    if (asprintf(&query, "partNumber=%u&uploadId=%s", w->parts, w->upload) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    buf_init(&answer, ANSWER_MAX);
-    int bad = s3_call(w->url, "PUT", &w->name, query, &body, &r, &answer, e);
-    free(query);
-    if (bad == 0) {
-        struct span etag = http_answer(&r, "ETag");
-        if (r.status != 200)
-            bad = s3_refused(w->url, &r, e);
-        else if (!etag.data)
-            bad = error_set(e, STATUS_AGAIN, "'%s': a part was taken without an ETag", w->url);
-        else
-            buf_printf(&w->list, "<Part><PartNumber>%u</PartNumber><ETag>%.*s</ETag></Part>", w->parts, (int)etag.size, (const char *)etag.data);
-        http_release(&r);
-    }
+    if (w->parts == S3_PARTS_MAX)
+        return error_set(e, STATUS_BAD, "'%s': more than %d parts of %d MiB", w->url, S3_PARTS_MAX, PART >> 20);
+    uint32_t crc = crc32c(0, w->part, w->filled);
+    struct s3_part *p = &w->upload.part[w->parts++];
+    s3_sum_header(crc, text, &sum);
+    if (!part_there(w, p, sum) && part_put(w, p, sum, e) < 0)
+        return -1;
+    w->crc = crc32c_combine(w->crc, crc, w->filled);
     w->filled = 0;
-    buf_release(&answer);
-    return bad;
+    return 0;
 }
 
 struct store_writer *s3_writer_open(const char *url, struct error *e)
@@ -102,7 +121,6 @@ struct store_writer *s3_writer_open(const char *url, struct error *e)
         error_set(e, STATUS_AGAIN, "out of memory");
     } else if (s3_name_read(url, &w->name, true, e) == 0) {
         w->base.kind = &store_s3;
-        buf_init(&w->list, 4 << 20);
         return &w->base;
     }
     if (w) {
@@ -130,33 +148,55 @@ int s3_writer_append(struct store_writer *base, const void *data, size_t n, stru
     return 0;
 }
 
-/* The end of an upload answers 200 also when it failed: the body says so. */
+/* --- the end ------------------------------------------------------------------------------ */
+
+/* The upload is gone: was it us, and the answer got lost? */
+static bool already_there(const struct s3_writer *w)
+{
+    struct object_info i;
+    return s3_stat(w->url, &i, NULL) == 1 && i.size == w->size && (!i.has_crc32c || i.crc32c == w->crc);
+}
+
+static void parts_name(const struct s3_writer *w, struct buf *body)
+{
+    buf_printf(body, "<CompleteMultipartUpload>");
+    for (unsigned i = 0; i < w->parts; i++) {
+        const struct s3_part *p = &w->upload.part[i];
+        buf_printf(body, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag>", i + 1, p->etag);
+        if (*p->crc32c)
+            buf_printf(body, "<ChecksumCRC32C>%s</ChecksumCRC32C>", p->crc32c);
+        buf_printf(body, "</Part>");
+    }
+    buf_printf(body, "</CompleteMultipartUpload>");
+}
+
+/* An upload's end answers 200 also when it failed: the body says so. */
 static int upload_end(struct s3_writer *w, struct error *e)
 {
     struct http_request r;
     struct buf answer, body;
-    struct object_info i;
-    char *query;
-    if (asprintf(&query, "uploadId=%s", w->upload) < 0)
+    char *query, text[S3_SUM_HEADER];
+    const char *sum;
+    if (asprintf(&query, "uploadId=%s", w->upload.id) < 0)
         return error_set(e, STATUS_AGAIN, "out of memory");
     buf_init(&answer, ANSWER_MAX);
     buf_init(&body, 4 << 20);
-    buf_printf(&body, "<CompleteMultipartUpload>");
-    buf_append(&body, w->list.data, w->list.size);
-    buf_printf(&body, "</CompleteMultipartUpload>");
+    parts_name(w, &body);
+    s3_sum_header(w->crc, text, &sum);
     struct span all = span_of(body.data, body.size);
-    int bad = body.failed || w->list.failed ? error_set(e, STATUS_AGAIN, "out of memory")
-                                            : s3_call(w->url, "POST", &w->name, query, &all, &r, &answer, e);
+    struct s3_ask ask = { .method = "POST", .name = &w->name, .query = query, .body = &all,
+                          .header = { w->upload.full ? sum : NULL, "x-amz-checksum-type: FULL_OBJECT" } };
+    int bad = body.failed ? error_set(e, STATUS_AGAIN, "out of memory") : s3_call(w->url, &ask, &r, &answer, e);
     if (bad == 0) {
-        struct span text = span_of(answer.data, answer.size), why = xml_text(&text, "Message");
+        struct span page = span_of(answer.data, answer.size), why = xml_text(&page, "Message");
         bool failed = answer.size && memmem(answer.data, answer.size, "<Error>", 7);
-        /* gone: was it us, and the answer got lost? */
-        if (r.status == 404 && s3_stat(w->url, &i, NULL) == 1 && i.size == w->size)
+        if (r.status == 404 && already_there(w))
             bad = 0;
         else if (r.status != 200)
             bad = s3_refused(w->url, &r, e);
         else if (failed)
             bad = error_set(e, STATUS_AGAIN, "'%s': %.*s", w->url, (int)(why.size < 300 ? why.size : 300), why.data ? (const char *)why.data : "");
+        w->useless = bad && r.status / 100 == 4;
         http_release(&r);
     }
     free(query);
@@ -168,9 +208,8 @@ static int upload_end(struct s3_writer *w, struct error *e)
 static void writer_free(struct s3_writer *w)
 {
     s3_name_release(&w->name);
-    buf_release(&w->list);
+    s3_upload_release(&w->upload);
     free(w->url);
-    free(w->upload);
     free(w->part);
     free(w);
 }
@@ -179,32 +218,22 @@ int s3_writer_commit(struct store_writer *base, struct error *e)
 {
     struct s3_writer *w = (struct s3_writer *)base;
     int bad;
-    if (!w->upload) {
+    if (!w->upload.id) {
         bad = s3_put(w->url, w->part, w->filled, e);
     } else {
         bad = w->filled ? part_send(w, e) : 0;
         if (bad == 0)
             bad = upload_end(w, e);
     }
-    if (bad) {
-        s3_writer_abort(base);
-        return -1;
-    }
-    writer_free(w);
-    return 0;
+    s3_writer_abort(base);
+    return bad;
 }
 
+/* The parts stay for the next writer of that name. */
 void s3_writer_abort(struct store_writer *base)
 {
     struct s3_writer *w = (struct s3_writer *)base;
-    struct http_request r;
-    char *query;
-    if (w->upload && asprintf(&query, "uploadId=%s", w->upload) >= 0) {
-        if (s3_request(&r, "DELETE", &w->name, query, NULL, 0, 0, NULL, NULL) == 0) {
-            http_perform((struct http_request *const[]){ &r }, 1);
-            http_release(&r);
-        }
-        free(query);
-    }
+    if (w->useless && w->upload.id)
+        s3_upload_drop(&w->upload, &w->name);
     writer_free(w);
 }

@@ -131,6 +131,12 @@ int store_delete(const char *url, struct error *e)
     return kind->remove ? kind->remove(url, e) : cannot(kind, "delete", url, e);
 }
 
+int store_uploads_drop(const char *prefix, struct error *e)
+{
+    const struct store_kind *kind = kind_of(prefix, e);
+    return !kind ? -1 : kind->uploads_drop ? kind->uploads_drop(prefix, e) : 0;
+}
+
 struct store_writer *store_writer_open(const char *url, struct error *e)
 {
     const struct store_kind *kind = kind_of(url, e);

@@ -1,7 +1,7 @@
 /* libcommon/store/store.h - objects that can be read by range and written at once
  *
  * One interface, one file a kind (libcommon/store/kind.h): file.c (paths and
- * file://), later http, gs, s3.  Calls block.  Threads may use the store side by
+ * file://), http_store.c, gs*.c, s3*.c.  Calls block.  Threads may use the store side by
  * side and read from one struct object; a store_writer belongs to one thread.
  * An object is pinned when it is opened: if it is replaced afterwards, reads
  * fail with "object changed", never mix two versions. */
@@ -42,12 +42,17 @@ int store_delete(const char *url, struct error *e);
 /* An object too large for memory, written piece by piece.  It appears at commit,
  * whole and durable, or not at all; an older one of that name stays until then.
  * Commit and abort free w, whatever they return; abort takes NULL.  After a failed
- * append only abort is left to call. */
+ * append only abort is left to call.
+ * What was uploaded when a writer was aborted or killed is kept by the store, and
+ * need not be sent again by the next writer of that name whose bytes are the same.
+ * So one name has one writer at a time. */
 struct store_writer;
 struct store_writer *store_writer_open(const char *url, struct error *e);
 int store_writer_append(struct store_writer *w, const void *data, size_t n, struct error *e);
 int store_writer_commit(struct store_writer *w, struct error *e);
 void store_writer_abort(struct store_writer *w);
+/* Gives up all uploads under the prefix that are unfinished: where they cost money. */
+int store_uploads_drop(const char *prefix, struct error *e);
 
 /* Credentials, where the environment is not to decide (docs/penstock-stores.7); call before threads start. */
 void store_anonymous(void);

@@ -9,7 +9,7 @@ server (/computeMetadata/...), and what tests ask for:
 
     GET /fault?on=get&name=503&times=2&path=a.wav    the next two reads of a.wav
     GET /fault?clear=1                               no more faults
-    GET /stats    how often what was asked, and how many at once
+    GET /stats    how often what was asked, how many at once, bytes that came
 
 Faults on "get" (content), "list", "stat", "put", "start" (of an upload), "chunk", "token":
   503 429 500 408            that status (429 says Retry-After: 1)
@@ -25,6 +25,7 @@ Faults on "get" (content), "list", "stat", "put", "start" (of an upload), "chunk
   short_persist              of a chunk, only the first 256 KiB are kept
   forget                     the upload is forgotten (404; forget_410: 410)
   lost                       done, but the answer gets lost
+  odd_etag                   (s3) an ETag that looks like an MD5 and is none
 With --rate P each request has one of 503 429-without-waiting reset cut with probability P,
 as a hash of (seed, how many requests this one is for its path).
 """
@@ -72,6 +73,7 @@ class Store:
         self.sessions, self.faults, self.counts, self.seen = {}, [], {}, {}
         self.now, self.most, self.tokens = 0, 0, 0
         self.listed = {}            # bucket -> (when, names)
+        self.received = {}          # what for -> bytes of bodies
 
     def path(self, bucket, name):
         return os.path.join(self.root, bucket, name)
@@ -196,8 +198,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(401, {"error": {"message": "no such token"}})
         return False
 
-    def body(self):
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def body(self, what=None):
+        """What came of it: less if the client died meanwhile."""
+        data, left = [], int(self.headers.get("Content-Length") or 0)
+        while left:
+            try:
+                piece = self.rfile.read1(min(left, 1 << 18))
+            except OSError:
+                break
+            if not piece:
+                break
+            data.append(piece)
+            left -= len(piece)
+            if what:
+                with store.lock:
+                    store.received[what] = store.received.get(what, 0) + len(piece)
+        self.whole = not left
+        return b"".join(data)
 
     # --- methods
     def handle_any(self):
@@ -227,7 +244,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 store.faults.append(dict(q, times=int(q.get("times", 1))))
             return self.answer(200, b"ok")
         if url.path == "/stats":
-            return self.answer(200, {"counts": store.counts, "most": store.most})
+            return self.answer(200, {"counts": store.counts, "most": store.most, "bytes": store.received})
         if url.path == "/token" or part[1] == "computeMetadata":
             return self.token()
         if url.path == "/sts":
@@ -382,7 +399,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, resource)
 
     def put(self, bucket, q):
-        data = self.body()
+        data = self.body("put")
+        if not self.whole:
+            return
         fault = store.fault("put", q["name"])
         if self.refuse(fault):
             return
@@ -404,7 +423,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, b"", [("Location", at)])
 
     def chunk(self, i):
-        data = self.body()
+        data = self.body("chunk")
         if self.command == "DELETE":
             store.sessions.pop(i, None)
             return self.answer(499)
@@ -422,6 +441,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, s["made"])
         if what != "*":
             a, b = map(int, what.split("-"))
+            if not self.whole:          # the client died: what came stays, in whole grains
+                data, b, total = data[: len(data) // 262144 * 262144], a + len(data) // 262144 * 262144 - 1, "*"
             if a > len(s["data"]) or b - a + 1 != len(data) or (total == "*" and len(data) % 262144):
                 return self.answer(400, {"error": {"message": "chunk %s/%s does not go on at %d" % (what, total, len(s["data"]))}})
             if fault == "short_persist":

@@ -33,6 +33,30 @@ done
 fault get replaced 1 large; fault get cut 1 large
 run "$tool" get s3://b/large
 like 'an object that is replaced meanwhile' "$st:$(tail -n 1 "$tmp/err")" '^100:.*object changed'
+# --- damage on the way ------------------------------------------------------------------------
+fault get corrupt 1 small
+same 'a damaged byte is seen by the ETag, which is an MD5, and read again' s3://b/small small
+like 'and told' "$(cat err)" 'md5 is [0-9a-f]{32}, the store says [0-9a-f]{32}; trying again'
+fault get odd_etag 9 small
+same 'an ETag that looks like an MD5 and is none' s3://b/small small
+fault_clear
+"$tool" put s3://b/key.kms <small
+fault get corrupt 1 key.kms
+same 'of what is encrypted, by the checksum that the store keeps' s3://b/key.kms small
+like 'and told' "$(cat err)" 'crc32c is [0-9a-f]{8}, the store says [0-9a-f]{8}; trying again'
+AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
+export AWS_RESPONSE_CHECKSUM_VALIDATION
+fault stat 500 1 key.kms
+same 'unless it is not to be asked for' s3://b/key.kms small
+fault_clear
+unset AWS_RESPONSE_CHECKSUM_VALIDATION
+"$tool" write s3://b/new/summed <large
+fault get corrupt 1 new/summed
+same 'of what was uploaded in parts, too' s3://b/new/summed large
+fault get corrupt 1 new/summed
+run "$tool" parts s3://b/new/summed
+like 'and of what is read piece by piece' "$st:$err" '^111:.*crc32c of what was read is'
+
 written() {
     if "$tool" write s3://b/new/object <large 2>err && cmp -s root/b/new/object large; then result 0 "$1"; else result 1 "$1"; sed 's/^/# /' err; fi
 }
@@ -49,6 +73,46 @@ fault put 503 1
 "$tool" put s3://b/one <empty 2>err; cmp -s empty root/b/one; is 'it is replaced' $? 0
 is 'what is deleted is gone' "$("$tool" delete s3://b/one; "$tool" stat s3://b/one; "$tool" stat s3://b/small)" 'not there
 there'
+# --- an upload that is killed ------------------------------------------------------------------
+head -c 70000000 /dev/urandom >huge
+received() { stats | perl -ne 'print /"bytes":.*"chunk": (\d+)/'; }
+parts() { stats | perl -ne 'print /"chunk": (\d+).*"most"/'; }
+mkfifo slow
+killed() { # NAME BYTES: sends BYTES of huge to s3://b/NAME, is killed when three parts have come
+    had=$(parts)
+    { head -c "$2" huge; exec sleep 60; } >slow &
+    feeder=$!
+    "$tool" write "s3://b/$1" 2>err <slow &
+    pid=$!
+    while [ "$(parts)" -lt $((had + 3)) ]; do sleep 0.05; done
+    kill -KILL $pid $feeder; wait $pid $feeder 2>/dev/null
+}
+before=$(received)
+killed kept 60000000
+"$tool" write s3://b/kept <huge 2>err
+cmp -s huge root/b/kept; is 'an upload that was killed is gone on with' "$?:$(grep -c 'going on with an upload that has 3 parts' err)" 0:1
+sent=$(($(received) - before))
+ok "of 70 MB, sent were $sent bytes" [ "$sent" -lt 80000000 ]
+killed changed 60000000
+perl -pe 's/^/x/ if $. == 1' huge >other
+"$tool" write s3://b/changed <other 2>err; cmp -s other root/b/changed; is 'with other bytes than before: what differs is sent again' $? 0
+killed shorter 60000000
+"$tool" write s3://b/shorter <large 2>err; cmp -s large root/b/shorter; is 'with fewer' $? 0
+killed gone 60000000
+fault chunk forget 1 gone
+run sh -c "'$tool' write s3://b/gone <huge"
+like 'an upload that is forgotten meanwhile' "$st:$(tail -n 1 "$tmp/err")" '^111:.*forgot the upload'
+"$tool" write s3://b/gone <huge 2>err; cmp -s huge root/b/gone; is 'and then begun anew' $? 0
+killed stale 60000000
+"$tool" drop s3://b/
+"$tool" write s3://b/stale <huge 2>err; is 'or given up' "$(cat err)" ''
+AWS_REQUEST_CHECKSUM_CALCULATION=when_required
+export AWS_REQUEST_CHECKSUM_CALCULATION
+killed plain 60000000
+"$tool" write s3://b/plain <huge 2>err
+cmp -s huge root/b/plain; is 'at a store that knows no checksums, its ETags serve' "$?:$(grep -c 'going on' err)" 0:1
+unset AWS_REQUEST_CHECKSUM_CALCULATION
+
 AWS_SECRET_ACCESS_KEY=wrong run "$tool" get s3://b/small
 like 'a wrong key' "$st:$err" '^100:.*signature'
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION

@@ -1,6 +1,8 @@
 /* tests/unit/store_test.c - stores without a network: paths, files, names; and a hand tool for the tests of servers
  *
- *   store_test get URL | put URL < DATA | write URL < DATA | list PREFIX | stat URL | delete URL */
+ *   store_test get URL | put URL < DATA | write URL < DATA | list PREFIX | stat URL | delete URL | drop PREFIX
+ *
+ * `write` sends what it gets as it comes; `parts` gets in odd pieces. */
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,10 +28,10 @@ static int copy_in(const char *url, bool whole, struct error *e)
     struct store_writer *w = whole ? NULL : store_writer_open(url, e);
     if (!whole && !w)
         return -1;
-    size_t n;
-    while ((n = fread(piece, 1, PIECE, stdin)) > 0) {
-        buf_append(&b, piece, whole ? n : 0);
-        if (!whole && store_writer_append(w, piece, n, e) < 0) {
+    ssize_t n;
+    while ((n = read(STDIN_FILENO, piece, PIECE)) > 0) {
+        buf_append(&b, piece, whole ? (size_t)n : 0);
+        if (!whole && store_writer_append(w, piece, (size_t)n, e) < 0) {
             store_writer_abort(w);
             return -1;
         }
@@ -69,6 +71,8 @@ static int tool(const char *what, const char *url)
         printf("%s\n", r ? "there" : "not there");
         r = 0;
     }
+    if (!strcmp(what, "drop"))
+        r = store_uploads_drop(url, &e);
     if (!strcmp(what, "delete"))
         r = store_delete(url, &e);
     buf_release(&b);
