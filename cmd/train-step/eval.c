@@ -54,7 +54,7 @@ int trainer_eval(struct trainer *t, struct error *e)
 {
     struct source source;
     struct sums s = { 0 };
-    if (source_open(&source, t->o->eval_stream, NULL, e) < 0)
+    if (source_open(&source, t->o->eval_stream, NULL, NULL, e) < 0)
         return error_prefix(e, "--eval-stream");
     int rc = provenance_check(t, stream_in_header(source.in), e);
     if (rc == 0)

@@ -64,11 +64,13 @@ static int stream_follows(void *ctx, const struct header *h, struct error *e)
     return 0;
 }
 
+/* While a batch is computed, the next two come: of small samples all, of large ones what fits. */
 static int source_begin(struct trainer *t, struct error *e)
 {
     struct stream_tail tail;
+    struct ahead_limits ahead = { .samples = 2 * (uint64_t)t->o->batch_size, .bytes = AHEAD_BYTES, .cpus = &t->anywhere };
     remote_tail(t, &tail);
-    if (source_open(&t->source, t->o->common.in, &tail, e) < 0)
+    if (source_open(&t->source, t->o->common.in, &tail, &ahead, e) < 0)
         return -1;
     const struct header *h = stream_in_header(t->source.in);
     if (provenance_check(t, h, e) < 0 || resume_check(t, h, e) < 0 || steps_count(t, e) < 0)
@@ -96,6 +98,7 @@ static int output_begin(struct trainer *t, struct error *e)
 
 static int train(struct trainer *t, int *status, struct error *e)
 {
+    cpus_current(&t->anywhere);         /* before threads are pinned */
     if (remote_check(t->o, e) < 0 || machine_open(&t->machine, t->o->common.threads, t->o->numa_node, e) < 0 || state_init(&t->state, e) < 0 ||
         resume_state(t, e) < 0 || trainer_setup(t, e) < 0)
         return -1;

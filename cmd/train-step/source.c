@@ -6,11 +6,13 @@
 
 #include "libcommon/sys/stop.h"
 
-int source_open(struct source *s, const char *spec, const struct stream_tail *tail, struct error *e)
+int source_open(struct source *s, const char *spec, const struct stream_tail *tail, const struct ahead_limits *ahead, struct error *e)
 {
     *s = (struct source){ 0 };
     unit_init(&s->unit);
     s->in = tail ? stream_in_open_tail(spec, tail, e) : stream_in_open(spec, e);
+    if (s->in && ahead)
+        s->in = stream_in_ahead(s->in, ahead, e);
     if (!s->in)
         return -1;
     enum stream_event event = stream_next(s->in, &s->unit, e);

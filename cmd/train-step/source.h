@@ -5,7 +5,7 @@
 #ifndef PENSTOCK_TRAIN_SOURCE_H
 #define PENSTOCK_TRAIN_SOURCE_H
 
-#include "libcommon/stream/stream.h"
+#include "libcommon/stream/ahead.h"
 
 struct cursor {
     uint64_t next;              /* unit that is used next */
@@ -37,14 +37,16 @@ struct source {
     void *ctx;
 };
 
-/* Opens the stream and reads its header.  tail: where an endpoint goes on; NULL for a pipe or file. */
-int source_open(struct source *s, const char *spec, const struct stream_tail *tail, struct error *e);
+/* Opens the stream and reads its header.  tail: where an endpoint goes on; NULL for a pipe or file.
+ * ahead: how far a thread reads before it is asked; NULL: not at all. */
+int source_open(struct source *s, const char *spec, const struct stream_tail *tail, const struct ahead_limits *ahead, struct error *e);
 /* From here on: units used before are read and dropped.  Before the first source_next. */
 void source_seek(struct source *s, const struct cursor *c);
 /* *sample lives until the next call. */
 enum source_event source_next(struct source *s, struct sample **sample, struct error *e);
 /* A sample just given turned out to be unusable: counted as failed. */
 void source_reject(struct source *s);
+/* Seconds in which training stood still for samples: what a thread did meanwhile is not counted. */
 double source_waited(const struct source *s);
 void source_close(struct source *s);
 

@@ -25,8 +25,11 @@ struct report {
     uint64_t logged;            /* step of that line */
 };
 
+enum { AHEAD_BYTES = 128 << 20 };       /* of samples read ahead, at most */
+
 struct trainer {
     const struct options *o;
+    struct cpus anywhere;       /* where threads that do not compute may run */
     struct machine machine;
     struct modeldir dir;        /* --model */
     char *resumed;              /* directory of the checkpoint that was resumed, or NULL */

@@ -18,7 +18,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 256 << 10, COMBINE_MIN = 64 << 10 };
+enum { READ_SIZE = 256 << 10, COMBINE_MIN = 64 << 10, WAIT_MS = 200 };
 
 struct pipe_in {
     struct stream_in base;
@@ -48,24 +48,25 @@ static int stopped(struct pipe_in *p, struct error *e)
     return error_set(e, STATUS_AGAIN, "%s: stopped by a signal at byte %llu", p->base.name, (unsigned long long)p->base.bytes);
 }
 
-/* Waits until there are bytes (or the end); 0, or -1. */
+/* Waits until there are bytes (or the end); 0, or -1.  While it waits, whoever wants to be called before is
+ * called now and then: it may have something to say, or nobody may want the bytes any more. */
 static int wait_readable(struct pipe_in *p, struct error *e)
 {
-    if (stream_in_waits(&p->base, e) < 0)
-        return -1;
-    if (stop_asked())
-        return stopped(p, e);
-    if (p->regular)
-        return 0;
     struct pollfd fds[2] = { { .fd = p->fd, .events = POLLIN }, { .fd = stop_fd(), .events = POLLIN } };
-    if (poll(fds, 2, 0) > 0 && fds[0].revents)
-        return 0;
-    double began = clock_seconds();
-    int rc = 0;
-    while (!stop_asked() && (rc = poll(fds, 2, -1)) < 0 && errno == EINTR)
-        continue;
-    p->base.waited += clock_seconds() - began;
-    return stop_asked() ? stopped(p, e) : 0;            /* any other trouble shows in the read */
+    for (int patience = 0;; patience = p->base.before_wait ? WAIT_MS : -1) {
+        if (stream_in_waits(&p->base, e) < 0)
+            return -1;
+        if (stop_asked())
+            return stopped(p, e);
+        if (p->regular)
+            return 0;
+        double began = patience ? clock_seconds() : 0;
+        int rc = poll(fds, 2, patience);
+        if (patience)
+            p->base.waited += clock_seconds() - began;
+        if (!stop_asked() && (rc < 0 ? errno != EINTR : rc > 0))
+            return 0;                                   /* any other trouble shows in the read */
+    }
 }
 
 /* Reads at most what iov holds; 0 at the end, -1 failed. */

@@ -82,6 +82,18 @@ int cpus_choose(const char *choice, struct cpus *c, struct error *e)
     return 0;
 }
 
+void cpus_current(struct cpus *c)
+{
+    *c = (struct cpus){ 0 };
+#ifdef __linux__
+    cpu_set_t set;
+    c->bound = sched_getaffinity(0, sizeof set, &set) == 0;
+    for (unsigned i = 0; c->bound && i < CPUS_MAX && i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &set))
+            set_one(c, i);
+#endif
+}
+
 void cpus_bind(const struct cpus *c)
 {
 #ifdef __linux__

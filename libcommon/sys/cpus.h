@@ -18,6 +18,8 @@ struct cpus {
 /* choice: "auto": with several memory nodes all but the one that train-step takes, with one
  * node everywhere, but nice; "none" (or NULL): anywhere; or a list like "0-3,8". */
 int cpus_choose(const char *choice, struct cpus *c, struct error *e);
+/* Where the calling thread may run now. */
+void cpus_current(struct cpus *c);
 /* The calling process, and what it starts.  Safe between fork and exec; failure is no harm. */
 void cpus_bind(const struct cpus *c);
 /* As a list, for messages: "0-3,8"; "any". */
