@@ -11,18 +11,18 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool peer_send(void *ctx, uint64_t peer, const struct lp1_message *m, void *body) { return (void)ctx, (void)m, (void)body, peer != 3; }
+static bool peer_send(void *ctx, uint64_t peer, const struct lp1_message *m) { return (void)ctx, (void)m, peer != 3; }
 static void body_free(void *ctx, void *body) { (void)ctx; free(body); }
 static bool to_head(void *ctx, const struct lp1_message *m) { return (void)ctx, (void)m, true; }
 static void reset(void *ctx) { (void)ctx; }
 static bool to_worker(void *ctx, uint64_t peer, const struct lp1_message *m) { return (void)ctx, (void)m, peer != 3; }
 static bool header(void *ctx, void *body) { return (void)ctx, body != NULL; }
 static void ignore(void *ctx, void *body) { (void)ctx, (void)body; }
-static bool link_send(void *ctx, enum lp1_link to, const struct lp1_message *m, void *body) { return (void)ctx, (void)to, (void)m, (void)body, true; }
+static bool link_send(void *ctx, enum lp1_link to, const struct lp1_message *m) { return (void)ctx, (void)to, (void)m, true; }
 static void link_reset(void *ctx, enum lp1_link which) { (void)ctx, (void)which; }
 static void run(void *ctx, const struct lp1_unit *u) { (void)ctx; free(u->body); }
 
-static void frame_check(struct span frame, struct lp1_message *m)
+static void frame_check(const struct lp1_message *m)
 {
     static struct lp1_message again;
     struct buf b;
@@ -33,7 +33,23 @@ static void frame_check(struct span frame, struct lp1_message *m)
     if (b.size <= LP1_CONTROL_MAX && (b.failed || lp1_message_read(span_of(b.data, b.size), &again, &version, &why) < 0 || again.t != m->t))
         abort();
     buf_release(&b);
-    (void)frame;
+}
+
+/* What the frames behind would be. */
+static void bodies_make(struct lp1_message *m)
+{
+    m->header = lp1_message_may_carry(m->t) && !m->nunit ? malloc(1) : NULL;
+    for (size_t i = 0; i < m->nunit; i++) {
+        m->unit[i].n &= 0xffff;
+        m->unit[i].body = malloc(1);
+    }
+}
+
+static void bodies_free(struct lp1_message *m)
+{
+    free(m->header);
+    for (size_t i = 0; i < m->nunit; i++)
+        free(m->unit[i].body);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -56,30 +72,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (n > size)
             n = size;
         if (lp1_message_read(span_of(data, n), &m, &version, &why) == 0) {
-            void *body = lp1_message_may_carry(m.t) ? malloc(1) : NULL;
-            frame_check(span_of(data, n), &m);
-            m.n &= 0xffff;
-            if (to % 4 == 0) {
+            frame_check(&m);
+            bodies_make(&m);
+            if (to % 4 == 0)
                 lp1_head_message(h, 1 + to / 64, &m, now);
-                free(body);
-            } else if (to % 4 == 1) {
-                lp1_tail_from_head(t, &m, body, now);
-                free(body);
-            } else if (to % 4 == 2) {
-                lp1_tail_from_worker(t, 1 + to / 64, &m, body, now);
-            } else {
-                lp1_worker_message(w, (enum lp1_link)(to / 128), &m, body, now);
-            }
+            else if (to % 4 == 1)
+                lp1_tail_from_head(t, &m, now);
+            else if (to % 4 == 2)
+                lp1_tail_from_worker(t, 1 + to / 64, &m, now);
+            else
+                lp1_worker_message(w, (enum lp1_link)(to / 128), &m, now);
+            bodies_free(&m);
         }
         for (int i = 0; i < 4 && lp1_head_wants(h, &q); i++)
-            lp1_head_put(h, q, 0, 1, 100, 1, malloc(1), now);
+            lp1_head_put(h, &(struct lp1_unit){ .q = q, .k = 1, .n = 100, .c = 1, .body = malloc(1) });
+        lp1_head_flush(h, now);
         now += to / 64;
         lp1_head_tick(h, now);
         lp1_tail_flush(t, now);
         lp1_tail_tick(t, now);
         lp1_worker_flush(w, now);
         lp1_worker_tick(w, now);
-        struct lp1_tail_unit u;
+        struct lp1_unit u;
         if (lp1_tail_take(t, &u))
             free(u.body);
         data += n, size -= n;

@@ -28,7 +28,7 @@ static int answer(void *s, struct packet *p)
     for (int i = 0; i < 100; i++) {
         int got = socket_recv(s, false, p);
         if (got > 0) {
-            blob_drop(p->body);
+            packet_drop(p);
             return (int)p->m.t;
         }
         usleep(10000);
@@ -46,7 +46,7 @@ static void hello(struct lp1_message *m, enum lp1_role role)
 static bool send_when_there(void *s, const struct lp1_message *m)
 {
     for (int i = 0; i < 100; i++) {
-        if (socket_send(s, 0, m, NULL))
+        if (socket_send(s, 0, m))
             return true;
         usleep(10000);
     }
@@ -83,16 +83,17 @@ static void nonsense(void)
     frames(s, 1, "", 0);
     ok(answer(s, &p) == LP1_REJECT, "so is an empty one");
     lp1_message_init(&m, LP1_DATA, 5, 0);
-    m.n = 1 << 20;
     struct blob *small = blob_new(10);
     memset(small->data, 0, 10);
-    socket_send(s, 0, &m, small);
+    m.nunit = 1;
+    m.unit[0] = (struct lp1_unit){ .n = 1 << 20, .body = small };
+    socket_send(s, 0, &m);
     blob_drop(small);
     ok(answer(s, &p) == LP1_REJECT && p.m.code == LP1_LIMIT, "and a body of another size than announced");
     lp1_message_init(&m, LP1_ACK, 5, 99);
     m.next = m.limit = m.commit = UINT64_MAX - 1;
     m.final = 1;
-    socket_send(s, 0, &m, NULL);
+    socket_send(s, 0, &m);
     ok(answer(s, &p) == LP1_REJECT && p.m.code == LP1_SESSION, "an ACK of one who is no consumer ends nothing");
     socket_close(s, 0);
 }
@@ -128,7 +129,7 @@ static void flood(void)
             m.nlist = LP1_LIST;
             for (size_t k = 0; k < LP1_LIST; k++)
                 m.list[k] = k * 1000003;
-            socket_send(s[i], 0, &m, NULL);
+            socket_send(s[i], 0, &m);
         }
     usleep(300000);
     for (int i = 0; i < 20; i++)

@@ -10,7 +10,10 @@ static struct lp1_message m, got;
 static void fill(enum lp1_type t)
 {
     lp1_message_init(&m, t, 0xfedcba9876543210u, 7);
-    m.role = LP1_WORKER, m.slots = 16, m.q = 1ull << 40, m.e = 3, m.k = 5, m.n = 123456, m.c = 0xdeadbeef;
+    m.role = LP1_WORKER, m.slots = 16;
+    m.nunit = 2;
+    m.unit[0] = (struct lp1_unit){ .q = 1ull << 40, .e = 3, .k = 5, .n = 123456, .c = 0xdeadbeef };
+    m.unit[1] = (struct lp1_unit){ .q = 7, .n = 1 };
     m.ok = 1, m.tail = 99, m.next = 1000, m.limit = 1064, m.commit = 900, m.total = LP1_UNKNOWN, m.final = 1, m.code = LP1_FENCED, m.done = 12;
     memcpy(m.run, "0123456789abcdef", 16);
     strcpy(m.text, "host-1:77");
@@ -52,6 +55,14 @@ static void each_type_comes_back(void)
     lp1_message_write(&m, &b);
     ok(b.size <= LP1_CONTROL_MAX && read_buf(&b, &version, &why) == 0 && got.nlist == LP1_LIST && got.list[255] == UINT64_MAX - 256,
        "the longest list fits a control frame: %zu bytes", b.size);
+    fill(LP1_WORK);
+    m.nunit = LP1_BATCH;
+    for (size_t i = 0; i < LP1_BATCH; i++)
+        m.unit[i] = (struct lp1_unit){ .q = UINT64_MAX - 1 - i, .e = UINT64_MAX, .k = UINT32_MAX, .n = LP1_BATCH_BYTES / LP1_BATCH, .c = UINT32_MAX };
+    buf_clear(&b);
+    lp1_message_write(&m, &b);
+    ok(b.size <= LP1_CONTROL_MAX && read_buf(&b, &version, &why) == 0 && got.nunit == LP1_BATCH && got.unit[63].q == UINT64_MAX - 64,
+       "so do the most units: %zu bytes", b.size);
     fill(LP1_ACK);
     m.nsack = LP1_RANGES;
     for (size_t i = 0; i < LP1_RANGES; i++)
@@ -118,24 +129,44 @@ static void refused(const char *text, const char *name)
     buf_release(&b);
 }
 
+/* DATA of so many units, each with this q and so many bytes. */
+static void units_refused(size_t units, uint64_t q, uint64_t n, const char *name)
+{
+    struct buf b;
+    bool version;
+    const char *why;
+    fill(LP1_DATA);
+    m.nunit = units;
+    for (size_t i = 0; i < units; i++)
+        m.unit[i] = (struct lp1_unit){ .q = q, .k = 1, .n = n };
+    buf_init(&b, 1 << 20);
+    lp1_message_write(&m, &b);
+    int rc = read_buf(&b, &version, &why);
+    ok(rc < 0, "%s is refused: %s", name, why);
+    buf_release(&b);
+}
+
 static void hostile_frames(void)
 {
     struct buf b;
     bool version = true;
     const char *why;
     buf_init(&b, 1 << 20);
-    map_write(&b, "v=1 t:BEAT i=1 to=2 done=0 later:key");
+    map_write(&b, "v=2 t:BEAT i=1 to=2 done=0 later:key");
     ok(read_buf(&b, &version, &why) == 0, "a key of a later version is passed over");
-    map_write(&b, "v=2 t:BEAT i=1 to=2 done=0");
+    map_write(&b, "v=1 t:BEAT i=1 to=2 done=0");
     ok(read_buf(&b, &version, &why) < 0 && !version, "another version is told apart");
-    refused("v=1 t:BOOM i=1 to=2", "an unknown type");
-    refused("v=1 t:BEAT i=1 to=2", "a missing key");
-    refused("v=1 t:BEAT i=1 i=1 to=2 done=0", "a key twice");
-    refused("v=1 t:BEAT i:x to=2 done=0", "text for a number");
-    refused("v=1 t:DATA i=1 to=2 q=18446744073709551615 e=0 k=1 n=1 c=1", "the last number of all as q");
-    refused("v=1 t:DATA i=1 to=2 q=1 e=0 k=1 n=4294967296 c=1", "a body over 32 bits");
-    refused("v=1 t:RECV i=1 to=2 ok=2", "an ok of 2");
-    refused("v=1 t:RECV i=1 to=2 ok=1 qs=5", "a number for a list");
+    refused("v=2 t:BOOM i=1 to=2", "an unknown type");
+    refused("v=2 t:BEAT i=1 to=2", "a missing key");
+    refused("v=2 t:BEAT i=1 i=1 to=2 done=0", "a key twice");
+    refused("v=2 t:BEAT i:x to=2 done=0", "text for a number");
+    units_refused(1, UINT64_MAX, 1, "the last number of all as q");
+    units_refused(1, 1, 1ull << 32, "a body over 32 bits");
+    units_refused(2, 1, LP1_BATCH_BYTES, "two units of more bytes than may go together");
+    units_refused(0, 0, 0, "DATA of no unit");
+    refused("v=2 t:DATA i=1 to=2 us=5", "a number for units");
+    refused("v=2 t:RECV i=1 to=2 ok=2", "an ok of 2");
+    refused("v=2 t:RECV i=1 to=2 ok=1 qs=5", "a number for a list");
     static const uint8_t bomb[] = { 0x81, 0xa1, 'v', 0xdd, 0xff, 0xff, 0xff, 0xff, 0xdd, 0xff, 0xff, 0xff, 0xff };
     ok(lp1_message_read(span_of(bomb, sizeof bomb), &got, &version, &why) < 0, "nested lists of 4 G items are refused");
     uint8_t deep[300] = { 0x82, 0xa1, 'v', 0x01, 0xa1, 'x' };

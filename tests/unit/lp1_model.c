@@ -8,10 +8,10 @@
 #include "libcommon/stream/lp1/hub.h"
 #include "libcommon/stream/lp1/worker.h"
 
-enum { UNIT_BYTES = 1000, HELD = 64, NODES = 24, CONNS = 64, SERVERS = 3 };
+enum { UNIT_BYTES = 16000, HELD = 64, NODES = 24, CONNS = 64, SERVERS = 3 };
 
 struct body { int refs; uint64_t value; };
-struct wire { struct wire *next; struct lp1_message *m; struct body *body; };
+struct wire { struct wire *next; struct lp1_message *m; };
 struct queue { struct wire *head, **tail; int n; };
 
 enum kind { NODE_HEAD, NODE_TAIL, NODE_HUB, NODE_WORKER };
@@ -98,17 +98,22 @@ static void on_body_free(void *ctx, void *body) { body_drop(((struct node *)ctx)
 
 /* --- the network ---------------------------------------------------------------------- */
 
-static void queue_push(struct queue *k, const struct lp1_message *m, struct body *body)
+static void queue_push(struct sim *s, struct queue *k, const struct lp1_message *m)
 {
     struct wire *w = malloc(sizeof *w);
     w->m = malloc(sizeof *w->m);
-    memcpy(w->m, m, offsetof(struct lp1_message, list));
+    memcpy(w->m, m, offsetof(struct lp1_message, unit));
+    memcpy(w->m->unit, m->unit, m->nunit * sizeof *m->unit);
     memcpy(w->m->list, m->list, m->nlist * sizeof *m->list);
     memcpy(w->m->sack, m->sack, m->nsack * sizeof *m->sack);
-    w->body = body;
     w->next = NULL;
-    if (body)
-        body->refs++;
+    if (m->header)
+        ((struct body *)m->header)->refs++;
+    for (size_t i = 0; i < m->nunit; i++)
+        ((struct body *)m->unit[i].body)->refs++;
+    s->r->batches += m->nunit > 1;
+    if (m->nunit > LP1_BATCH || (m->nunit > 1 && lp1_message_bytes(m) > LP1_BATCH_BYTES))
+        s->r->bounded = false;
     if (!k->head)
         k->tail = &k->head;
     *k->tail = w;
@@ -117,7 +122,9 @@ static void queue_push(struct queue *k, const struct lp1_message *m, struct body
 }
 static void wire_free(struct sim *s, struct wire *w)
 {
-    body_drop(s, w->body);
+    body_drop(s, w->m->header);
+    for (size_t i = 0; i < w->m->nunit; i++)        /* those that nobody kept */
+        body_drop(s, w->m->unit[i].body);
     free(w->m);
     free(w);
 }
@@ -175,20 +182,20 @@ static void conn_break(struct sim *s, struct conn *c, bool client_dead, bool bin
     queue_cut(s, &c->down, client_dead ? 0 : (int)below(s, (uint64_t)c->down.n + 1));
 }
 
-static bool client_send(struct node *n, int link, const struct lp1_message *m, struct body *body)
+static bool client_send(struct node *n, int link, const struct lp1_message *m)
 {
     struct conn *c = conn_make(n->sim, n, link);
     if (!c)
         return false;
-    queue_push(&c->up, m, body);
+    queue_push(n->sim, &c->up, m);
     return true;
 }
-static bool binder_send(struct node *n, uint64_t peer, const struct lp1_message *m, struct body *body)
+static bool binder_send(struct node *n, uint64_t peer, const struct lp1_message *m)
 {
     for (int i = 0; i < CONNS; i++) {
         struct conn *c = &n->sim->conn[i];
         if (c->used && c->open && c->id == peer) {
-            queue_push(&c->down, m, body);
+            queue_push(n->sim, &c->down, m);
             return true;
         }
     }
@@ -203,10 +210,10 @@ static void client_reset(struct node *n, int link)
 
 /* --- actions of the machines --------------------------------------------------------------- */
 
-static bool on_head_send(void *ctx, uint64_t peer, const struct lp1_message *m, void *body) { return binder_send(ctx, peer, m, body); }
-static bool on_tail_head(void *ctx, const struct lp1_message *m) { return client_send(ctx, 0, m, NULL); }
+static bool on_head_send(void *ctx, uint64_t peer, const struct lp1_message *m) { return binder_send(ctx, peer, m); }
+static bool on_tail_head(void *ctx, const struct lp1_message *m) { return client_send(ctx, 0, m); }
 static void on_tail_reset(void *ctx) { client_reset(ctx, 0); }
-static bool on_tail_worker(void *ctx, uint64_t peer, const struct lp1_message *m) { return binder_send(ctx, peer, m, NULL); }
+static bool on_tail_worker(void *ctx, uint64_t peer, const struct lp1_message *m) { return binder_send(ctx, peer, m); }
 static void on_head_header(void *ctx, void *body) { (void)ctx, (void)body; }
 static bool on_tail_header(void *ctx, void *body)
 {
@@ -219,9 +226,9 @@ static bool on_tail_header(void *ctx, void *body)
         lp1_hub_header(n->hub, n->header);
     return true;
 }
-static bool on_worker_send(void *ctx, enum lp1_link to, const struct lp1_message *m, void *body)
+static bool on_worker_send(void *ctx, enum lp1_link to, const struct lp1_message *m)
 {
-    return client_send(ctx, (int)to, m, body);
+    return client_send(ctx, (int)to, m);
 }
 static void on_worker_reset(void *ctx, enum lp1_link which) { client_reset(ctx, (int)which); }
 static void on_worker_header(void *ctx, void *body)
@@ -235,10 +242,10 @@ static void on_worker_run(void *ctx, const struct lp1_unit *u)
 {
     struct node *n = ctx;
     struct sim *s = n->sim;
-    double work = 0.05 + unit_real(s) * 0.3;
-    if (mix(u->q, 99) % 16 == 0)            /* it kills the child some times before it is an error record */
+    double work = s->p->quick ? 0.001 : 0.05 + unit_real(s) * 0.3;
+    if (mix(u->q, 99) % (s->p->quick ? 256 : 16) == 0)            /* it kills the child some times before it is an error record */
         work += 2;
-    if (below(s, 100) == 0)
+    if (below(s, s->p->quick ? 1000 : 100) == 0)
         work += 20;
     n->job[n->njob++] = (struct job){ u->q, u->e, mix(((struct body *)u->body)->value, (uint64_t)n->pool), s->now + work };
     body_drop(s, u->body);
@@ -334,12 +341,12 @@ static uint64_t expected(const struct sim *s, uint64_t q)
 
 static void consumer(struct sim *s, struct node *n)
 {
-    struct lp1_tail_unit u;
+    struct lp1_unit u;
     struct lp1_tail_state st;
     lp1_tail_state(n->tail, &st);
     if (st.bytes > (s->p->window + 1) * UNIT_BYTES)     /* the budget, and the one that all wait for */
         s->r->bounded = false;
-    for (uint64_t i = below(s, 4); i && lp1_tail_take(n->tail, &u); i--) {
+    for (uint64_t i = below(s, s->p->quick ? 100 : 4); i && lp1_tail_take(n->tail, &u); i--) {
         struct body *b = u.body;
         if (u.q != s->cursor)
             wrong(s, "out of order", u.q);
@@ -362,7 +369,8 @@ static void consumer(struct sim *s, struct node *n)
         if (s->saved.final)
             lp1_tail_final(n->tail);
     }
-    lp1_tail_flush(n->tail, s->now);
+    if (below(s, 2))
+        lp1_tail_flush(n->tail, s->now);
     if (lp1_tail_finished(n->tail, s->now)) {
         s->r->duplicates += st.duplicates;
         s->r->refused += st.refused;
@@ -374,8 +382,10 @@ static void consumer(struct sim *s, struct node *n)
 static void source(struct sim *s, struct node *n)
 {
     uint64_t q;
-    for (uint64_t i = below(s, 4); i && lp1_head_wants(n->head, &q); i--)
-        lp1_head_put(n->head, q, 0, 1, 1 + mix(q, 5) % UNIT_BYTES, (uint32_t)q, body_new(s, made(q)), s->now);
+    for (uint64_t i = below(s, s->p->quick ? 100 : 4); i && lp1_head_wants(n->head, &q); i--)
+        lp1_head_put(n->head, &(struct lp1_unit){ .q = q, .k = 1, .n = 1 + mix(q, 5) % UNIT_BYTES, .c = (uint32_t)q, .body = body_new(s, made(q)) });
+    if (below(s, 2))
+        lp1_head_flush(n->head, s->now);
     if (lp1_head_finished(n->head)) {
         n->left = true;
         node_end(s, n);
@@ -397,7 +407,8 @@ static void worker(struct sim *s, struct node *n)
         struct lp1_unit u = { .q = j.q, .e = j.e, .k = 1, .n = 1 + mix(j.q, 6) % UNIT_BYTES, .c = (uint32_t)j.q, .body = body_new(s, j.value) };
         lp1_worker_result(n->worker, &u, s->now);
     }
-    lp1_worker_flush(n->worker, s->now);
+    if (below(s, 2))
+        lp1_worker_flush(n->worker, s->now);
     if (lp1_worker_fatal(n->worker, &status) && status == 100)
         wrong(s, lp1_worker_fatal(n->worker, &status), 0);
     if (lp1_worker_finished(n->worker) || lp1_worker_fatal(n->worker, &status)) {
@@ -422,7 +433,8 @@ static void turn(struct sim *s, struct node *n)
     } else if (n->kind == NODE_HUB) {
         if (tick)
             lp1_hub_tick(n->hub, s->now);
-        lp1_hub_flush(n->hub, s->now);
+        if (below(s, 2))
+            lp1_hub_flush(n->hub, s->now);
         if (lp1_hub_finished(n->hub, s->now)) {
             n->left = true;
             node_end(s, n);
@@ -439,20 +451,16 @@ static void to_binder(struct sim *s, struct conn *c, struct wire *w)
     struct node *n = binder(s, c->port);
     if (!n)
         return;
-    struct body *b = w->body;
-    if (n->kind == NODE_HEAD) {
+    if (n->kind == NODE_HEAD)
         lp1_head_message(n->head, c->id, w->m, s->now);
-    } else if (n->kind == NODE_HUB && c->port == PORT_HUB_DOWN) {
+    else if (n->kind == NODE_HUB && c->port == PORT_HUB_DOWN)
         lp1_hub_from_below(n->hub, c->id, w->m, s->now);
-    } else {
-        if (b)
-            b->refs++;                          /* the machine's own share */
-        if (n->kind == NODE_HUB)
-            lp1_hub_from_above(n->hub, c->id, w->m, b, s->now);
-        else
-            lp1_tail_from_worker(n->tail, c->id, w->m, b, s->now);
-    }
-    turn(s, n);
+    else if (n->kind == NODE_HUB)
+        lp1_hub_from_above(n->hub, c->id, w->m, s->now);
+    else
+        lp1_tail_from_worker(n->tail, c->id, w->m, s->now);
+    if (!s->p->quick || below(s, 4) == 0)           /* several at one go */
+        turn(s, n);
 }
 
 static void to_client(struct sim *s, struct conn *c, struct wire *w)
@@ -460,16 +468,14 @@ static void to_client(struct sim *s, struct conn *c, struct wire *w)
     struct node *n = &s->node[c->client];
     if (!n->alive)
         return;
-    if (n->kind == NODE_WORKER) {
-        if (w->body)
-            w->body->refs++;
-        lp1_worker_message(n->worker, (enum lp1_link)c->link, w->m, w->body, s->now);
-    } else if (n->kind == NODE_HUB) {
-        lp1_hub_from_head(n->hub, w->m, w->body, s->now);
-    } else {
-        lp1_tail_from_head(n->tail, w->m, w->body, s->now);
-    }
-    turn(s, n);
+    if (n->kind == NODE_WORKER)
+        lp1_worker_message(n->worker, (enum lp1_link)c->link, w->m, s->now);
+    else if (n->kind == NODE_HUB)
+        lp1_hub_from_head(n->hub, w->m, s->now);
+    else
+        lp1_tail_from_head(n->tail, w->m, s->now);
+    if (!s->p->quick || below(s, 4) == 0)
+        turn(s, n);
 }
 
 /* One message of some connection arrives. */

@@ -13,7 +13,7 @@
 struct model_plan {
     uint64_t seed, units;
     int workers;                /* in each pool, at the start */
-    bool hub;
+    bool hub, quick;            /* quick: workers take no time, so that queues are deep and messages carry many units */
     int kills, breaks, joins, leaves;   /* at most so many of each */
     uint64_t window;            /* the TAIL's budget, in units of the largest size */
 };
@@ -24,7 +24,7 @@ struct model_result {
     bool bounded;               /* no side ever held more than its window */
     long leaked;                /* bodies not freed */
     int head_kills, tail_kills, worker_kills, hub_kills;
-    uint64_t duplicates, refused;
+    uint64_t duplicates, refused, batches;      /* batches: messages with more than one unit */
     double seconds;             /* simulated */
     char why[200];
 };

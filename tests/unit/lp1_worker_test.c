@@ -3,7 +3,7 @@
 #include "libcommon/sys/error.h"
 #include "tests/unit/tap.h"
 
-static bool on_send(void *ctx, enum lp1_link to, const struct lp1_message *m, void *body) { return (void)ctx, (void)to, (void)m, (void)body, false; }
+static bool on_send(void *ctx, enum lp1_link to, const struct lp1_message *m) { return (void)ctx, (void)to, (void)m, false; }
 static void on_reset(void *ctx, enum lp1_link which) { (void)ctx, (void)which; }
 static void on_header(void *ctx, void *body) { (void)ctx, (void)body; }
 static void on_run(void *ctx, const struct lp1_unit *u) { (void)ctx, (void)u; }

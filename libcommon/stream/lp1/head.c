@@ -63,10 +63,10 @@ static void complete_check(struct lp1_head *h)
     h->leave_at = h->now + LP1_LINGER;
     for (size_t i = 0; i < h->sessions.n; i++) {
         head_eos_make(h, h->sessions.at[i]->from);
-        head_session_send(h, h->sessions.at[i], NULL);
+        head_session_send(h, h->sessions.at[i]);
     }
     head_eos_make(h, h->tail);
-    head_tail_send(h, NULL);
+    head_tail_send(h);
 }
 
 static void ack(struct lp1_head *h, const struct lp1_message *m)
@@ -95,6 +95,13 @@ static void ack(struct lp1_head *h, const struct lp1_message *m)
     complete_check(h);
 }
 
+static void welcome_make(struct lp1_head *h, uint64_t to)
+{
+    struct lp1_message *m = head_message(h, LP1_WELCOME, to);
+    memcpy(m->run, h->run, 16);
+    m->header = h->header;
+}
+
 static void tail_hello(struct lp1_head *h, uint64_t peer, const struct lp1_message *m)
 {
     if (h->tail_known && m->from < h->tail) {
@@ -113,11 +120,11 @@ static void tail_hello(struct lp1_head *h, uint64_t peer, const struct lp1_messa
     h->tail = m->from;
     h->tail_peer = peer;
     h->tail_heard = h->now;
-    memcpy(head_message(h, LP1_WELCOME, m->from)->run, h->run, 16);
-    head_tail_send(h, h->header);
+    welcome_make(h, m->from);
+    head_tail_send(h);
     if (h->total != LP1_UNKNOWN) {
         head_eos_make(h, h->tail);
-        head_tail_send(h, NULL);
+        head_tail_send(h);
     }
     ack(h, m);
 }
@@ -145,8 +152,8 @@ static void worker_hello(struct lp1_head *h, uint64_t peer, const struct lp1_mes
         if (old)                                        /* after the new one's leases, so that those do not move */
             head_session_end(h, old);
     }
-    memcpy(head_message(h, LP1_WELCOME, m->from)->run, h->run, 16);
-    head_session_send(h, s, h->header);
+    welcome_make(h, m->from);
+    head_session_send(h, s);
 }
 
 static void hello(struct lp1_head *h, uint64_t peer, const struct lp1_message *m)
@@ -158,7 +165,7 @@ static void hello(struct lp1_head *h, uint64_t peer, const struct lp1_message *m
         head_reject(h, peer, m->from, LP1_BAD_RUN, "this head serves another plan (manifest, seed or options differ)");
     else if (h->complete && m->role == LP1_WORKER) {
         head_eos_make(h, m->from);
-        (void)h->out.send(h->out.ctx, peer, &h->m, NULL);
+        (void)h->out.send(h->out.ctx, peer, &h->m);
     } else if (m->role == LP1_WORKER)
         worker_hello(h, peer, m);
     else
@@ -192,6 +199,8 @@ void lp1_head_message(struct lp1_head *h, uint64_t peer, const struct lp1_messag
         s->heard = now;
         if (m->t == LP1_FREE || m->t == LP1_BYE)
             freed(h, s, m);
+        if (m->t == LP1_FREE)
+            s->slots = m->slots;
         if (m->t == LP1_BEAT_MSG)
             s->done = m->done;
         if (m->t == LP1_BYE && h->complete)
@@ -201,7 +210,6 @@ void lp1_head_message(struct lp1_head *h, uint64_t peer, const struct lp1_messag
     } else if (m->t != LP1_REJECT) {
         head_reject(h, peer, m->from, LP1_SESSION, "say hello first");
     }
-    head_dispatch(h);
 }
 
 void lp1_head_tick(struct lp1_head *h, double now)
@@ -220,7 +228,7 @@ void lp1_head_tick(struct lp1_head *h, double now)
                 head_eos_make(h, s->from);
             else
                 head_message(h, LP1_BEAT_MSG, s->from);
-            head_session_send(h, s, NULL);
+            head_session_send(h, s);
         }
     }
     if (h->tail_peer && now - h->tail_heard > LP1_LOST)
@@ -230,9 +238,8 @@ void lp1_head_tick(struct lp1_head *h, double now)
             head_eos_make(h, h->tail);
         else
             head_message(h, LP1_BEAT_MSG, h->tail);
-        head_tail_send(h, NULL);
+        head_tail_send(h);
     }
-    head_dispatch(h);
 }
 
 /* --- the source ----------------------------------------------------------------------- */
@@ -244,32 +251,37 @@ bool lp1_head_wants(const struct lp1_head *h, uint64_t *q)
            (h->bytes < h->budget || h->pos == h->base);
 }
 
-void lp1_head_put(struct lp1_head *h, uint64_t q, uint64_t epoch, uint64_t samples, uint64_t n, uint32_t crc, void *body,
-                  double now)
+/* Workers that hold q since before this TAIL's time, or HEAD's: now it is a lease. */
+static void stale_meet(struct lp1_head *h, struct slot *at, uint64_t q)
 {
-    h->now = now;
-    struct slot *u = head_slot_of(h, q);
-    if (q != h->pos || !h->tail_known || q - h->base >= LP1_WINDOW || u->state == DONE) {
-        h->out.body_free(h->out.ctx, body);             /* the TAIL has it, or asked for another meanwhile */
-        h->pos += q == h->pos && h->tail_known && q - h->base < LP1_WINDOW ? 1 : 0;
-        return;
-    }
-    *u = (struct slot){ .state = QUEUED, .c = crc, .e = epoch, .k = samples, .n = n, .body = body };
-    h->bytes += n;
-    h->pos++;
-    if (h->top < h->pos)
-        h->top = h->pos;
-    for (size_t i = 0; h->stale && i < h->sessions.n; i++) {
+    for (size_t i = 0; i < h->sessions.n; i++) {
         struct lp1_session *s = h->sessions.at[i];
         for (size_t j = 0; j < s->nheld; j++)
             if (s->held[j].q == q && !s->held[j].live) {
                 s->held[j].live = true;
                 h->stale--;
-                u->state = LEASED;
-                u->holders++;
+                at->state = LEASED;
+                at->holders++;
             }
     }
-    head_dispatch(h);
+}
+
+void lp1_head_put(struct lp1_head *h, const struct lp1_unit *u)
+{
+    struct slot *at = head_slot_of(h, u->q);
+    bool inside = h->tail_known && u->q == h->pos && u->q - h->base < LP1_WINDOW;
+    if (!inside || at->state == DONE) {
+        h->out.body_free(h->out.ctx, u->body);          /* the TAIL has it, or asked for another meanwhile */
+        h->pos += inside;
+        return;
+    }
+    *at = (struct slot){ .state = QUEUED, .unit = *u };
+    h->bytes += u->n;
+    h->pos++;
+    if (h->top < h->pos)
+        h->top = h->pos;
+    if (h->stale)
+        stale_meet(h, at, u->q);
 }
 
 void lp1_head_total(struct lp1_head *h, uint64_t total)
@@ -279,7 +291,7 @@ void lp1_head_total(struct lp1_head *h, uint64_t total)
     h->total = total;
     head_eos_make(h, h->tail);
     if (h->tail_known)
-        head_tail_send(h, NULL);
+        head_tail_send(h);
     complete_check(h);
 }
 

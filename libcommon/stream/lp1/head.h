@@ -10,9 +10,9 @@
 
 struct lp1_head_out {
     void *ctx;
-    /* body: NULL, the unit's or the header's; borrowed for the call (share it, do not keep it).
+    /* Bodies and the header are borrowed for the call (share them, do not keep them).
      * false: the peer is gone; the machine then drops its session. */
-    bool (*send)(void *ctx, uint64_t peer, const struct lp1_message *m, void *body);
+    bool (*send)(void *ctx, uint64_t peer, const struct lp1_message *m);
     void (*body_free)(void *ctx, void *body);
 };
 
@@ -32,12 +32,14 @@ void lp1_head_free(struct lp1_head *h);
 
 void lp1_head_message(struct lp1_head *h, uint64_t peer, const struct lp1_message *m, double now);
 void lp1_head_tick(struct lp1_head *h, double now);
+/* Hands out what can be: after each batch of messages or units, and ticks. */
+void lp1_head_flush(struct lp1_head *h, double now);
+bool lp1_head_work_waits(const struct lp1_head *h);     /* a flush would hand out something: puts have made it so */
 
 /* The source.  true: make unit *q next (and no other).  It may go back, when a TAIL was restarted. */
 bool lp1_head_wants(const struct lp1_head *h, uint64_t *q);
-/* Takes body.  q must be what lp1_head_wants said. */
-void lp1_head_put(struct lp1_head *h, uint64_t q, uint64_t epoch, uint64_t samples, uint64_t n, uint32_t crc, void *body,
-                  double now);
+/* Takes u->body.  u->q must be what lp1_head_wants said. */
+void lp1_head_put(struct lp1_head *h, const struct lp1_unit *u);
 void lp1_head_total(struct lp1_head *h, uint64_t total);        /* the first number that does not exist */
 bool lp1_head_complete(const struct lp1_head *h);               /* all is durable */
 bool lp1_head_finished(const struct lp1_head *h);               /* and all have been told (or waited for long enough) */

@@ -9,9 +9,8 @@ enum state { ABSENT, QUEUED, LEASED, DELIVERED, DONE };
 
 struct slot {
     enum state state;
-    uint32_t holders, c;
-    uint64_t e, k, n;
-    void *body;
+    uint32_t holders;
+    struct lp1_unit unit;
 };
 
 struct lp1_head {
@@ -35,8 +34,8 @@ struct lp1_head {
 struct slot *head_slot_of(struct lp1_head *h, uint64_t q);        /* where unit q lies */
 void head_slot_empty(struct lp1_head *h, struct slot *s, enum state then);        /* its body is dropped */
 struct lp1_message *head_message(struct lp1_head *h, enum lp1_type t, uint64_t to);        /* h->m, begun */
-bool head_session_send(struct lp1_head *h, struct lp1_session *s, void *body);        /* h->m; false: the session is lost now */
-void head_tail_send(struct lp1_head *h, void *body);
+bool head_session_send(struct lp1_head *h, struct lp1_session *s);        /* h->m; false: the session is lost now */
+void head_tail_send(struct lp1_head *h);
 void head_reject(struct lp1_head *h, uint64_t peer, uint64_t to, enum lp1_code code, const char *text);
 void head_eos_make(struct lp1_head *h, uint64_t to);        /* h->m: the total, and whether all is over */
 bool head_awaited(const struct lp1_head *h, uint64_t q);        /* made, and not acknowledged */
@@ -44,6 +43,5 @@ bool head_held_take(struct lp1_session *s, uint64_t q, struct lp1_held *held);  
 void head_held_end(struct lp1_head *h, struct lp1_held held, bool delivered);        /* and with it the lease; delivered: its result is at the present TAIL */
 void head_held_add(struct lp1_head *h, struct lp1_session *s, uint64_t q);        /* a worker holds q: from now on, or since before */
 void head_session_end(struct lp1_head *h, struct lp1_session *s);
-void head_dispatch(struct lp1_head *h);        /* all that can be handed out; lost sessions end */
 
 #endif

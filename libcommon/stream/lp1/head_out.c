@@ -1,6 +1,6 @@
 /* libcommon/stream/lp1/head_out.c - a HEAD behind struct stream_out: a source writes units, workers fetch them
  *
- * A thread owns the socket; the state machine is shared under a lock.  The source
+ * A thread owns the socket, and hands out; the state machine is shared under a lock.  The source
  * asks what to put next (stream_out_wants), since a TAIL that is started anew may
  * go back; all that the TAIL has not acknowledged is kept, up to BUDGET bytes.  A
  * filter that reads a pipe cannot ask, since it cannot go back: each unit waits for
@@ -34,9 +34,9 @@ struct head_out {
     uint64_t first, next;       /* of one that does not: its first unit, once there is any; the one after the last */
 };
 
-static bool on_send(void *ctx, uint64_t peer, const struct lp1_message *m, void *body)
+static bool on_send(void *ctx, uint64_t peer, const struct lp1_message *m)
 {
-    return socket_send(((struct head_out *)ctx)->router, peer, m, body);
+    return socket_send(((struct head_out *)ctx)->router, peer, m);
 }
 static void on_free(void *ctx, void *body)
 {
@@ -55,11 +55,12 @@ static bool serve(void *ctx, bool tick, double now)
             break;
         if (got > 0) {
             lp1_head_message(h->head, p.peer, &p.m, now);
-            blob_drop(p.body);
+            packet_drop(&p);
         }
     }
     if (tick)
         lp1_head_tick(h->head, now);
+    lp1_head_flush(h->head, now);
     return !lp1_head_finished(h->head);
 }
 
@@ -192,11 +193,13 @@ static int put_unit(struct stream_out *out, struct unit *u, struct error *e)
             memcpy(body->data + at, s.data, s.size);
         at += s.size;
     }
-    uint32_t crc = gather_crc(g);
+    const struct lp1_unit made = { .q = u->q, .e = u->epoch, .k = u->k, .n = body->size, .c = gather_crc(g), .body = body };
     service_lock(&h->service);
-    lp1_head_put(h->head, u->q, u->epoch, u->k, body->size, crc, body, clock_seconds());
+    lp1_head_put(h->head, &made);
+    bool waits = lp1_head_work_waits(h->head);
     service_unlock(&h->service);
-    service_wake(&h->service);          /* a body may have gone out by our hand: libzmq's events are read there */
+    if (waits)
+        service_wake(&h->service);
     return 0;
 }
 

@@ -49,14 +49,14 @@ static void above_begin(struct lp1_hub *h, uint64_t next)
         lp1_tail_tick(h->tail, h->now);
 }
 
-void lp1_hub_header(struct lp1_hub *h, void *body) { h->header = body; }
+void lp1_hub_header(struct lp1_hub *h, void *header) { h->header = header; }
 
 /* What can be passed on: the total and units down, what is durable up. */
 static void pump(struct lp1_hub *h)
 {
     struct lp1_tail_state up;
     struct lp1_head_state down;
-    struct lp1_tail_unit u;
+    struct lp1_unit u;
     uint64_t q;
     if (!h->tail)
         return;
@@ -78,7 +78,7 @@ static void pump(struct lp1_hub *h)
         }
         if (!wants || !lp1_tail_take(h->tail, &u))
             break;
-        lp1_head_put(h->head, u.q, u.e, u.k, u.n, u.c, u.body, h->now);
+        lp1_head_put(h->head, &u);
     }
     lp1_tail_commit(h->tail, down.commit);
     if (lp1_head_complete(h->head) && !h->final) {
@@ -87,26 +87,23 @@ static void pump(struct lp1_hub *h)
     }
 }
 
-void lp1_hub_from_head(struct lp1_hub *h, const struct lp1_message *m, void *body, double now)
+void lp1_hub_from_head(struct lp1_hub *h, const struct lp1_message *m, double now)
 {
     h->now = now;
     if (h->tail)
-        lp1_tail_from_head(h->tail, m, body, now);
+        lp1_tail_from_head(h->tail, m, now);
 }
 
-void lp1_hub_from_above(struct lp1_hub *h, uint64_t peer, const struct lp1_message *m, void *body, double now)
+void lp1_hub_from_above(struct lp1_hub *h, uint64_t peer, struct lp1_message *m, double now)
 {
     h->now = now;
-    if (h->tail) {
-        lp1_tail_from_worker(h->tail, peer, m, body, now);
-    } else if (body) {
-        h->above.body_free(h->above.ctx, body);     /* the worker says HELLO again in a second */
-    }
+    if (h->tail)                                    /* else the worker says HELLO again in a second */
+        lp1_tail_from_worker(h->tail, peer, m, now);
 }
 
 void lp1_hub_from_below(struct lp1_hub *h, uint64_t peer, const struct lp1_message *m, double now)
 {
-    struct lp1_message answer;
+    static _Thread_local struct lp1_message answer;
     h->now = now;
     pump(h);
     if (h->head) {
@@ -126,7 +123,7 @@ void lp1_hub_from_below(struct lp1_hub *h, uint64_t peer, const struct lp1_messa
     answer.final = 1;
     answer.code = LP1_WAIT;
     snprintf(answer.text, sizeof answer.text, "the hub waits for %s", h->tail ? "the workers above" : "the consumer below");
-    (void)h->below.send(h->below.ctx, peer, &answer, NULL);
+    (void)h->below.send(h->below.ctx, peer, &answer);
 }
 
 void lp1_hub_tick(struct lp1_hub *h, double now)
@@ -145,6 +142,8 @@ void lp1_hub_flush(struct lp1_hub *h, double now)
     pump(h);
     if (h->tail)
         lp1_tail_flush(h->tail, now);
+    if (h->head)
+        lp1_head_flush(h->head, now);
 }
 
 bool lp1_hub_finished(const struct lp1_hub *h, double now)

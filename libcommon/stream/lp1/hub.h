@@ -15,13 +15,14 @@ struct lp1_hub;
 struct lp1_hub *lp1_hub_new(uint64_t incarnation, uint64_t bytes, const struct lp1_tail_out *above,
                             const struct lp1_head_out *below);
 void lp1_hub_free(struct lp1_hub *h);
-void lp1_hub_header(struct lp1_hub *h, void *body);     /* borrowed until lp1_hub_free */
+void lp1_hub_header(struct lp1_hub *h, void *header);     /* borrowed until lp1_hub_free */
 
-void lp1_hub_from_head(struct lp1_hub *h, const struct lp1_message *m, void *body, double now);
-void lp1_hub_from_above(struct lp1_hub *h, uint64_t peer, const struct lp1_message *m, void *body, double now);  /* takes body */
+void lp1_hub_from_head(struct lp1_hub *h, const struct lp1_message *m, double now);
+/* Bodies that it keeps are NULL in m afterwards. */
+void lp1_hub_from_above(struct lp1_hub *h, uint64_t peer, struct lp1_message *m, double now);
 void lp1_hub_from_below(struct lp1_hub *h, uint64_t peer, const struct lp1_message *m, double now);
 void lp1_hub_tick(struct lp1_hub *h, double now);
-void lp1_hub_flush(struct lp1_hub *h, double now);      /* after each batch of messages */
+void lp1_hub_flush(struct lp1_hub *h, double now);      /* after each batch of messages, and ticks */
 
 bool lp1_hub_finished(const struct lp1_hub *h, double now);
 const char *lp1_hub_fatal(const struct lp1_hub *h, int *status);

@@ -24,14 +24,14 @@ struct hub_run {
     double began, ticked, told, starved, blocked;
 };
 
-static bool on_send_head(void *ctx, const struct lp1_message *m) { return socket_send(((struct hub_run *)ctx)->up, 0, m, NULL); }
+static bool on_send_head(void *ctx, const struct lp1_message *m) { return socket_send(((struct hub_run *)ctx)->up, 0, m); }
 static bool on_send_above(void *ctx, uint64_t peer, const struct lp1_message *m)
 {
-    return socket_send(((struct hub_run *)ctx)->above, peer, m, NULL);
+    return socket_send(((struct hub_run *)ctx)->above, peer, m);
 }
-static bool on_send_below(void *ctx, uint64_t peer, const struct lp1_message *m, void *body)
+static bool on_send_below(void *ctx, uint64_t peer, const struct lp1_message *m)
 {
-    return socket_send(((struct hub_run *)ctx)->below, peer, m, body);
+    return socket_send(((struct hub_run *)ctx)->below, peer, m);
 }
 static void on_reset_head(void *ctx)
 {
@@ -65,17 +65,19 @@ static void receive(struct hub_run *r, double now)
     static struct packet p;
     int got;
     for (int i = 0; i < BATCH && (got = socket_recv(r->above, true, &p)); i++)
-        if (got > 0)
-            lp1_hub_from_above(r->hub, p.peer, &p.m, p.body, now);
+        if (got > 0) {
+            lp1_hub_from_above(r->hub, p.peer, &p.m, now);
+            packet_drop(&p);
+        }
     for (int i = 0; i < BATCH && (got = socket_recv(r->below, true, &p)); i++)
         if (got > 0) {
             lp1_hub_from_below(r->hub, p.peer, &p.m, now);
-            blob_drop(p.body);
+            packet_drop(&p);
         }
     while ((got = socket_recv(r->up, false, &p)))
         if (got > 0) {
-            lp1_hub_from_head(r->hub, &p.m, p.body, now);
-            blob_drop(p.body);
+            lp1_hub_from_head(r->hub, &p.m, now);
+            packet_drop(&p);
         }
 }
 

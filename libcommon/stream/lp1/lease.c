@@ -7,9 +7,9 @@ struct slot *head_slot_of(struct lp1_head *h, uint64_t q) { return &h->ring[q % 
 
 void head_slot_empty(struct lp1_head *h, struct slot *s, enum state then)
 {
-    if (s->body) {
-        h->out.body_free(h->out.ctx, s->body);
-        h->bytes -= s->n;
+    if (s->unit.body) {
+        h->out.body_free(h->out.ctx, s->unit.body);
+        h->bytes -= s->unit.n;
     }
     *s = (struct slot){ .state = then };
 }
@@ -22,18 +22,18 @@ struct lp1_message *head_message(struct lp1_head *h, enum lp1_type t, uint64_t t
     return &h->m;
 }
 
-bool head_session_send(struct lp1_head *h, struct lp1_session *s, void *body)
+bool head_session_send(struct lp1_head *h, struct lp1_session *s)
 {
     s->said = h->now;
-    if (!s->lost && !h->out.send(h->out.ctx, s->peer, &h->m, body))
+    if (!s->lost && !h->out.send(h->out.ctx, s->peer, &h->m))
         s->lost = true;
     return !s->lost;
 }
 
-void head_tail_send(struct lp1_head *h, void *body)
+void head_tail_send(struct lp1_head *h)
 {
     h->tail_said = h->now;
-    if (h->tail_peer && !h->out.send(h->out.ctx, h->tail_peer, &h->m, body))
+    if (h->tail_peer && !h->out.send(h->out.ctx, h->tail_peer, &h->m))
         h->tail_peer = 0;
 }
 
@@ -42,7 +42,7 @@ void head_reject(struct lp1_head *h, uint64_t peer, uint64_t to, enum lp1_code c
     struct lp1_message *m = head_message(h, LP1_REJECT, to);
     m->code = code;
     snprintf(m->text, sizeof m->text, "%s", text);
-    (void)h->out.send(h->out.ctx, peer, m, NULL);
+    (void)h->out.send(h->out.ctx, peer, m);
 }
 
 void head_eos_make(struct lp1_head *h, uint64_t to)
@@ -113,6 +113,14 @@ void head_session_end(struct lp1_head *h, struct lp1_session *s)
     lp1_session_remove(&h->sessions, s);
 }
 
+static bool any_lost(const struct lp1_head *h)
+{
+    for (size_t i = 0; i < h->sessions.n; i++)
+        if (h->sessions.at[i]->lost)
+            return true;
+    return false;
+}
+
 static void lost_end(struct lp1_head *h)
 {
     for (size_t i = h->sessions.n; i-- > 0;)
@@ -122,43 +130,68 @@ static void lost_end(struct lp1_head *h)
 
 /* --- handing out ------------------------------------------------------------------ */
 
+static bool has_slot(const struct lp1_session *s) { return !s->leaving && !s->lost && s->nheld < s->slots && s->nheld < LP1_LIST; }
+
 static struct lp1_session *idlest(struct lp1_head *h)
 {
     struct lp1_session *best = NULL;
     for (size_t i = 0; i < h->sessions.n; i++) {
         struct lp1_session *s = h->sessions.at[i];
-        if (!s->leaving && !s->lost && s->nheld < s->slots && (!best || s->nheld < best->nheld))
+        if (has_slot(s) && (!best || s->nheld < best->nheld))
             best = s;
     }
     return best;
 }
 
-static void work_send(struct lp1_head *h, struct lp1_session *s, uint64_t q)
+/* What has gathered for one worker: its leases are made already. */
+static void work_send(struct lp1_head *h, struct lp1_session *s)
 {
-    struct slot *u = head_slot_of(h, q);
     struct lp1_message *m = head_message(h, LP1_WORK, s->from);
-    m->q = q;
-    m->e = u->e;
-    m->k = u->k;
-    m->n = u->n;
-    m->c = u->c;
-    head_held_add(h, s, q);
-    head_session_send(h, s, u->body);
+    for (; m->nunit < s->ngiven; m->nunit++)
+        m->unit[m->nunit] = head_slot_of(h, s->given[m->nunit])->unit;
+    s->ngiven = 0;
+    s->given_bytes = 0;
+    if (m->nunit)
+        head_session_send(h, s);
 }
 
-void head_dispatch(struct lp1_head *h)
+static void work_add(struct lp1_head *h, struct lp1_session *s, uint64_t q)
 {
-    for (;;) {
+    uint64_t n = head_slot_of(h, q)->unit.n;
+    if (!lp1_batch_fits(s->ngiven, s->given_bytes, n))
+        work_send(h, s);
+    s->given[s->ngiven++] = q;
+    s->given_bytes += n;
+    head_held_add(h, s, q);
+}
+
+/* The next to be handed out; false: none may be. */
+static bool next_queued(struct lp1_head *h)
+{
+    if (h->scan < h->base)
+        h->scan = h->base;
+    while (h->scan < h->pos && head_slot_of(h, h->scan)->state != QUEUED)
+        h->scan++;
+    return h->tail_known && !h->complete && h->scan < h->pos && h->scan < h->limit;
+}
+
+void lp1_head_flush(struct lp1_head *h, double now)
+{
+    h->now = now;
+    do {                                                /* again, if a worker was lost at it */
         lost_end(h);
-        if (h->scan < h->base)
-            h->scan = h->base;
-        while (h->scan < h->pos && head_slot_of(h, h->scan)->state != QUEUED)
-            h->scan++;
-        if (!h->tail_known || h->complete || h->scan >= h->pos || h->scan >= h->limit)
-            return;
-        struct lp1_session *s = idlest(h);
-        if (!s)
-            return;
-        work_send(h, s, h->scan);
-    }
+        struct lp1_session *s;
+        while (next_queued(h) && (s = idlest(h)))
+            work_add(h, s, h->scan);
+        for (size_t i = 0; i < h->sessions.n; i++)
+            work_send(h, h->sessions.at[i]);
+    } while (any_lost(h));
+}
+
+bool lp1_head_work_waits(const struct lp1_head *h)
+{
+    bool some = false;
+    for (size_t i = 0; i < h->sessions.n && !some; i++)
+        some = has_slot(h->sessions.at[i]);
+    return some && h->tail_known && !h->complete && h->scan < h->pos && h->scan < h->limit;
 }

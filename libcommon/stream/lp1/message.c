@@ -12,7 +12,7 @@ static const char *const code_names[LP1_CODES] = { "session", "wait", "busy", "v
                                                    "limit" };
 
 #define T(x) (1u << (x))
-enum { UNIT_TYPES = T(LP1_WORK) | T(LP1_DATA), ACK_TYPES = T(LP1_HELLO) | T(LP1_ACK) };
+enum { UNIT_TYPES = T(LP1_WORK) | T(LP1_DATA), ACK_TYPES = T(LP1_HELLO) | T(LP1_ACK), UNIT_NUMBERS = 5 };
 static const unsigned list_types = T(LP1_HELLO) | T(LP1_RECV) | T(LP1_FREE) | T(LP1_BYE);
 static const unsigned run_types = T(LP1_HELLO) | T(LP1_WELCOME), text_types = T(LP1_HELLO) | T(LP1_REJECT);
 
@@ -27,12 +27,7 @@ static const struct number {
     { "i", AT(from), ~0u, UINT64_MAX },
     { "to", AT(to), ~0u, UINT64_MAX },
     { "role", AT(role), T(LP1_HELLO), LP1_ROLES - 1 },
-    { "slots", AT(slots), T(LP1_HELLO), LP1_LIST },
-    { "q", AT(q), UNIT_TYPES, UINT64_MAX - 1 },
-    { "e", AT(e), UNIT_TYPES, UINT64_MAX },
-    { "k", AT(k), UNIT_TYPES, UINT32_MAX },
-    { "n", AT(n), UNIT_TYPES, UINT32_MAX },
-    { "c", AT(c), UNIT_TYPES, UINT32_MAX },
+    { "slots", AT(slots), T(LP1_HELLO) | T(LP1_FREE), LP1_LIST },
     { "ok", AT(ok), T(LP1_RECV) | T(LP1_FREE), 1 },
     { "tail", AT(tail), T(LP1_FREE), UINT64_MAX },
     { "next", AT(next), ACK_TYPES, UINT64_MAX - 1 },
@@ -50,6 +45,14 @@ const char *lp1_type_name(enum lp1_type t) { return t < LP1_TYPES ? type_names[t
 const char *lp1_role_name(enum lp1_role r) { return r < LP1_ROLES ? role_names[r] : "?"; }
 const char *lp1_code_name(enum lp1_code c) { return c < LP1_CODES ? code_names[c] : "?"; }
 
+uint64_t lp1_message_bytes(const struct lp1_message *m)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < m->nunit; i++)
+        n += m->unit[i].n;
+    return n;
+}
+
 bool lp1_message_must_carry(enum lp1_type t) { return t == LP1_WORK || t == LP1_DATA; }
 bool lp1_message_may_carry(enum lp1_type t) { return lp1_message_must_carry(t) || t == LP1_HELLO || t == LP1_WELCOME; }
 
@@ -59,12 +62,25 @@ void lp1_message_init(struct lp1_message *m, enum lp1_type t, uint64_t from, uin
     m->t = t;
     m->from = from;
     m->to = to;
-    m->nlist = m->nsack = 0;
+    m->nunit = m->nlist = m->nsack = 0;
 }
 
 static uint64_t *number_of(const struct number *f, struct lp1_message *m)
 {
     return (uint64_t *)(void *)((char *)m + f->at);
+}
+
+static void units_write(const struct lp1_message *m, struct buf *b)
+{
+    mp_put_str(b, "us");
+    mp_put_array(b, (uint32_t)(UNIT_NUMBERS * m->nunit));
+    for (const struct lp1_unit *u = m->unit; u < m->unit + m->nunit; u++) {
+        mp_put_uint(b, u->q);
+        mp_put_uint(b, u->e);
+        mp_put_uint(b, u->k);
+        mp_put_uint(b, u->n);
+        mp_put_uint(b, u->c);
+    }
 }
 
 void lp1_message_write(const struct lp1_message *m, struct buf *b)
@@ -73,7 +89,8 @@ void lp1_message_write(const struct lp1_message *m, struct buf *b)
     uint32_t pairs = 2;                                 /* v, t */
     for (int i = 0; i < NUMBERS; i++)
         pairs += numbers[i].types & bit ? 1 : 0;
-    pairs += (uint32_t)((bit & run_types) != 0) + ((bit & text_types) != 0) + ((bit & list_types) != 0) + (m->t == LP1_ACK);
+    pairs += (uint32_t)((bit & run_types) != 0) + ((bit & text_types) != 0) + ((bit & list_types) != 0) + (m->t == LP1_ACK) +
+             ((bit & UNIT_TYPES) != 0);
     mp_put_map(b, pairs);
     mp_put_str(b, "v");
     mp_put_uint(b, LP1_VERSION);
@@ -100,6 +117,8 @@ void lp1_message_write(const struct lp1_message *m, struct buf *b)
         for (size_t i = 0; i < m->nlist; i++)
             mp_put_uint(b, m->list[i]);
     }
+    if (bit & UNIT_TYPES)
+        units_write(m, b);
     if (m->t == LP1_ACK) {
         mp_put_str(b, "sack");
         mp_put_array(b, (uint32_t)(2 * m->nsack));
@@ -119,6 +138,25 @@ static int list_read(struct mp_cursor c, uint64_t *to, size_t max, size_t *n)
     for (size_t i = 0; i < *n; i++)
         if (mp_read(&c, &v) < 0 || !mp_to_u64(&v, &to[i]) || to[i] == UINT64_MAX)
             return -1;
+    return 0;
+}
+
+/* Numbers in fives: q, e, k, n, c of each unit. */
+static int units_read(struct mp_cursor c, struct lp1_message *m)
+{
+    struct mp_value v;
+    if (mp_read(&c, &v) < 0 || v.type != MP_ARRAY || !v.n || v.n % UNIT_NUMBERS || v.n / UNIT_NUMBERS > LP1_BATCH)
+        return -1;
+    m->nunit = v.n / UNIT_NUMBERS;
+    for (struct lp1_unit *u = m->unit; u < m->unit + m->nunit; u++) {
+        uint64_t x[UNIT_NUMBERS];
+        for (int i = 0; i < UNIT_NUMBERS; i++)
+            if (mp_read(&c, &v) < 0 || !mp_to_u64(&v, &x[i]))
+                return -1;
+        if (x[0] == UINT64_MAX || x[2] > UINT32_MAX || x[3] > UINT32_MAX || x[4] > UINT32_MAX)
+            return -1;
+        *u = (struct lp1_unit){ .q = x[0], .e = x[1], .k = x[2], .n = x[3], .c = (uint32_t)x[4] };
+    }
     return 0;
 }
 
@@ -162,6 +200,8 @@ static int pair_read(struct span key, struct mp_cursor value, struct lp1_message
         r = text_read(value, m), at = NUMBERS + 1;
     else if (at < 0 && key.size == 2 && !memcmp(key.data, "qs", 2) && (bit & list_types))
         r = list_read(value, m->list, LP1_LIST, &m->nlist), at = NUMBERS + 2;
+    else if (at < 0 && key.size == 2 && !memcmp(key.data, "us", 2) && (bit & UNIT_TYPES))
+        r = units_read(value, m), at = NUMBERS + 4;
     else if (at < 0 && key.size == 4 && !memcmp(key.data, "sack", 4) && m->t == LP1_ACK) {
         size_t n = 0;                                   /* an ACK has no list of its own: read there */
         r = list_read(value, m->list, (size_t)2 * LP1_RANGES, &n), at = NUMBERS + 3;
@@ -184,9 +224,10 @@ static uint32_t required(enum lp1_type t)
     for (int i = 0; i < NUMBERS; i++)
         need |= numbers[i].types & T(t) ? 1u << i : 0;
     return need | (T(t) & run_types ? 1u << NUMBERS : 0) | (T(t) & text_types ? 1u << (NUMBERS + 1) : 0) |
-           (T(t) & list_types ? 1u << (NUMBERS + 2) : 0) | (t == LP1_ACK ? 1u << (NUMBERS + 3) : 0);
+           (T(t) & list_types ? 1u << (NUMBERS + 2) : 0) | (t == LP1_ACK ? 1u << (NUMBERS + 3) : 0) |
+           (T(t) & UNIT_TYPES ? 1u << (NUMBERS + 4) : 0);
 }
-_Static_assert(NUMBERS + 3 < 32, "a bit for each key");
+_Static_assert(NUMBERS + 4 < 32, "a bit for each key");
 
 /* The keys v and t may stand anywhere: a first walk finds them. */
 static int kind_read(struct mp_cursor c, uint32_t pairs, struct lp1_message *m, bool *version, const char **why)
@@ -241,6 +282,8 @@ int lp1_message_read(struct span frame, struct lp1_message *m, bool *version, co
     }
     if (seen != required(m->t))
         return *why = "a key is missing", -1;
+    if (m->nunit > 1 && lp1_message_bytes(m) > LP1_BATCH_BYTES)
+        return *why = "units of more bytes than may go together", -1;
     for (size_t i = 0; i < m->nsack; i++)
         if (m->sack[i].lo >= m->sack[i].hi)
             return *why = "an empty range", -1;

@@ -14,6 +14,8 @@ struct lp1_session {
     char host[LP1_TEXT + 1];
     size_t nheld;
     struct lp1_held held[LP1_LIST];                     /* HEAD: what the worker holds */
+    size_t ngiven;
+    uint64_t given[LP1_BATCH], given_bytes;             /* HEAD: of those, what it is yet to be sent */
     size_t nrecv[2];
     uint64_t recv[2][LP1_LIST];                         /* TAIL: RECVs to be sent, [ok] */
 };

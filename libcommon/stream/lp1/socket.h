@@ -16,17 +16,19 @@ void *socket_bind(const char *spec, struct error *e);
 /* A DEALER; roles: bits of enum lp1_role that may be there. */
 void *socket_connect(const char *spec, unsigned roles, struct error *e);
 void socket_close(void *socket, int linger_ms);
+bool socket_keyed(void);                /* on TCP peers show keys, and libzmq says which role each has */
 
-/* peer: 0 on a DEALER.  body is shared, not copied.  false: nobody is there now. */
-bool socket_send(void *socket, uint64_t peer, const struct lp1_message *m, struct blob *body);
+/* peer: 0 on a DEALER.  m's header or bodies are struct blobs; a large one is shared, not copied.  false: nobody is there now. */
+bool socket_send(void *socket, uint64_t peer, const struct lp1_message *m);
 
 struct packet {
     uint64_t peer;
-    struct lp1_message m;
-    struct blob *body;          /* the receiver's; NULL if there was none */
+    struct lp1_message m;       /* its header or bodies, as struct blob, are the receiver's */
 };
 /* 1: *p is filled; 0: nothing is there now; -1: something that is no message, which has been answered and dropped. */
 int socket_recv(void *socket, bool router, struct packet *p);
+/* What is left of it: bodies that somebody took are NULL. */
+void packet_drop(struct packet *p);
 
 /* Random, for incarnations; never 0. */
 uint64_t incarnation_random(void);

@@ -38,9 +38,9 @@ static int fail(struct supervisor *s, const struct error *e)
 
 /* --- actions ---------------------------------------------------------------------------- */
 
-static bool on_send(void *ctx, enum lp1_link to, const struct lp1_message *m, void *body)
+static bool on_send(void *ctx, enum lp1_link to, const struct lp1_message *m)
 {
-    return socket_send(((struct supervisor *)ctx)->socket[to], 0, m, body);
+    return socket_send(((struct supervisor *)ctx)->socket[to], 0, m);
 }
 
 static void *dial(struct supervisor *s, enum lp1_link l, struct error *e)
@@ -134,8 +134,10 @@ static void receive(struct supervisor *s, enum lp1_link l, double now)
     static struct packet p;
     int got;
     for (int i = 0; i < BATCH && (got = socket_recv(s->socket[l], false, &p)); i++)
-        if (got > 0)
-            lp1_worker_message(s->worker, l, &p.m, p.body, now);
+        if (got > 0) {
+            lp1_worker_message(s->worker, l, &p.m, now);
+            packet_drop(&p);
+        }
 }
 
 /* Until something can be read or written, or a tick is due. */

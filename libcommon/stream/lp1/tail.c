@@ -1,40 +1,16 @@
-/* libcommon/stream/lp1/tail.c - the TAIL of docs/protocol.7 */
-#include "libcommon/stream/lp1/tail.h"
+/* libcommon/stream/lp1/tail.c - the TAIL of docs/protocol.7: its HEAD and its consumer; its workers are accept.c */
+#include "libcommon/stream/lp1/tail_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "libcommon/stream/lp1/session.h"
 #include "libcommon/sys/error.h"
 
 enum { GUESS = 1 << 20 };               /* the size of a unit before any was seen */
+#define ACK_SECONDS 0.05                /* small news wait so long for company */
 
-struct slot {
-    bool held;
-    uint32_t c;
-    uint64_t e, k, n;
-    void *body;
-};
-
-struct lp1_tail {
-    struct lp1_tail_out out;
-    uint8_t run[16];
-    uint64_t from, role, budget, bytes, biggest;
-    struct lp1_sessions sessions;
-
-    bool up;                            /* HEAD said WELCOME */
-    bool run_known, dirty, final, head_final;
-    uint64_t head;                      /* its incarnation */
-    double head_heard, head_said, final_at, now, ticked;
-    uint64_t taken, next, top, commit, total;       /* top: above all that is held */
-    uint64_t duplicates, refused, differing;
-    size_t held;
-    int status;
-    char fatal[LP1_TEXT + 64];
-    struct slot ring[LP1_WINDOW];
-    struct lp1_message m;
-};
+struct tail_slot *tail_slot_of(struct lp1_tail *t, uint64_t q) { return &t->ring[q % LP1_WINDOW]; }
 
 static bool zeros(const uint8_t run[16])
 {
@@ -65,14 +41,13 @@ void lp1_tail_free(struct lp1_tail *t)
     if (!t)
         return;
     for (uint64_t q = t->taken; q < t->top; q++)
-        if (t->ring[q % LP1_WINDOW].held)
-            t->out.body_free(t->out.ctx, t->ring[q % LP1_WINDOW].body);
+        if (tail_slot_of(t, q)->held)
+            t->out.body_free(t->out.ctx, tail_slot_of(t, q)->unit.body);
     lp1_sessions_release(&t->sessions);
     free(t);
 }
 
-/* What fits the budget at the size that units have had lately. */
-static uint64_t limit_now(const struct lp1_tail *t)
+uint64_t tail_limit(const struct lp1_tail *t)
 {
     uint64_t window = t->budget / (t->biggest ? t->biggest : GUESS);
     if (window < 2)
@@ -85,7 +60,7 @@ static uint64_t limit_now(const struct lp1_tail *t)
 static void ack_fill(const struct lp1_tail *t, struct lp1_message *m)
 {
     m->next = t->next;
-    m->limit = limit_now(t);
+    m->limit = tail_limit(t);
     m->commit = t->commit;
     m->final = t->final;
     for (uint64_t q = t->next; m->t == LP1_ACK && q < t->top && m->nsack < LP1_RANGES; q++) {
@@ -117,6 +92,9 @@ static void head_ack(struct lp1_tail *t)
     ack_fill(t, &t->m);
     t->head_said = t->now;
     t->dirty = !t->out.send_head(t->out.ctx, &t->m);
+    t->urgent &= t->dirty;
+    t->told_next = t->m.next;
+    t->told_limit = t->m.limit;
 }
 
 static void fail(struct lp1_tail *t, int status, const char *code, const char *text)
@@ -127,20 +105,18 @@ static void fail(struct lp1_tail *t, int status, const char *code, const char *t
     snprintf(t->fatal, sizeof t->fatal, "%s (%s)", text, code);
 }
 
-static void welcome(struct lp1_tail *t, const struct lp1_message *m, void *body)
+static void welcome(struct lp1_tail *t, const struct lp1_message *m)
 {
     if (t->run_known && memcmp(t->run, m->run, 16)) {
         fail(t, STATUS_BAD, "run", "the head serves another plan than this run was begun with");
         return;
     }
     memcpy(t->run, m->run, 16);
-    t->run_known = t->up = t->dirty = true;
+    t->run_known = t->up = t->dirty = t->urgent = true;
     t->head = m->from;
-    if (body)
-        t->out.head_header(t->out.ctx, body);
+    if (m->header)
+        t->out.head_header(t->out.ctx, m->header);
 }
-
-static void session_send(struct lp1_tail *t, struct lp1_session *s);
 
 /* HEAD says that all is durable: answer, and tell the workers too. */
 static void leave(struct lp1_tail *t)
@@ -151,19 +127,19 @@ static void leave(struct lp1_tail *t)
         lp1_message_init(&t->m, LP1_EOS, t->from, t->sessions.at[i]->from);
         t->m.total = t->total;
         t->m.final = 1;
-        session_send(t, t->sessions.at[i]);
+        tail_session_send(t, t->sessions.at[i]);
     }
     t->head_final = true;
 }
 
-void lp1_tail_from_head(struct lp1_tail *t, const struct lp1_message *m, void *body, double now)
+void lp1_tail_from_head(struct lp1_tail *t, const struct lp1_message *m, double now)
 {
     t->now = now;
     if (m->to != t->from && !(m->t == LP1_REJECT && !m->to))       /* 0: it could not read who we are */
         return;
     t->head_heard = now;
     if (m->t == LP1_WELCOME) {
-        welcome(t, m, body);
+        welcome(t, m);
     } else if (m->t == LP1_REJECT && m->code <= LP1_BUSY) {
         t->up = false;
         t->head_said = now - LP1_BEAT + 0.1;            /* HELLO again, soon */
@@ -178,150 +154,6 @@ void lp1_tail_from_head(struct lp1_tail *t, const struct lp1_message *m, void *b
         t->total = m->total;
         if (m->final)
             leave(t);
-    }
-}
-
-/* --- workers ------------------------------------------------------------------------ */
-
-static void session_send(struct lp1_tail *t, struct lp1_session *s)
-{
-    s->said = t->now;
-    if (!s->lost && !t->out.send_worker(t->out.ctx, s->peer, &t->m))
-        s->lost = true;
-}
-
-static void reject(struct lp1_tail *t, uint64_t peer, uint64_t to, enum lp1_code code, const char *text)
-{
-    lp1_message_init(&t->m, LP1_REJECT, t->from, to);
-    t->m.code = code;
-    snprintf(t->m.text, sizeof t->m.text, "%s", text);
-    (void)t->out.send_worker(t->out.ctx, peer, &t->m);
-}
-
-static void recv_send(struct lp1_tail *t, struct lp1_session *s, int good)
-{
-    if (!s->nrecv[good])
-        return;
-    lp1_message_init(&t->m, LP1_RECV, t->from, s->from);
-    t->m.ok = (uint64_t)good;
-    t->m.nlist = s->nrecv[good];
-    memcpy(t->m.list, s->recv[good], s->nrecv[good] * sizeof *t->m.list);
-    s->nrecv[good] = 0;
-    session_send(t, s);
-}
-
-static void recv_add(struct lp1_tail *t, struct lp1_session *s, uint64_t q, int good)
-{
-    if (s->nrecv[good] == LP1_LIST)
-        recv_send(t, s, good);
-    s->recv[good][s->nrecv[good]++] = q;
-}
-
-static void worker_hello(struct lp1_tail *t, uint64_t peer, const struct lp1_message *m, void *body)
-{
-    if (m->role != LP1_WORKER) {
-        reject(t, peer, m->from, LP1_BAD_ROLE, "only workers speak to a consumer");
-        return;
-    }
-    if (!t->run_known) {
-        reject(t, peer, m->from, LP1_WAIT, "no head yet");
-        return;
-    }
-    if (memcmp(m->run, t->run, 16)) {
-        reject(t, peer, m->from, LP1_BAD_RUN, "the consumer works on another plan");
-        return;
-    }
-    if (!body || !t->out.header(t->out.ctx, body)) {
-        reject(t, peer, m->from, LP1_BAD_CONFIG, "other stages or settings than the workers that came before (the header differs)");
-        return;
-    }
-    struct lp1_session *s = lp1_session_find(&t->sessions, peer), *old = lp1_session_of(&t->sessions, m->from);
-    if (!s) {
-        if (old)
-            lp1_session_remove(&t->sessions, old);
-        s = lp1_session_add(&t->sessions, peer, m->from, t->now);
-        if (!s) {
-            reject(t, peer, m->from, LP1_BUSY, "too many workers");
-            return;
-        }
-        memcpy(s->host, m->text, sizeof s->host);
-    }
-    lp1_message_init(&t->m, LP1_WELCOME, t->from, m->from);
-    memcpy(t->m.run, t->run, 16);
-    session_send(t, s);
-}
-
-/* The one that all wait for always has; others within the limit, the budget and the stream. */
-static bool has_room(const struct lp1_tail *t, const struct lp1_message *m)
-{
-    if (m->q - t->taken >= LP1_WINDOW || (t->total != LP1_UNKNOWN && m->q >= t->total))
-        return false;
-    return m->q == t->next || (m->q < limit_now(t) && t->bytes + m->n <= t->budget);
-}
-
-/* Takes body. */
-static void data(struct lp1_tail *t, struct lp1_session *s, const struct lp1_message *m, void *body)
-{
-    struct slot *u = &t->ring[m->q % LP1_WINDOW];
-    bool known = m->q < t->taken || (m->q < t->taken + LP1_WINDOW && u->held);
-    if (m->n > t->biggest)
-        t->biggest = m->n;
-    if (known) {
-        if (m->q >= t->taken && u->c != m->c)
-            t->differing++;
-        t->duplicates++;
-        recv_add(t, s, m->q, 1);
-    } else if (!has_room(t, m)) {
-        t->refused++;
-        t->dirty = true;                                /* the limit may have come down */
-        recv_add(t, s, m->q, 0);
-    } else {
-        *u = (struct slot){ .held = true, .c = (uint32_t)m->c, .e = m->e, .k = m->k, .n = m->n, .body = body };
-        t->bytes += m->n;
-        t->held++;
-        body = NULL;
-        if (m->q >= t->top)
-            t->top = m->q + 1;
-        while (t->next < t->top && t->ring[t->next % LP1_WINDOW].held)
-            t->next++;
-        t->dirty = true;
-        recv_add(t, s, m->q, 1);
-    }
-    if (body)
-        t->out.body_free(t->out.ctx, body);
-}
-
-void lp1_tail_from_worker(struct lp1_tail *t, uint64_t peer, const struct lp1_message *m, void *body, double now)
-{
-    struct lp1_session *s;
-    t->now = now;
-    if (m->t == LP1_HELLO) {
-        worker_hello(t, peer, m, body);
-    } else if ((s = lp1_session_find(&t->sessions, peer)) && m->to == t->from && m->from == s->from) {
-        s->heard = now;
-        if (m->t == LP1_DATA && body) {
-            data(t, s, m, body);
-            return;
-        }
-        if (m->t == LP1_BEAT_MSG)
-            s->done = m->done;
-        if (m->t == LP1_BYE)
-            s->lost = true;
-    } else if (m->t != LP1_REJECT) {
-        reject(t, peer, m->from, LP1_SESSION, "say hello first");
-    }
-    if (body)
-        t->out.body_free(t->out.ctx, body);
-}
-
-void lp1_tail_damaged(struct lp1_tail *t, uint64_t peer, const struct lp1_message *m, double now)
-{
-    struct lp1_session *s = lp1_session_find(&t->sessions, peer);
-    t->now = now;
-    if (s && m->to == t->from && m->from == s->from) {
-        s->heard = now;
-        t->refused++;
-        recv_add(t, s, m->q, 0);
     }
 }
 
@@ -342,7 +174,7 @@ void lp1_tail_tick(struct lp1_tail *t, double now)
             lp1_message_init(&t->m, t->head_final ? LP1_EOS : LP1_BEAT_MSG, t->from, s->from);
             t->m.total = t->total;
             t->m.final = t->head_final;
-            session_send(t, s);
+            tail_session_send(t, s);
         }
     }
     if (now - t->head_heard > LP1_LOST) {
@@ -358,25 +190,33 @@ void lp1_tail_tick(struct lp1_tail *t, double now)
     }
 }
 
+/* HEAD should hear now: it may wait for the limit, or hold what it need not. */
+static bool ack_due(const struct lp1_tail *t)
+{
+    uint64_t limit = tail_limit(t), some = (limit - t->taken) / 16;
+    return t->urgent || t->next - t->told_next >= some || limit < t->told_limit || limit - t->told_limit >= some;
+}
+
+bool lp1_tail_ack_waits(const struct lp1_tail *t) { return t->dirty && t->up && ack_due(t); }
+
 void lp1_tail_flush(struct lp1_tail *t, double now)
 {
     t->now = now;
     for (size_t i = 0; i < t->sessions.n; i++)
-        for (int good = 0; good < 2; good++)
-            recv_send(t, t->sessions.at[i], good);
-    if (t->dirty && t->up)
+        tail_recv_send(t, t->sessions.at[i]);
+    if (t->dirty && t->up && (ack_due(t) || now - t->head_said >= ACK_SECONDS))
         head_ack(t);
 }
 
 /* --- the consumer -------------------------------------------------------------------- */
 
-bool lp1_tail_take(struct lp1_tail *t, struct lp1_tail_unit *to)
+bool lp1_tail_take(struct lp1_tail *t, struct lp1_unit *to)
 {
-    struct slot *u = &t->ring[t->taken % LP1_WINDOW];
+    struct tail_slot *u = tail_slot_of(t, t->taken);
     if (t->taken >= t->next)
         return false;
-    *to = (struct lp1_tail_unit){ .q = t->taken, .e = u->e, .k = u->k, .n = u->n, .c = u->c, .body = u->body };
-    *u = (struct slot){ 0 };
+    *to = u->unit;
+    *u = (struct tail_slot){ .held = false };
     t->bytes -= to->n;
     t->held--;
     t->taken++;
@@ -392,14 +232,14 @@ void lp1_tail_commit(struct lp1_tail *t, uint64_t seq)
     if (seq <= t->commit)
         return;
     t->commit = seq < t->taken ? seq : t->taken;
-    t->dirty = true;
+    t->dirty = t->urgent = true;
 }
 
 void lp1_tail_final(struct lp1_tail *t)
 {
     if (!t->final)
         t->final_at = -1;                               /* the next tick's time */
-    t->final = t->dirty = true;
+    t->final = t->dirty = t->urgent = true;
 }
 
 bool lp1_tail_finished(const struct lp1_tail *t, double now)
@@ -417,7 +257,7 @@ const uint8_t *lp1_tail_run(const struct lp1_tail *t) { return t->run_known ? t-
 
 void lp1_tail_state(const struct lp1_tail *t, struct lp1_tail_state *s)
 {
-    *s = (struct lp1_tail_state){ .head = t->up, .taken = t->taken, .next = t->next, .limit = limit_now(t),
+    *s = (struct lp1_tail_state){ .head = t->up, .taken = t->taken, .next = t->next, .limit = tail_limit(t),
                                   .commit = t->commit, .total = t->total, .workers = t->sessions.n, .held = t->held,
                                   .bytes = t->bytes, .duplicates = t->duplicates, .refused = t->refused,
                                   .differing = t->differing };

@@ -12,15 +12,9 @@ struct lp1_tail_out {
     void (*reset_head)(void *ctx);                                  /* close that socket, open another */
     bool (*send_worker)(void *ctx, uint64_t peer, const struct lp1_message *m);     /* false: the peer is gone */
     /* A worker shows the header of what it makes (borrowed).  false: it differs from what others made. */
-    bool (*header)(void *ctx, void *body);
-    void (*head_header)(void *ctx, void *body);                     /* HEAD's own header (borrowed), each time it says WELCOME */
+    bool (*header)(void *ctx, void *header);
+    void (*head_header)(void *ctx, void *header);                     /* HEAD's own header (borrowed), each time it says WELCOME */
     void (*body_free)(void *ctx, void *body);
-};
-
-struct lp1_tail_unit {
-    uint64_t q, e, k, n;
-    uint32_t c;
-    void *body;                 /* the taker's now */
 };
 
 struct lp1_tail_state {
@@ -37,17 +31,16 @@ struct lp1_tail *lp1_tail_new(const uint8_t run[16], uint64_t incarnation, uint6
                               const struct lp1_tail_out *out);
 void lp1_tail_free(struct lp1_tail *t);
 
-void lp1_tail_from_head(struct lp1_tail *t, const struct lp1_message *m, void *body, double now);
-/* Takes body (may be NULL). */
-void lp1_tail_from_worker(struct lp1_tail *t, uint64_t peer, const struct lp1_message *m, void *body, double now);
-/* DATA whose body does not match its checksum: handed out again. */
-void lp1_tail_damaged(struct lp1_tail *t, uint64_t peer, const struct lp1_message *m, double now);
+void lp1_tail_from_head(struct lp1_tail *t, const struct lp1_message *m, double now);
+/* Bodies that it keeps are NULL in m afterwards.  A unit that came without one (it was damaged) is asked for again. */
+void lp1_tail_from_worker(struct lp1_tail *t, uint64_t peer, struct lp1_message *m, double now);
 void lp1_tail_tick(struct lp1_tail *t, double now);
-/* Sends what has gathered: RECVs, an ACK if anything changed.  After each batch of messages, takes and commits. */
+/* Sends what has gathered: RECVs, an ACK if it is due.  After each batch of messages, takes and commits, and ticks. */
 void lp1_tail_flush(struct lp1_tail *t, double now);
+bool lp1_tail_ack_waits(const struct lp1_tail *t);      /* a flush would send one: takes and commits have made it due */
 
-/* The consumer.  false: the next one is not here yet. */
-bool lp1_tail_take(struct lp1_tail *t, struct lp1_tail_unit *u);
+/* The consumer.  false: the next one is not here yet.  The body is the taker's. */
+bool lp1_tail_take(struct lp1_tail *t, struct lp1_unit *u);
 bool lp1_tail_ended(const struct lp1_tail *t);          /* all units of the stream have been taken */
 void lp1_tail_commit(struct lp1_tail *t, uint64_t seq); /* all below are durable */
 void lp1_tail_final(struct lp1_tail *t);                /* the consumer ended well, all is committed */

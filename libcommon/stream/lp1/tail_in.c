@@ -16,7 +16,7 @@
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
-enum { BUDGET = 512 << 20, RESTED = 8 };
+enum { BUDGET = 512 << 20, TAKEN = 64, TAKEN_BYTES = 256 << 10 };       /* TAKEN: at one go, unless they are large */
 
 struct tail_in {
     struct stream_in base;
@@ -27,6 +27,8 @@ struct tail_in {
     struct blob *header;        /* of the stream: the first worker's */
     bool told_header, told_end, final;
     uint64_t told_differing;
+    struct lp1_unit taken[TAKEN];
+    size_t ntaken, at;          /* taken from the machine; of those, read */
     int lock;                   /* of the run's directory; -1: none */
     double told;
 };
@@ -71,10 +73,10 @@ static int incarnation_take(struct tail_in *t, const char *dir, uint64_t *to, st
 
 /* --- actions ------------------------------------------------------------------------------ */
 
-static bool on_send_head(void *ctx, const struct lp1_message *m) { return socket_send(((struct tail_in *)ctx)->socket[1], 0, m, NULL); }
+static bool on_send_head(void *ctx, const struct lp1_message *m) { return socket_send(((struct tail_in *)ctx)->socket[1], 0, m); }
 static bool on_send_worker(void *ctx, uint64_t peer, const struct lp1_message *m)
 {
-    return socket_send(((struct tail_in *)ctx)->socket[0], peer, m, NULL);
+    return socket_send(((struct tail_in *)ctx)->socket[0], peer, m);
 }
 static void on_reset_head(void *ctx)
 {
@@ -101,9 +103,18 @@ static void on_free(void *ctx, void *body)
     blob_drop(body);
 }
 
-static bool damaged(const struct packet *p)
+/* Without its body a unit is asked for again. */
+static void damaged_drop(struct lp1_message *m)
 {
-    return p->m.t == LP1_DATA && p->body && crc32c(0, p->body->data, p->body->size) != p->m.c;
+    for (size_t i = 0; i < m->nunit; i++) {
+        struct lp1_unit *u = &m->unit[i];
+        const struct blob *b = u->body;
+        if (!b || crc32c(0, b->data, b->size) == u->c)
+            continue;
+        warn("unit %llu came damaged from a worker, and is asked for again", (unsigned long long)u->q);
+        blob_drop(u->body);
+        u->body = NULL;
+    }
 }
 
 static bool serve(void *ctx, bool tick, double now)
@@ -111,19 +122,16 @@ static bool serve(void *ctx, bool tick, double now)
     struct tail_in *t = ctx;
     static struct packet p;
     int got;
-    for (int i = 0; i < SERVICE_BATCH && (got = socket_recv(t->socket[0], true, &p)); i++) {
-        if (got > 0 && damaged(&p)) {
-            warn("unit %llu came damaged from a worker, and is asked for again", (unsigned long long)p.m.q);
-            lp1_tail_damaged(t->tail, p.peer, &p.m, now);
-            blob_drop(p.body);
-        } else if (got > 0) {
-            lp1_tail_from_worker(t->tail, p.peer, &p.m, p.body, now);
+    for (int i = 0; i < SERVICE_BATCH && (got = socket_recv(t->socket[0], true, &p)); i++)
+        if (got > 0) {
+            damaged_drop(&p.m);
+            lp1_tail_from_worker(t->tail, p.peer, &p.m, now);
+            packet_drop(&p);
         }
-    }
     while ((got = socket_recv(t->socket[1], false, &p)))
         if (got > 0) {
-            lp1_tail_from_head(t->tail, &p.m, p.body, now);
-            blob_drop(p.body);
+            lp1_tail_from_head(t->tail, &p.m, now);
+            packet_drop(&p);
         }
     if (tick)
         lp1_tail_tick(t->tail, now);
@@ -176,7 +184,7 @@ static enum stream_event header_next(struct tail_in *t, struct error *e)
     return header_read(&t->base.header, blob_span(t->header), e) < 0 ? STREAM_FAILED : STREAM_HEADER;
 }
 
-static enum stream_event unit_fill(struct tail_in *t, struct lp1_tail_unit *from, struct unit *u, struct error *e)
+static enum stream_event unit_fill(struct tail_in *t, const struct lp1_unit *from, struct unit *u, struct error *e)
 {
     struct blob *body = from->body;
     unit_begin(u, from->q, from->e);
@@ -192,35 +200,52 @@ static enum stream_event unit_fill(struct tail_in *t, struct lp1_tail_unit *from
     return STREAM_UNIT;
 }
 
-static enum stream_event tail_next(struct stream_in *in, struct unit *u, struct error *e)
+/* With the lock: those that are here, as far as they are small. */
+static size_t units_take(struct tail_in *t)
 {
-    struct tail_in *t = (struct tail_in *)in;
-    struct lp1_tail_unit got;
+    uint64_t bytes = 0;
+    t->at = t->ntaken = 0;
+    while (t->ntaken < TAKEN && bytes < TAKEN_BYTES && lp1_tail_take(t->tail, &t->taken[t->ntaken]))
+        bytes += t->taken[t->ntaken++].n;
+    return t->ntaken;
+}
+
+/* Waits for what comes next: the header, units (in t->taken), the end. */
+static enum stream_event more_take(struct tail_in *t, struct error *e)
+{
     enum stream_event event = STREAM_UNIT;
     double began = clock_seconds();
-    if (t->told_end)
-        return STREAM_EOF;
     service_lock(&t->service);
     if (!t->told_header) {
         event = header_next(t, e);
     } else {
-        while (event == STREAM_UNIT && !lp1_tail_take(t->tail, &got)) {
+        while (event == STREAM_UNIT && !units_take(t)) {
             if (lp1_tail_ended(t->tail))
                 event = STREAM_END;
             else if (wait_more(t, e) < 0)
                 event = STREAM_FAILED;
         }
     }
-    struct lp1_tail_state s;
-    lp1_tail_state(t->tail, &s);
+    bool waits = lp1_tail_ack_waits(t->tail);
     service_unlock(&t->service);
-    in->waited += clock_seconds() - began;
-    t->told_end = event == STREAM_END;
-    if (event != STREAM_UNIT)
-        return event;
-    if (s.taken % RESTED == 0 || !s.held)
+    if (waits)
         service_wake(&t->service);              /* the window has moved: HEAD should hear of it */
-    return unit_fill(t, &got, u, e);
+    t->base.waited += clock_seconds() - began;
+    t->told_end = event == STREAM_END;
+    return event;
+}
+
+static enum stream_event tail_next(struct stream_in *in, struct unit *u, struct error *e)
+{
+    struct tail_in *t = (struct tail_in *)in;
+    if (t->told_end)
+        return STREAM_EOF;
+    if (t->at == t->ntaken) {
+        enum stream_event event = more_take(t, e);
+        if (event != STREAM_UNIT)
+            return event;
+    }
+    return unit_fill(t, &t->taken[t->at++], u, e);
 }
 
 static void tail_commit(struct stream_in *in, uint64_t seq)
@@ -246,6 +271,8 @@ static void tail_close(struct stream_in *in)
     service_end(&t->service, t->final);
     for (int i = 0; i < 2; i++)
         socket_close(t->socket[i], 1000);
+    while (t->at < t->ntaken)
+        blob_drop(t->taken[t->at++].body);
     lp1_tail_free(t->tail);
     blob_drop(t->header);
     if (t->lock >= 0)

@@ -1,39 +1,11 @@
-/* libcommon/stream/lp1/worker.c - the WORKER of docs/protocol.7 */
-#include "libcommon/stream/lp1/worker.h"
+/* libcommon/stream/lp1/worker.c - the WORKER of docs/protocol.7: its links; what it holds is hold.c */
+#include "libcommon/stream/lp1/worker_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libcommon/sys/error.h"
-
-struct link {
-    bool up;
-    uint64_t peer;                      /* its incarnation */
-    double heard, said;
-};
-
-struct held {
-    struct lp1_unit unit;               /* body: the result's, once there is one */
-    bool offered;                       /* computed */
-};
-
-struct lp1_worker {
-    struct lp1_worker_out out;
-    uint64_t from, slots, done;
-    char host[LP1_TEXT + 1];
-    uint8_t run[16];
-    bool run_known, leaving, dismissed;
-    void *header;
-    struct link link[2];
-    double now, ticked, alone;          /* alone: since when no HEAD was heard */
-    size_t nheld, nfree[2];
-    struct held held[LP1_LIST];
-    uint64_t freed[2][LP1_LIST], freed_tail;
-    int status;
-    char fatal[LP1_TEXT + 64];
-    struct lp1_message m;
-};
 
 struct lp1_worker *lp1_worker_new(uint64_t incarnation, uint64_t slots, const char *host, const struct lp1_worker_out *out)
 {
@@ -42,7 +14,7 @@ struct lp1_worker *lp1_worker_new(uint64_t incarnation, uint64_t slots, const ch
         return NULL;
     w->out = *out;
     w->from = incarnation;
-    w->slots = slots < LP1_LIST ? slots : LP1_LIST;
+    w->least = w->slots = slots < LP1_LIST ? slots : LP1_LIST;
     snprintf(w->host, sizeof w->host, "%s", host);
     w->link[LP1_UP].said = w->link[LP1_DOWN].said = -LP1_BEAT;
     w->alone = -1;
@@ -67,13 +39,13 @@ static void fail(struct lp1_worker *w, int status, const char *text)
     snprintf(w->fatal, sizeof w->fatal, "%s", text);
 }
 
-static bool send_to(struct lp1_worker *w, enum lp1_link l, void *body)
+bool worker_send(struct lp1_worker *w, enum lp1_link l)
 {
     w->link[l].said = w->now;
-    return w->out.send(w->out.ctx, l, &w->m, body);
+    return w->out.send(w->out.ctx, l, &w->m);
 }
 
-static struct lp1_message *message(struct lp1_worker *w, enum lp1_type t, enum lp1_link l)
+struct lp1_message *worker_message(struct lp1_worker *w, enum lp1_link l, enum lp1_type t)
 {
     lp1_message_init(&w->m, t, w->from, w->link[l].peer);
     return &w->m;
@@ -84,91 +56,34 @@ static void hello(struct lp1_worker *w, enum lp1_link l)
     w->link[l].up = false;
     if (l == LP1_DOWN && (!w->header || !w->run_known))
         return;
-    struct lp1_message *m = message(w, LP1_HELLO, l);
+    struct lp1_message *m = worker_message(w, l, LP1_HELLO);
     m->to = 0;
+    m->header = l == LP1_DOWN ? w->header : NULL;
     m->role = LP1_WORKER;
     m->slots = w->slots;
     memcpy(m->run, w->run, 16);
     memcpy(m->text, w->host, sizeof w->host);
     for (size_t i = 0; i < w->nheld; i++)
-        m->list[m->nlist++] = w->held[i].unit.q;
-    if (!send_to(w, l, l == LP1_DOWN ? w->header : NULL))
+        m->list[m->nlist++] = w->q[i];
+    if (!worker_send(w, l))
         w->link[l].said = w->now - LP1_BEAT + 0.1;      /* nobody there yet: soon again */
-}
-
-/* Kept while there is no session: HEAD may hold us to the list of a HELLO that was sent before. */
-static void free_flush(struct lp1_worker *w)
-{
-    for (uint64_t good = 0; w->link[LP1_UP].up && good < 2; good++) {
-        if (!w->nfree[good])
-            continue;
-        struct lp1_message *m = message(w, LP1_FREE, LP1_UP);
-        m->ok = good;
-        m->tail = w->freed_tail;
-        m->nlist = w->nfree[good];
-        memcpy(m->list, w->freed[good], m->nlist * sizeof *m->list);
-        w->nfree[good] = 0;
-        send_to(w, LP1_UP, NULL);
-    }
-}
-
-static void free_add(struct lp1_worker *w, uint64_t q, uint64_t good)
-{
-    bool other = good && w->nfree[1] && w->freed_tail != w->link[LP1_DOWN].peer;
-    if (w->nfree[good] == LP1_LIST || other)
-        free_flush(w);
-    while (other && w->nfree[1] && w->nfree[0] < LP1_LIST)      /* what an older TAIL had: hand it out again */
-        w->freed[0][w->nfree[0]++] = w->freed[1][--w->nfree[1]];
-    if (good)
-        w->freed_tail = w->link[LP1_DOWN].peer;
-    if (w->nfree[good] < LP1_LIST)
-        w->freed[good][w->nfree[good]++] = q;
-}
-
-static void offer(struct lp1_worker *w, const struct held *h)
-{
-    if (!w->link[LP1_DOWN].up)
-        return;
-    struct lp1_message *m = message(w, LP1_DATA, LP1_DOWN);
-    m->q = h->unit.q;
-    m->e = h->unit.e;
-    m->k = h->unit.k;
-    m->n = h->unit.n;
-    m->c = h->unit.c;
-    if (!send_to(w, LP1_DOWN, h->unit.body))
-        w->link[LP1_DOWN].up = false;
-}
-
-static struct held *held_find(struct lp1_worker *w, uint64_t q)
-{
-    for (size_t i = 0; i < w->nheld; i++)
-        if (w->held[i].unit.q == q)
-            return &w->held[i];
-    return NULL;
-}
-
-static void held_remove(struct lp1_worker *w, struct held *h)
-{
-    if (h->unit.body)
-        w->out.body_free(w->out.ctx, h->unit.body);
-    *h = w->held[--w->nheld];
 }
 
 /* --- messages ------------------------------------------------------------------------ */
 
-/* Takes body. */
-static void work(struct lp1_worker *w, const struct lp1_message *m, void *body)
+static void work(struct lp1_worker *w, struct lp1_unit *u)
 {
-    struct lp1_unit u = { .q = m->q, .e = m->e, .k = m->k, .n = m->n, .c = (uint32_t)m->c, .body = body };
-    if (held_find(w, m->q)) {                           /* it is here already: one result will serve */
-        w->out.body_free(w->out.ctx, body);
-    } else if (w->leaving || w->nheld == LP1_LIST) {
-        w->out.body_free(w->out.ctx, body);
-        free_add(w, m->q, 0);
-    } else {
-        w->held[w->nheld++] = (struct held){ .unit = { .q = u.q, .e = u.e } };
-        w->out.run(w->out.ctx, &u);
+    if (held_find(w, u->q))
+        return;                                         /* it is here already: one result will serve */
+    if (w->leaving || w->nheld == LP1_LIST) {
+        free_add(w, u->q, 0);
+        return;
     }
+    held_add(w, u);
+    size_note(w, u->n);
+    struct lp1_unit mine = *u;
+    u->body = NULL;
+    w->out.run(w->out.ctx, &mine);
 }
 
 static void received(struct lp1_worker *w, const struct lp1_message *m)
@@ -186,14 +101,14 @@ static void received(struct lp1_worker *w, const struct lp1_message *m)
 static void dismiss(struct lp1_worker *w)
 {
     for (int l = 0; l < 2; l++) {
-        message(w, LP1_BYE, (enum lp1_link)l);
+        worker_message(w, (enum lp1_link)l, LP1_BYE);
         if (w->link[l].up)
-            send_to(w, (enum lp1_link)l, NULL);
+            worker_send(w, (enum lp1_link)l);
     }
     w->dismissed = true;
 }
 
-static void welcome(struct lp1_worker *w, enum lp1_link l, const struct lp1_message *m, void *body)
+static void welcome(struct lp1_worker *w, enum lp1_link l, const struct lp1_message *m)
 {
     if (w->run_known && memcmp(w->run, m->run, 16)) {
         fail(w, STATUS_AGAIN, "the head has begun another plan: this worker starts anew");
@@ -204,11 +119,10 @@ static void welcome(struct lp1_worker *w, enum lp1_link l, const struct lp1_mess
     w->run_known = true;
     w->link[l].up = true;
     w->link[l].peer = m->from;
-    if (l == LP1_UP && body)
-        w->out.header(w->out.ctx, body);
-    for (size_t i = 0; l == LP1_DOWN && !again && i < w->nheld; i++)
-        if (w->held[i].offered)
-            offer(w, &w->held[i]);
+    if (l == LP1_UP && m->header)
+        w->out.header(w->out.ctx, m->header);
+    if (l == LP1_DOWN && !again)
+        made_all(w);
 }
 
 static void rejected(struct lp1_worker *w, enum lp1_link l, const struct lp1_message *m)
@@ -226,30 +140,26 @@ static void rejected(struct lp1_worker *w, enum lp1_link l, const struct lp1_mes
     }
 }
 
-void lp1_worker_message(struct lp1_worker *w, enum lp1_link from, const struct lp1_message *m, void *body, double now)
+void lp1_worker_message(struct lp1_worker *w, enum lp1_link from, struct lp1_message *m, double now)
 {
     struct link *l = &w->link[from];
     w->now = now;
-    if (m->to == w->from || (m->t == LP1_REJECT && !m->to)) {       /* 0: it could not read who we are */
-        l->heard = now;
-        if (m->t == LP1_WELCOME) {
-            welcome(w, from, m, body);
-        } else if (m->t == LP1_REJECT) {
-            rejected(w, from, m);
-        } else if (m->t == LP1_EOS && m->final) {
-            l->peer = m->from;
-            dismiss(w);
-        } else if (l->up && m->from == l->peer) {
-            if (m->t == LP1_WORK && from == LP1_UP && body) {
-                work(w, m, body);
-                body = NULL;
-            } else if (m->t == LP1_RECV && from == LP1_DOWN) {
-                received(w, m);
-            }
-        }
+    if (m->to != w->from && !(m->t == LP1_REJECT && !m->to))        /* 0: it could not read who we are */
+        return;
+    l->heard = now;
+    if (m->t == LP1_WELCOME) {
+        welcome(w, from, m);
+    } else if (m->t == LP1_REJECT) {
+        rejected(w, from, m);
+    } else if (m->t == LP1_EOS && m->final) {
+        l->peer = m->from;
+        dismiss(w);
+    } else if (l->up && m->from == l->peer) {
+        for (size_t i = 0; m->t == LP1_WORK && from == LP1_UP && i < m->nunit; i++)
+            work(w, &m->unit[i]);
+        if (m->t == LP1_RECV && from == LP1_DOWN)
+            received(w, m);
     }
-    if (body)
-        w->out.body_free(w->out.ctx, body);
 }
 
 void lp1_worker_tick(struct lp1_worker *w, double now)
@@ -272,10 +182,11 @@ void lp1_worker_tick(struct lp1_worker *w, double now)
         } else if (now - k->said >= LP1_BEAT && !k->up) {
             hello(w, l);
         } else if (now - k->said >= LP1_BEAT) {
-            message(w, LP1_BEAT_MSG, l)->done = w->done;
-            send_to(w, l, NULL);
+            worker_message(w, l, LP1_BEAT_MSG)->done = w->done;
+            worker_send(w, l);
         }
     }
+    free_flush(w, true);
     if (now - w->alone > LP1_ALONE)
         fail(w, STATUS_AGAIN, "no head for 10 minutes");
 }
@@ -283,15 +194,16 @@ void lp1_worker_tick(struct lp1_worker *w, double now)
 void lp1_worker_flush(struct lp1_worker *w, double now)
 {
     w->now = now;
-    free_flush(w);
+    made_flush(w);
+    free_flush(w, false);
 }
 
 /* --- the computation ------------------------------------------------------------------- */
 
-void lp1_worker_header(struct lp1_worker *w, void *body, double now)
+void lp1_worker_header(struct lp1_worker *w, void *header, double now)
 {
     w->now = now;
-    w->header = body;
+    w->header = header;
     hello(w, LP1_DOWN);
 }
 
@@ -305,14 +217,16 @@ void lp1_worker_result(struct lp1_worker *w, const struct lp1_unit *u, double no
     }
     h->unit = *u;
     h->offered = true;
-    offer(w, h);
+    w->noffered++;
+    size_note(w, u->n);
+    made_add(w, u->q);
 }
 
 void lp1_worker_leave(struct lp1_worker *w, const uint64_t *unstarted, size_t n, double now)
 {
     w->now = now;
     w->leaving = true;
-    struct lp1_message *m = message(w, LP1_BYE, LP1_UP);
+    struct lp1_message *m = worker_message(w, LP1_UP, LP1_BYE);
     for (size_t i = 0; i < n; i++) {
         struct held *h = held_find(w, unstarted[i]);
         if (h && !h->offered) {
@@ -322,7 +236,7 @@ void lp1_worker_leave(struct lp1_worker *w, const uint64_t *unstarted, size_t n,
         }
     }
     if (w->link[LP1_UP].up)
-        send_to(w, LP1_UP, NULL);
+        worker_send(w, LP1_UP);
 }
 
 bool lp1_worker_finished(const struct lp1_worker *w) { return w->dismissed || (w->leaving && !w->nheld); }
@@ -337,6 +251,6 @@ const char *lp1_worker_fatal(const struct lp1_worker *w, int *status)
 void lp1_worker_state(const struct lp1_worker *w, struct lp1_worker_state *s)
 {
     *s = (struct lp1_worker_state){ .up = { w->link[0].up, w->link[1].up }, .done = w->done };
-    for (size_t i = 0; i < w->nheld; i++)
-        w->held[i].offered ? s->offered++ : s->running++;
+    s->offered = w->noffered;
+    s->running = w->nheld - w->noffered;
 }
