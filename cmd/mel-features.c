@@ -269,7 +269,7 @@ static void stage_fill(struct stage *stage, const struct extractor *x)
 
 int main(int argc, char **argv)
 {
-    static const char *const policies[] = {"error", "drop", "cut", "whole", NULL};
+    static const char *const policies[] = {"error", "drop", "cut", "whole", "split", NULL};
     const char *model = NULL;
     int64_t bands = 80, seconds = 30;
     bool bands_given = false, seconds_given = false;
@@ -286,6 +286,8 @@ int main(int argc, char **argv)
                                     opts};
     struct common common = {0};
     opt_parse(&program, &common, 0, argc, argv);
+    if (*x.over_long == 's')
+        die(STATUS_BAD, "--over-long split: a record cannot become several here; gcs-fetch --over-long split cuts rows between their segments");
     model = local_dir(model);
     extractor_open(&x, model, bands, seconds, bands_given, seconds_given);
 

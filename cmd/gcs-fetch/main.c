@@ -26,8 +26,12 @@ static struct {
     struct columns columns;
     int64_t epochs, seed, limit, start, unit, jobs;
     bool shuffle;
-} set = { .epochs = 1, .seed = 42, .unit = 1, .jobs = 32, .cache_size = UINT64_C(50) << 30 };
+    const char *over_long;
+    double chunk;
+} set = { .epochs = 1, .seed = 42, .unit = 1, .jobs = 32, .cache_size = UINT64_C(50) << 30,
+          .over_long = "whole", .chunk = 30 };
 
+static const char *const policies[] = { "whole", "split", NULL };
 static const char *const formats[] = { "jsonl", "csv", "tsv", NULL };
 
 static const struct opt opts[] = {
@@ -45,6 +49,8 @@ static const struct opt opts[] = {
     { OPT_STRING, .name = "duration-column", .value = &set.columns.duration, .arg = "NAME", .help = "seconds" },
     { OPT_GROUP, .name = "the plan" },
     { OPT_INT, .name = "num-train-epochs", .value = &set.epochs, .arg = "N", .min = 1, .max = 1e9, .help = "times all rows are gone through" },
+    { OPT_CHOICE, .name = "over-long", .value = &set.over_long, .choices = policies, .arg = "WHAT", .help = "rows of segments: cut between them" },
+    { OPT_REAL, .name = "chunk-length", .value = &set.chunk, .arg = "SECONDS", .min = 0.1, .max = 1e6, .help = "of a piece at most" },
     { OPT_FLAG, .name = "shuffle", .value = &set.shuffle, .help = "another order each epoch" },
     { OPT_INT, .name = "seed", .value = &set.seed, .arg = "N", .min = 0, .max = 9e15, .help = "of the shuffle" },
     { OPT_INT, .name = "limit", .value = &set.limit, .arg = "N", .min = 0, .max = 9e15, .help = "only the first N rows (0: all)" },
@@ -179,6 +185,8 @@ static void run_hash(const struct fetch *f, uint8_t run[16])
                (unsigned long long)f->plan.items, (unsigned long long)f->plan.unit);
     if (f->plan.shuffle)
         buf_printf(&b, "seed %llu\n", (unsigned long long)f->plan.seed);
+    if (f->manifest.split)
+        buf_printf(&b, "split %.17g\n", f->manifest.split->most);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         buf_printf(&b, "column %zu %s\n", i, columns[i] ? columns[i] : "");
     buf_append(&b, f->manifest.hash, sizeof f->manifest.hash);
@@ -204,6 +212,10 @@ static void stage_fill(const struct fetch *f, struct stage *st)
         stage_put_bool(st, "plan_only", true);
     if (set.limit)
         stage_put_int(st, "limit", set.limit);
+    if (f->manifest.split) {
+        stage_put_str(st, "over_long", set.over_long);
+        stage_put_real(st, "chunk_length", set.chunk);
+    }
 }
 
 /* As url_resolve takes it: the manifest itself, or a directory with its slash. */
@@ -245,7 +257,10 @@ int main(int argc, char **argv)
         die(STATUS_BAD, "--in is for --fetch; the manifest is an operand: gcs-fetch '%s'", common.in);
     if (set.list)
         return list_print(name, common.out);
-    if (manifest_open(&f.manifest, name, set.format, (uint64_t)set.limit, set.columns.id, &e) < 0)
+    const char *text[] = { set.columns.text, NULL };
+    const struct split split = { set.chunk, set.columns.id ? set.columns.id : "id", set.columns.duration ? set.columns.duration : "duration",
+                                 set.columns.text ? text : row_texts };
+    if (manifest_open(&f.manifest, name, set.format, (uint64_t)set.limit, set.columns.id, *set.over_long == 's' ? &split : NULL, &e) < 0)
         die(e.status, "%s", e.text);
     char *base = base_of(name);
     f.rows = (struct row_source){ &f.manifest, base, set.plan_only, set.columns };

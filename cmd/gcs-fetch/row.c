@@ -16,7 +16,7 @@
 
 static const char *const audio_names[] = { "audio", "audio_filepath", "audio_path", "path", NULL };
 static const char *const image_names[] = { "image", "image_path", NULL };
-static const char *const text_names[] = { "text", "text_perfect", "sentence", "transcription", "caption", NULL };
+const char *const row_texts[] = { "text", "text_perfect", "sentence", "transcription", "caption", NULL };
 static const char *const pairs[][2] = { { "prompt", "response" }, { "instruction", "response" }, { "prompt", "completion" } };
 
 static bool present(const json_t *row, const char *name)
@@ -55,7 +55,7 @@ int row_columns(const struct columns *c, const json_t *row, char *text, size_t s
     pair_find(c, row, &prompt, &response);
     struct { const char *role, *name; } found[] = {
         { "audio", column_find(row, c->audio, audio_names) }, { "image", column_find(row, c->image, image_names) },
-        { "text", column_find(row, c->text, text_names) }, { "prompt", prompt }, { "response", response },
+        { "text", column_find(row, c->text, row_texts) }, { "prompt", prompt }, { "response", response },
         { "messages", present(row, messages) ? messages : NULL },
     };
     int n = 0;
@@ -230,7 +230,7 @@ static bool number_of(const json_t *v, double *to)
 
 static int texts_put(const struct columns *c, json_t *row, struct sample *s, struct error *e)
 {
-    const char *text = column_find(row, c->text, text_names), *prompt, *response;
+    const char *text = column_find(row, c->text, row_texts), *prompt, *response;
     const char *messages = c->messages ? c->messages : "messages", *language = c->language ? c->language : "language";
     const char *duration = c->duration ? c->duration : "duration";
     pair_find(c, row, &prompt, &response);

@@ -10,6 +10,9 @@ struct columns {
     const char *id, *audio, *image, *text, *prompt, *response, *messages, *language, *duration;
 };
 
+/* Names of columns that are a row's text, the usual one first; NULL-terminated. */
+extern const char *const row_texts[];
+
 struct row_source {
     const struct manifest *manifest;
     const char *base;           /* media are relative to the directory of this path or URL */

@@ -28,7 +28,7 @@ struct row {                    /* a sample on its way out */
     bool ended;
     int32_t end;                /* which token, if ended */
     bool timestamps;
-    struct sound {              /* what is heard window by window: over-long, or with times; else .features NULL */
+    struct sound {              /* of speech, what is heard window by window */
         float *features;        /* [bins, frames], malloc'd */
         size_t frames, at;      /* all; where the window begins */
     } sound;

@@ -66,7 +66,7 @@ static int previous_put(const struct job *j, const struct row *r, struct tokens 
     for (size_t i = 0; i < r->utterances; i++) {
         const struct utterance *u = r->utterance + i;
         const int32_t *said = r->said.id + u->from;
-        size_t n = u->n > 2 && said[u->n - 2] >= time ? u->n - 1 : u->n;
+        size_t n = time > 0 && u->n > 2 && said[u->n - 2] >= time ? u->n - 1 : u->n;
         memcpy(list->id + list->n, said, n * sizeof *said);
         list->n += n;
     }

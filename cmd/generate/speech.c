@@ -28,12 +28,16 @@ static size_t window_frames(const struct job *j, const struct row *r)
     return left < j->loaded.model->frames ? left : j->loaded.model->frames;
 }
 
-/* The window as rows of j->features; *heard: of them.  What lacks of it will be 0, as transformers has it. */
-static void window_cut(struct job *j, const struct row *r, size_t *heard)
+/* The row's window, cut out and put into the batch.  What lacks of it will be 0, as transformers has it. */
+static int window_add(struct job *j, const struct row *r, struct error *e)
 {
-    *heard = window_frames(j, r);
-    for (size_t f = 0; f < j->loaded.model->bins; f++)
-        memcpy(j->features + f * *heard, r->sound.features + f * r->sound.frames + r->sound.at, *heard * sizeof(float));
+    char why[WHY];
+    size_t bins = j->loaded.model->bins, heard = window_frames(j, r);
+    for (size_t f = 0; f < bins; f++)
+        memcpy(j->features + f * heard, r->sound.features + f * r->sound.frames + r->sound.at, heard * sizeof(float));
+    if (batch_add(&j->batch, &j->prompt.begin, NULL, 1, j->features, bins, heard, 0, 0, why) < 0)
+        return error_set(e, STATUS_AGAIN, "%s", why);
+    return 0;
 }
 
 static bool long_possible(const struct job *j, struct error *e)
@@ -44,12 +48,11 @@ static bool long_possible(const struct job *j, struct error *e)
     return false;
 }
 
-/* Features as rows of j->features, or, of what is heard in windows, of r->sound, padded to one window. */
-static int features_read(struct job *j, const struct sample *s, struct row *r, size_t *heard, float *padding, struct error *e)
+/* Features as r->sound, at least one window of it. */
+static int features_read(struct job *j, const struct sample *s, struct row *r, struct error *e)
 {
     const struct model *m = j->loaded.model;
     struct array a;
-    char why[WHY];
     double pad = 0;
     int got = sample_array(s, "input_features", &a, e);
     if (got < 0)
@@ -59,26 +62,17 @@ static int features_read(struct job *j, const struct sample *s, struct row *r, s
     if (a.rank != 2 || a.shape[0] != m->bins)
         return error_set(e, STATUS_BAD, "'input_features' of %llu mel bands; this model takes [%zu, frames]",
                          (unsigned long long)(a.rank ? a.shape[0] : 0), m->bins);
-    if (a.shape[1] > m->frames && !long_possible(j, e))
+    size_t heard = (size_t)a.shape[1];
+    if (heard > m->frames && !long_possible(j, e))
         return -1;
     if (sample_real(s, "padding_value", &pad, e) < 0)
         return -1;
-    *heard = a.shape[1];
-    *padding = (float)pad;
-    r->timestamps = j->timestamps || *heard > m->frames;
-    if (!r->timestamps) {
-        features_copy(j->features, &a, *heard, *padding);
-        return features_finite(j->features, m->bins, *heard, *padding, why) < 0 ? error_set(e, STATUS_BAD, "%s", why) : 0;
-    }
-    r->sound = (struct sound){ .frames = *heard > m->frames ? *heard : m->frames };
+    r->timestamps = j->timestamps || heard > m->frames;
+    r->sound = (struct sound){ .frames = heard > m->frames ? heard : m->frames };
     r->sound.features = malloc(m->bins * r->sound.frames * sizeof(float));
     if (!r->sound.features)
-        return error_set(e, STATUS_AGAIN, "out of memory: sound of %zu frames", *heard);
-    features_copy(r->sound.features, &a, r->sound.frames, *padding);
-    if (features_finite(r->sound.features, m->bins, r->sound.frames, *padding, why) < 0)
-        return error_set(e, STATUS_BAD, "%s", why);
-    window_cut(j, r, heard);
-    *padding = 0;
+        return error_set(e, STATUS_AGAIN, "out of memory: sound of %zu frames", heard);
+    features_copy(r->sound.features, &a, r->sound.frames, (float)pad);
     return 0;
 }
 
@@ -101,23 +95,16 @@ static int wishes_read(struct job *j, const struct sample *s, struct row *r, str
 /* Prompts are set when the batch is complete; until then a row holds its sound alone. */
 int speech_row_add(struct job *j, const struct sample *s, struct row *r, struct error *e)
 {
-    const struct model *m = j->loaded.model;
-    size_t heard = 0;
-    float padding = 0;
-    char why[WHY];
-    if (wishes_read(j, s, r, e) < 0 || features_read(j, s, r, &heard, &padding, e) < 0)
-        return -1;
-    if (batch_add(&j->batch, &j->prompt.begin, NULL, 1, j->features, m->bins, heard, padding, 0, why) < 0)
-        return error_set(e, STATUS_BAD, "%s", why);
-    return 0;
+    return wishes_read(j, s, r, e) < 0 || features_read(j, s, r, e) < 0 ? -1 : window_add(j, r, e);
 }
 
 /* --- window after window ------------------------------------------------------------------ */
-/* What a window said becomes the row's. */
+/* What a window said becomes the row's.  A model may say times unasked; then too the next window begins at them. */
 static int window_take(struct job *j, struct row *r, const struct generate_row *a, struct error *e)
 {
     size_t used, advance, before = r->said.n;
-    struct window w = { a->token, a->n, j->generation.rules.timestamp, 0.01 * (double)r->sound.at, window_frames(j, r) };
+    int32_t time = j->generation.rules.timestamp;
+    struct window w = { a->token, a->n, time > 0 ? time : INT32_MAX, 0.01 * (double)r->sound.at, window_frames(j, r) };
     struct utterance *u = realloc(r->utterance, (r->utterances + a->n + 1) * sizeof *u);
     if (!u)
         return error_set(e, STATUS_AGAIN, "out of memory");
@@ -132,19 +119,16 @@ static int window_take(struct job *j, struct row *r, const struct generate_row *
 
 int speech_advance(struct job *j, struct error *e)
 {
-    size_t going = 0, heard;
-    char why[WHY];
+    size_t going = 0;
     batch_clear(&j->batch);
     for (size_t i = 0; i < j->good; i++) {
         struct row *r = j->going[i];
-        const struct generate_row *a = j->answer + i;
-        if ((r->sound.features ? window_take(j, r, a, e) : row_extend(r, a, a->n, e)) < 0)
+        if (window_take(j, r, j->answer + i, e) < 0)
             return -1;
-        if (!r->sound.features || r->sound.at >= r->sound.frames)
+        if (r->sound.at >= r->sound.frames)
             continue;
-        window_cut(j, r, &heard);
-        if (batch_add(&j->batch, &j->prompt.begin, NULL, 1, j->features, j->loaded.model->bins, heard, 0, 0, why) < 0)
-            return error_set(e, STATUS_AGAIN, "%s", why);
+        if (window_add(j, r, e) < 0)
+            return -1;
         j->answer[going].key = random_key(r->key, r->sound.at);
         j->going[going++] = r;
     }

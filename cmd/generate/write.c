@@ -52,7 +52,7 @@ static int answer_put(struct job *j, struct buf *b, const struct row *r, char wh
     buf_printf(b, "]");
     if (r->language >= 0)
         put(b, "language", language_code[r->language]);
-    if (rc == 0 && r->sound.features)
+    if (rc == 0 && r->timestamps && j->speech)
         rc = segments_put(j, b, r, why);
     if (!r->ended)
         buf_printf(b, ", \"cut\": true");

@@ -51,7 +51,7 @@ static void counts_tell(const struct job *j)
 
 int main(int argc, char **argv)
 {
-    static const char *const policies[] = { "error", "drop", "cut", NULL }, *const tasks[] = { "transcribe", "translate", NULL };
+    static const char *const policies[] = { "error", "drop", "cut", "split", NULL }, *const tasks[] = { "transcribe", "translate", NULL };
     static const char *const losses[] = { "assistant", "all", NULL };
     struct job j = { .over_long = "error", .loss_on = "assistant", .timestamp_probability = 1 };
     bool show = false;
@@ -79,6 +79,8 @@ int main(int argc, char **argv)
     int status;
 
     opt_parse(&program, &common, 0, argc, argv);
+    if (*j.over_long == 's')
+        die(STATUS_BAD, "--over-long split: a record cannot become several here; gcs-fetch --over-long split cuts rows between their segments");
     if (!j.model)
         die(STATUS_BAD, "--model DIR is missing: which model's tokens?");
     j.model = local_dir(j.model);

@@ -248,9 +248,27 @@ static struct span id_of(struct pass *p, struct span row, struct buf *scratch)
     return span_of(scratch->data, scratch->size);
 }
 
+/* How many rows it makes; cut: they are pieces, called ID#1, ID#2 ... */
+static uint64_t pieces_of(const struct pass *p, struct span row, bool *cut)
+{
+    json_error_t why;
+    *cut = false;
+    if (!p->m->split || p->cut || p->m->format != MANIFEST_JSONL)
+        return 1;
+    json_t *j = json_load(row, &why);
+    int64_t n = split_count(p->m->split, j, NULL);
+    json_decref(j);
+    *cut = n > 0;
+    return n > 0 ? (uint64_t)n : 1;
+}
+
 static int row_add(struct pass *p, struct span row, struct buf *scratch, struct error *e)
 {
     struct span id = id_of(p, row, scratch);
+    struct buf piece;
+    bool cut;
+    uint64_t n = pieces_of(p, row, &cut);
+    int bad = 0;
     if (id.size) {
         p->explicit_ids++;
     } else {
@@ -258,24 +276,32 @@ static int row_add(struct pass *p, struct span row, struct buf *scratch, struct 
         buf_printf(scratch, "%s:%llu", p->m->title, (unsigned long long)p->line);
         id = span_of(scratch->data, scratch->size);
     }
-    if (ids_add(p->ids, id, p->m->rows, e) < 0 || place_add(p, e) < 0)
-        return -1;
-    p->m->rows++;
-    return 0;
+    buf_init(&piece, MANIFEST_ROW_MAX);
+    for (uint64_t k = 0; k < n && !bad; k++) {
+        buf_clear(&piece);
+        buf_append(&piece, id.data, id.size);
+        if (cut)
+            buf_printf(&piece, "#%llu", (unsigned long long)k + 1);
+        bad = ids_add(p->ids, span_of(piece.data, piece.size), p->m->rows, e) < 0 || place_add(p, e) < 0;
+        p->m->rows += !bad;
+    }
+    buf_release(&piece);
+    return bad ? -1 : 0;
 }
 
 static int rows_read(struct pass *p, uint64_t limit, struct error *e)
 {
     struct buf scratch;
     buf_init(&scratch, MANIFEST_ROW_MAX);
-    uint64_t lines;
+    uint64_t lines, found = 0;
     int64_t n = 0;
-    while ((limit == 0 || p->m->rows < limit) && (n = record_find(p, &lines, e)) > 0) {
+    while ((limit == 0 || found < limit) && (n = record_find(p, &lines, e)) > 0) {
         struct span row = span_of(p->window.data + p->at, (size_t)n);
         if (!blank(row) && row_add(p, row, &scratch, e) < 0) {
             n = -1;
             break;
         }
+        found += !blank(row);
         window_pass(p, (size_t)n);
         p->line += lines;
         if (p->cut && line_pass(p, e) < 0) {
@@ -319,9 +345,10 @@ static int index_make(struct pass *p, const char *format, uint64_t limit, struct
     return p->explicit_ids ? index_ids_check(p->m, p->ids, p->id_column, e) : 0;     /* others are named by their lines */
 }
 
-int manifest_open(struct manifest *m, const char *name, const char *format, uint64_t limit, const char *id_column, struct error *e)
+int manifest_open(struct manifest *m, const char *name, const char *format, uint64_t limit, const char *id_column,
+                  const struct split *split, struct error *e)
 {
-    *m = (struct manifest){ .name = name };
+    *m = (struct manifest){ .name = name, .split = split };
     if (!(m->bytes = spool_open(name, e)))
         return -1;
     if (!strcmp(name, "-"))

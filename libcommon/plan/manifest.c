@@ -89,9 +89,32 @@ static json_t *csv_row(const struct manifest *m, struct span text, bool cut, str
     return NULL;
 }
 
+/* Row i is a piece of a longer one, or stays as it is. */
+static json_t *row_split(const struct manifest *m, uint64_t i, json_t *row, struct error *e)
+{
+    char number[24], place[512];
+    const char *id;
+    size_t n;
+    uint64_t first = i;
+    int64_t pieces = split_count(m->split, row, e);
+    while (first && m->place[first - 1].offset == m->place[i].offset)
+        first--;
+    if (manifest_id(row, m->split->id, number, &id, &n) <= 0) {
+        snprintf(place, sizeof place, "%s:%llu", m->title, (unsigned long long)m->place[i].line);
+        id = place;
+    }
+    if (pieces >= 0 && (!pieces || split_piece(m->split, row, (size_t)(i - first), id, e) == 0))
+        return row;
+    json_decref(row);
+    return NULL;
+}
+
 json_t *manifest_row(const struct manifest *m, uint64_t i, struct error *e)
 {
-    uint64_t offset = m->place[i].offset, length = m->place[i + 1].offset - offset;
+    uint64_t offset = m->place[i].offset, next = i + 1;
+    while (next < m->rows && m->place[next].offset == offset)
+        next++;
+    uint64_t length = m->place[next].offset - offset;
     bool cut = length > MANIFEST_ROW_MAX;
     if (cut)
         length = MANIFEST_ROW_MAX;
@@ -110,5 +133,5 @@ json_t *manifest_row(const struct manifest *m, uint64_t i, struct error *e)
         row = csv_row(m, span_of(text, (size_t)length), cut, e);
     }
     free(text);
-    return row;
+    return row && m->split ? row_split(m, i, row, e) : row;
 }

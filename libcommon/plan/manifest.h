@@ -10,12 +10,13 @@
 #include <jansson.h>
 
 #include "libcommon/format/csv.h"
+#include "libcommon/plan/split.h"
 #include "libcommon/store/store.h"
 
 enum manifest_format { MANIFEST_JSONL, MANIFEST_CSV, MANIFEST_TSV };
 
 struct row_place {
-    uint64_t offset;            /* of its first byte */
+    uint64_t offset;            /* of its first byte; the pieces of one row share it */
     uint64_t line;              /* counted from 1 */
 };
 
@@ -28,12 +29,15 @@ struct manifest {
     size_t n_columns;
     const struct row_place *place;      /* rows + 1 of them: the last is where the rows end */
     uint64_t rows;
+    const struct split *split;  /* NULL: rows stay whole */
     uint8_t hash[32];           /* SHA-256 of all bytes up to the end of the last row */
 };
 
 /* format NULL: by the name's ending, else by the first byte.  limit 0: all rows.
- * id_column NULL: "id".  -1 also for two rows of one id, naming their lines. */
-int manifest_open(struct manifest *m, const char *name, const char *format, uint64_t limit, const char *id_column, struct error *e);
+ * id_column NULL: "id".  split may be NULL; it stays the caller's, and `limit` counts rows that are not split yet.
+ * -1 also for two rows of one id, naming their lines. */
+int manifest_open(struct manifest *m, const char *name, const char *format, uint64_t limit, const char *id_column,
+                  const struct split *split, struct error *e);
 void manifest_close(struct manifest *m);
 
 /* Row i as an object, to be released by the caller; may be called from several

@@ -16,7 +16,7 @@ static int opened(struct manifest *m, const char *name, const char *text, size_t
     *e = (struct error){ 0 };
     if (file_replace(path, text, size, e) < 0)
         return -1;
-    return manifest_open(m, path, NULL, 0, NULL, e);
+    return manifest_open(m, path, NULL, 0, NULL, NULL, e);
 }
 
 /* All rows as "LINE:JSON " or "LINE:! ". */
@@ -86,7 +86,7 @@ static void whole_files(void)
     manifest_close(&m);
     ok(opened(&m, "a.jsonl", "{\"a\":1}\n{\"a\":1}\n", 16, &e) == 0 && m.rows == 2, "rows without ids are named by their lines");
     manifest_close(&m);
-    manifest_open(&m, path, NULL, 1, NULL, &e);
+    manifest_open(&m, path, NULL, 1, NULL, NULL, &e);
     uint8_t hash[32];
     memcpy(hash, m.hash, 32);
     is_int((long long)m.rows, 1, "a limit");
