@@ -29,6 +29,10 @@ struct vec {
     /* y = x P(x); dx (+)= dy (P(x) + x p(x)). */
     void (*gelu)(float *y, const float *x, size_t n);
     void (*gelu_back)(float *dx, bool add, const float *x, const float *dy, size_t n);
+    /* The same of what is kept in bfloat16, rounded: y = gelu(x); dx = dy gelu'(x) and, unless NULL, y = gelu(x).
+     * Good to 1e-4 of the value, a twentieth of what rounding takes. */
+    void (*gelu_narrow)(uint16_t *y, const uint16_t *x, size_t n);
+    void (*gelu_back_narrow)(uint16_t *dx, uint16_t *y, const float *dy, const uint16_t *x, size_t n);
     /* y = gelu_tanh(x) z; dx, dz may be NULL. */
     void (*gated)(float *y, const float *x, const float *z, size_t n);
     void (*gated_back)(float *dx, bool add_x, float *dz, bool add_z, const float *x, const float *z, const float *dy, size_t n);
@@ -48,8 +52,12 @@ struct vec {
     void (*attend_back)(uint16_t *p, uint16_t *ds, float *s, float *dp, const float *lse, const float *dot, float scale, size_t n);
 
     void (*norm)(float *y, const float *x, const struct norm_row *r, float *mean, float *scale, size_t n);
+    /* y = h (offset + w) + b */
+    void (*norm_affine)(float *y, const float *h, const struct norm_row *r, size_t n);
+    /* dx (+)= slope (g - mean(g) - h mean(g h)), g = dy (offset + w), h = (x - mean) scale; slope: of h by its input. */
     void (*norm_back)(float *dx, bool add, const float *x, const float *dy, const struct norm_row *r, float mean,
-                      float scale, size_t n);
+                      float scale, float slope, size_t n);
+    void (*norm_weight)(float *dw, const float *x, const float *dy, float mean, float scale, size_t n);     /* dw += dy h */
 
     void (*add)(float *y, const float *a, const float *b, size_t n);
     void (*adamw)(float *w, float *m, float *v, const float *g, const struct adamw_row *a, size_t n);

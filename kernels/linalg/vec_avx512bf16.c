@@ -1,4 +1,4 @@
-/* kernels/linalg/vec_avx512bf16.c - vec.h with 16 lanes, and attention's inner loops with bfloat16 results
+/* kernels/linalg/vec_avx512bf16.c - vec.h with 16 lanes, and the functions with bfloat16 results by hand
  *
  * What is rounded to bfloat16 (8 bits) needs no exp of full precision: 2^f by a
  * polynomial of degree 4, our own fit, relative error 6e-6. */
@@ -73,7 +73,54 @@ static void attend_back(uint16_t *p, uint16_t *ds, float *s, float *dp, const fl
     }
 }
 
-#define VEC_ATTEND
+/* Of 16 numbers: P(X <= x) and e^(-x^2 / 2).  e^(a^2/2) P(X > a) as t times a polynomial in t = 1 / (1 + 0.38 a),
+ * our own fit, relative error 4e-5 with that of 1 / as the processor estimates it. */
+static inline __m512 normal_short(__m512 x, __m512 *e)
+{
+    __m512 a = _mm512_abs_ps(x), one = _mm512_set1_ps(1.0f);
+    __m512 t = _mm512_rcp14_ps(_mm512_fmadd_ps(a, _mm512_set1_ps(0.38f), one));
+    *e = exp2_short(_mm512_mul_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(-0.5f * log2_e)));
+    __m512 g = _mm512_set1_ps(-0.0899255671f);
+    g = _mm512_fmadd_ps(g, t, _mm512_set1_ps(0.1888699058f));
+    g = _mm512_fmadd_ps(g, t, _mm512_set1_ps(0.0919854015f));
+    g = _mm512_fmadd_ps(g, t, _mm512_set1_ps(0.1578273548f));
+    g = _mm512_fmadd_ps(g, t, _mm512_set1_ps(0.1512254257f));
+    __m512 q = _mm512_mul_ps(_mm512_mul_ps(*e, t), g);
+    return _mm512_mask_sub_ps(q, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NLT_UQ), one, q);
+}
+
+static inline __m512 wide_load(const uint16_t *x, __mmask16 m)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, x)), 16));
+}
+
+static inline void narrow_store(uint16_t *y, __mmask16 m, __m512 x)
+{
+    _mm256_mask_storeu_epi16(y, m, (__m256i)_mm512_cvtneps_pbh(x));
+}
+
+static void gelu_narrow(uint16_t *y, const uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 m = lanes(n - i);
+        __m512 e, a = wide_load(x + i, m);
+        narrow_store(y + i, m, _mm512_mul_ps(a, normal_short(a, &e)));
+    }
+}
+
+static void gelu_back_narrow(uint16_t *dx, uint16_t *y, const float *dy, const uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 m = lanes(n - i);
+        __m512 e, a = wide_load(x + i, m), below = normal_short(a, &e);
+        __m512 slope = _mm512_fmadd_ps(_mm512_mul_ps(a, e), _mm512_set1_ps(0.398942280f), below);
+        narrow_store(dx + i, m, _mm512_mul_ps(slope, _mm512_maskz_loadu_ps(m, dy + i)));
+        if (y)
+            narrow_store(y + i, m, _mm512_mul_ps(a, below));
+    }
+}
+
+#define VEC_NARROW
 #define VEC vec_avx512bf16
 #define PACK pack_avx512bf16
 #include "kernels/linalg/vec_body.h"

@@ -41,6 +41,43 @@ static void gelu_back(float *restrict dx, bool add, const float *restrict x, con
             dx[i] = dy[i] * gelu_slope(x[i]);
 }
 
+#ifndef VEC_NARROW
+static void gelu_narrow(uint16_t *y, const uint16_t *x, size_t n)
+{
+    enum { BLOCK = 256 };
+    float a[BLOCK];
+    for (size_t at = 0; at < n; at += BLOCK) {
+        size_t some = n - at < BLOCK ? n - at : BLOCK;
+        PACK.to_f32(a, x + at, some);
+        for (size_t i = 0; i < some; i++) {
+            float below, density;
+            normal_f32(a[i], &below, &density);
+            a[i] *= below;
+        }
+        PACK.from_f32(y + at, a, some);
+    }
+}
+
+static void gelu_back_narrow(uint16_t *dx, uint16_t *y, const float *dy, const uint16_t *x, size_t n)
+{
+    enum { BLOCK = 256 };
+    float a[BLOCK], d[BLOCK];
+    for (size_t at = 0; at < n; at += BLOCK) {
+        size_t some = n - at < BLOCK ? n - at : BLOCK;
+        PACK.to_f32(a, x + at, some);
+        for (size_t i = 0; i < some; i++) {
+            float below, density;
+            normal_f32(a[i], &below, &density);
+            d[i] = dy[at + i] * (below + a[i] * density);
+            a[i] *= below;
+        }
+        PACK.from_f32(dx + at, d, some);
+        if (y)
+            PACK.from_f32(y + at, a, some);
+    }
+}
+#endif
+
 static inline float gelu_inner(float x)
 {
     return 0.7978845608f * (x + 0.044715f * x * x * x);
@@ -141,7 +178,7 @@ static void cap(float *y, const float *x, float limit, size_t n)
         y[i] = limit * tanh_f32(x[i] / limit);
 }
 
-#ifndef VEC_ATTEND
+#ifndef VEC_NARROW
 static float attend(uint16_t *p, float *s, float scale, float shift, size_t n)
 {
     float all = exp_sum(s, s, scale, shift, n);
@@ -190,9 +227,20 @@ static void norm(float *restrict y, const float *restrict x, const struct norm_r
         *scale = s;
 }
 
-/* g = dy (offset + w);  dx (+)= s (g - mean(g) - h mean(g h)). */
+static void norm_affine(float *restrict y, const float *restrict h, const struct norm_row *r, size_t n)
+{
+    const float *restrict w = r->w, *restrict b = r->b, offset = r->offset;
+    if (w && b)
+        for (size_t i = 0; i < n; i++)
+            y[i] = h[i] * (offset + w[i]) + b[i];
+    else
+        for (size_t i = 0; i < n; i++)
+            y[i] = h[i] * (w ? offset + w[i] : 1.0f);
+}
+
+/* g = dy (offset + w);  dx (+)= slope (g - mean(g) - h mean(g h)). */
 static void norm_back(float *restrict dx, bool add, const float *restrict x, const float *restrict dy,
-                      const struct norm_row *r, float mean, float scale, size_t n)
+                      const struct norm_row *r, float mean, float scale, float slope, size_t n)
 {
     const float *restrict w = r->w;
     float sum_g = 0, sum_gh = 0, offset = r->offset;
@@ -213,13 +261,19 @@ static void norm_back(float *restrict dx, bool add, const float *restrict x, con
     float mg = r->centre ? sum_g / (float)n : 0, mgh = sum_gh / (float)n;
     if (w && add)
         for (size_t i = 0; i < n; i++)
-            dx[i] += scale * (dy[i] * (offset + w[i]) - mg - (x[i] - mean) * scale * mgh);
+            dx[i] += slope * (dy[i] * (offset + w[i]) - mg - (x[i] - mean) * scale * mgh);
     else if (w)
         for (size_t i = 0; i < n; i++)
-            dx[i] = scale * (dy[i] * (offset + w[i]) - mg - (x[i] - mean) * scale * mgh);
+            dx[i] = slope * (dy[i] * (offset + w[i]) - mg - (x[i] - mean) * scale * mgh);
     else
         for (size_t i = 0; i < n; i++)
-            dx[i] = (add ? dx[i] : 0) + scale * (dy[i] - mg - (x[i] - mean) * scale * mgh);
+            dx[i] = (add ? dx[i] : 0) + slope * (dy[i] - mg - (x[i] - mean) * scale * mgh);
+}
+
+static void norm_weight(float *restrict dw, const float *restrict x, const float *restrict dy, float mean, float scale, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dw[i] += dy[i] * (x[i] - mean) * scale;
 }
 
 static void add(float *y, const float *a, const float *b, size_t n)
@@ -242,7 +296,8 @@ static void adamw(float *restrict w, float *restrict m, float *restrict v, const
 }
 
 const struct vec VEC = {
-    .gelu = gelu, .gelu_back = gelu_back, .gated = gated, .gated_back = gated_back, .max = max_of, .sum = sum,
+    .gelu = gelu, .gelu_back = gelu_back, .gelu_narrow = gelu_narrow,
+    .gelu_back_narrow = gelu_back_narrow, .gated = gated, .gated_back = gated_back, .max = max_of, .sum = sum,
     .squares = squares, .dot = dot, .exp_sum = exp_sum, .softmax_back = softmax_back, .cap = cap, .attend = attend,
-    .attend_back = attend_back, .norm = norm, .norm_back = norm_back, .add = add, .adamw = adamw,
+    .attend_back = attend_back, .norm = norm, .norm_affine = norm_affine, .norm_back = norm_back, .norm_weight = norm_weight, .add = add, .adamw = adamw,
 };

@@ -24,7 +24,7 @@ static struct tensor *residual(struct tape *t, const struct whisper *w, struct t
 static struct tensor *feed_forward(struct tape *t, const struct whisper *w, const struct whisper_layer *l, struct tensor *x)
 {
     struct tensor *h = tape_layer_norm(t, x, l->last_norm.w, l->last_norm.b, EPS);
-    h = tape_gelu(t, tape_linear(t, h, l->fc1.w, l->fc1.b));
+    h = tape_linear_gelu(t, h, l->fc1.w, l->fc1.b);
     h = tape_dropout(t, h, w->activation_dropout);
     return residual(t, w, x, tape_linear(t, h, l->fc2.w, l->fc2.b));
 }

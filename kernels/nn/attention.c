@@ -173,7 +173,11 @@ struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k
         r->q = q;
         r->k = k;
         r->v = v;
+        r->r.reads_half = j.bf16;
         q->kept = k->kept = v->kept = out->kept = true;
+        tensor_use(q);
+        tensor_use(k);
+        tensor_use(v);
     }
     return out;
 }

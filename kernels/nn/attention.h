@@ -10,10 +10,11 @@ struct attend {
     struct attention a;
     size_t d, ld_q, ld_k;               /* head size; floats from row to row */
     const float *q, *k, *v, *o, *d_o;   /* float32, unless bf16: then the following */
-    struct values q_values, k_values, v_values, o_values;
+    struct values q_values, k_values, v_values, o_values, d_o_values;
     float *lse;                         /* [heads, Tq] */
     size_t t_q;
     float *out, *dq, *dk, *dv;
+    uint16_t *dq_half, *dk_half, *dv_half;              /* or these, rounded */
     float *scratch;                     /* scratch_each floats a worker */
     size_t scratch_each;
     const struct kernels *kernels;

@@ -114,9 +114,14 @@ void attention_backward(struct tape *t, struct record *record)
     j->v_values = tensor_values(r->v);
     j->o = r->r.out[0]->data;                   /* float32 where it is asked for */
     j->d_o = r->r.out[0]->grad;
-    j->dq = zeroed_grad(t, r->q);
-    j->dk = zeroed_grad(t, r->k);
-    j->dv = zeroed_grad(t, r->v);
+    j->d_o_values = tensor_grads(r->r.out[0]);
+    bool rounds = j->bf16 && attend_bf16_rounds(j, r->q->rows, r->k->rows);
+    j->dq_half = rounds && r->q->needs_grad ? tensor_grad_narrow(t, r->q) : NULL;
+    j->dk_half = rounds && r->k->needs_grad ? tensor_grad_narrow(t, r->k) : NULL;
+    j->dv_half = rounds && r->v->needs_grad ? tensor_grad_narrow(t, r->v) : NULL;
+    j->dq = j->dq_half ? NULL : zeroed_grad(t, r->q);
+    j->dk = j->dk_half ? NULL : zeroed_grad(t, r->k);
+    j->dv = j->dv_half ? NULL : zeroed_grad(t, r->v);
     j->scratch_each = j->bf16 ? 0 : 2 * QUERIES * KEYS_BACK;
     size_t scratch = (size_t)team_size(t->compute->team) * j->scratch_each * sizeof(float);
     j->scratch = arena_take(t, scratch);

@@ -5,7 +5,8 @@
  * Scores are computed transposed, 24 keys by a block of queries: then the rows of
  * P^T and dS^T are what dV and dK want, pairs along the queries; for dQ the dS^T
  * of 96 keys are laid out in sixes.  A task is one key-value head of one segment
- * with all its query heads, so nobody else adds to what it writes. */
+ * with all its query heads, so nobody else adds to what it writes; where gradients are
+ * wanted rounded it adds them up in float32 first. */
 #include "kernels/nn/attention_bf16.h"
 #include "kernels/linalg/gemm_bf16.h"
 #include "kernels/linalg/vec.h"
@@ -26,6 +27,8 @@ struct block {                  /* queries q0 ... q0 + n - 1 of a head, in this 
     uint16_t *p, *ds, *sixes;
     float *s, *dp, *dq, *dot;
     const float *lse;
+    float *dk, *dv;             /* of the segment's first key, or NULL: not wanted */
+    size_t ld_dk, ld_dv;
 };
 
 static void lay_task(void *ctx, size_t task, int worker)
@@ -52,20 +55,20 @@ static void block_lay(const struct backward *b, const struct attended *g, size_t
     const struct attend *j = b->r.j;
     const struct pack *pack = b->r.k->pack;
     size_t at = (g->q + x->q0) * j->ld_q + head * j->d;
-    const float *d_o = j->d_o + at;
-    float room[HEAD];
+    float room[2][HEAD];
     for (size_t i = 0; i < x->n; i += PANEL) {
         size_t some = least(x->n - i, PANEL);
         lay_columns(pack, x->q_columns + i * j->d, j->q_values, at + i * j->ld_q, j->ld_q, some, j->d);
-        pack->columns_f32(x->do_columns + i * j->d, d_o + i * j->ld_q, j->ld_q, some, j->d);
+        lay_columns(pack, x->do_columns + i * j->d, j->d_o_values, at + i * j->ld_q, j->ld_q, some, j->d);
     }
     for (size_t c = 0; c < j->d; c += PANEL) {
         size_t some = least(j->d - c, PANEL);
         lay_rows(pack, x->q_rows + c * x->padded, j->q_values, at + c, j->ld_q, x->n, some);
-        pack->rows_f32(x->do_rows + c * x->padded, d_o + c, j->ld_q, x->n, some);
+        lay_rows(pack, x->do_rows + c * x->padded, j->d_o_values, at + c, j->ld_q, x->n, some);
     }
     for (size_t i = 0; i < x->n; i++)
-        x->dot[i] = b->r.k->vec->dot(d_o + i * j->ld_q, values_read(b->r.k, j->o_values, at + i * j->ld_q, j->d, room), j->d);
+        x->dot[i] = b->r.k->vec->dot(values_read(b->r.k, j->d_o_values, at + i * j->ld_q, j->d, room[0]),
+                                     values_read(b->r.k, j->o_values, at + i * j->ld_q, j->d, room[1]), j->d);
     x->lse = j->lse + head * j->t_q + g->q + x->q0;
 }
 
@@ -88,8 +91,8 @@ static void queries_of(const struct attention *a, const struct attended *g, cons
 }
 
 /* Keys k0 ... k0 + m - 1 (24 at most), whose dS^T is row `row` of the chunk on. */
-static void group_backward(const struct backward *b, const struct attended *g, size_t kv, const struct block *x, size_t base,
-                           size_t k0, size_t m, size_t row)
+static void group_backward(const struct backward *b, const struct attended *g, const struct block *x, size_t base, size_t k0,
+                           size_t m, size_t row)
 {
     const struct attend *j = b->r.j;
     const struct kernels *k = b->r.k;
@@ -112,15 +115,14 @@ static void group_backward(const struct backward *b, const struct attended *g, s
         k->vec->attend_back(x->p + at + from, ds + at + from, x->s + at + from, x->dp + at + from, x->lse + from,
                             x->dot + from, j->a.scale, to - from);
     }
-    size_t to = (g->k + k0) * j->ld_k + kv * j->d;
     a = (struct spread){ .row = x->padded, .pair = 2, .tile = SIX * x->padded };
-    if (j->dv) {
+    if (x->dv) {
         a.a = x->p;
-        gemm_bf16_block(k, m, j->d, pairs, &a, x->do_rows, PANEL * x->padded, j->dv + to, j->ld_k, true);
+        gemm_bf16_block(k, m, j->d, pairs, &a, x->do_rows, PANEL * x->padded, x->dv + k0 * x->ld_dv, x->ld_dv, true);
     }
-    if (j->dk) {
+    if (x->dk) {
         a.a = ds;
-        gemm_bf16_block(k, m, j->d, pairs, &a, x->q_rows, PANEL * x->padded, j->dk + to, j->ld_k, true);
+        gemm_bf16_block(k, m, j->d, pairs, &a, x->q_rows, PANEL * x->padded, x->dk + k0 * x->ld_dk, x->ld_dk, true);
     }
 }
 
@@ -137,28 +139,80 @@ static void chunk_queries(const struct backward *b, const struct attended *g, co
                     b->r.wide, add);
 }
 
-static void block_backward(const struct backward *b, const struct attended *g, size_t kv, size_t head, struct block *x,
-                           size_t base)
+static void block_backward(const struct backward *b, const struct attended *g, size_t head, struct block *x, size_t base)
 {
     const struct attend *j = b->r.j;
+    bool wants_q = j->dq || j->dq_half;
     size_t from, to, unused;
     attend_range(&j->a, g, x->q0, &from, &unused);
     attend_range(&j->a, g, x->q0 + x->n - 1, &unused, &to);
     from = from / 2 * 2;
-    if (from >= to)
-        return;
-    block_lay(b, g, head, x);
+    if (from < to)
+        block_lay(b, g, head, x);
+    else
+        memset(x->dq, 0, x->n * b->r.wide * sizeof *x->dq);
     for (size_t k0 = from; k0 < to; k0 += CHUNK) {
         size_t m = least(to - k0, CHUNK);
         for (size_t i = 0; i < m; i += GROUP)
-            group_backward(b, g, kv, x, base, k0 + i, least(m - i, GROUP), i);
-        if (j->dq)
+            group_backward(b, g, x, base, k0 + i, least(m - i, GROUP), i);
+        if (wants_q)
             chunk_queries(b, g, x, base, k0, m, k0 > from);
     }
-    for (size_t i = 0; j->dq && i < x->n; i++) {
-        float *to_q = j->dq + (g->q + x->q0 + i) * j->ld_q + head * j->d;
-        b->r.k->vec->add(to_q, to_q, x->dq + i * b->r.wide, j->d);
+    for (size_t i = 0; wants_q && i < x->n; i++) {
+        size_t at = (g->q + x->q0 + i) * j->ld_q + head * j->d;
+        if (j->dq_half)
+            b->r.k->pack->from_f32(j->dq_half + at, x->dq + i * b->r.wide, j->d);
+        else
+            b->r.k->vec->add(j->dq + at, j->dq + at, x->dq + i * b->r.wide, j->d);
     }
+}
+
+/* Where a task adds up dk or dv: float32 in its place, or in memory of its own until it is rounded. */
+static float *sums_open(float *whole, uint16_t *half, size_t at, float **own, size_t bytes)
+{
+    if (!half)
+        return whole ? whole + at : NULL;
+    float *sums = memset(*own, 0, bytes);
+    *own += bytes / sizeof *sums;
+    return sums;
+}
+
+static void sums_close(const struct backward *b, uint16_t *half, size_t at, const float *sums, size_t rows)
+{
+    const struct attend *j = b->r.j;
+    for (size_t i = 0; half && i < rows; i++)
+        b->r.k->pack->from_f32(half + at + i * j->ld_k, sums + i * j->d, j->d);
+}
+
+/* Cuts a worker's memory; returns what is left. */
+static float *block_memory(struct block *x, size_t most, size_t each, uint16_t *own)
+{
+    *x = (struct block){ .q_columns = own, .q_rows = own + each, .do_columns = own + 2 * each, .do_rows = own + 3 * each };
+    x->p = own + 4 * each;
+    x->ds = x->p + GROUP * most;
+    x->sixes = x->ds + CHUNK * most;
+    x->s = (float *)(void *)(x->sixes + round_to(most, SIX * SIXES) * CHUNK);
+    x->dp = x->s + GROUP * most;
+    x->dq = x->dp + GROUP * most;
+    x->dot = x->dq + each;
+    return x->dot + most;
+}
+
+static size_t block_size(size_t wide) { return least(512, MOST / wide / PANEL * PANEL); }
+
+bool attend_bf16_rounds(const struct attend *j, size_t t_q, size_t t_k)
+{
+    size_t wide = round_to(j->d, PANEL), most = block_size(wide), each = most * wide, q = 0, k = 0, keys = 0;
+    size_t used = 2 * (4 * each + GROUP * most + CHUNK * most + round_to(most, SIX * SIXES) * CHUNK) + 4 * (2 * GROUP * most + each + most);
+    for (size_t i = 0; i < j->a.n; i++) {
+        const struct attended *g = j->a.segment + i;
+        if (g->q != q || g->k != k)
+            return false;
+        q += g->n_q;
+        k += g->n_k;
+        keys = g->n_k > keys ? g->n_k : keys;
+    }
+    return q == t_q && k == t_k && keys <= (TEAM_SCRATCH - used) / (2 * sizeof(float)) / j->d;
 }
 
 static void backward_task(void *ctx, size_t task, int worker)
@@ -168,21 +222,21 @@ static void backward_task(void *ctx, size_t task, int worker)
     size_t at = b->r.first + task / j->a.kv_heads, kv = task % j->a.kv_heads, group = j->a.heads / j->a.kv_heads;
     const struct attended *g = j->a.segment + at;
     size_t most = b->block, each = most * b->r.wide, base = attend_at(&b->r, at, kv);
-    uint16_t *own = team_scratch(b->r.team, worker);
-    struct block x = { .q_columns = own, .q_rows = own + each, .do_columns = own + 2 * each, .do_rows = own + 3 * each };
-    x.p = own + 4 * each;
-    x.ds = x.p + GROUP * most;
-    x.sixes = x.ds + CHUNK * most;
-    x.s = (float *)(void *)(x.sixes + round_to(most, SIX * SIXES) * CHUNK);
-    x.dp = x.s + GROUP * most;
-    x.dq = x.dp + GROUP * most;
-    x.dot = x.dq + each;
+    struct block x;
+    float *room = block_memory(&x, most, each, team_scratch(b->r.team, worker));
+    size_t at_k = g->k * j->ld_k + kv * j->d, bytes = g->n_k * j->d * sizeof *room;
+    x.ld_dk = j->dk_half ? j->d : j->ld_k;
+    x.ld_dv = j->dv_half ? j->d : j->ld_k;
+    x.dk = sums_open(j->dk, j->dk_half, at_k, &room, bytes);
+    x.dv = sums_open(j->dv, j->dv_half, at_k, &room, bytes);
     for (size_t head = kv * group; head < (kv + 1) * group; head++)
         for (x.q0 = 0; x.q0 < g->n_q; x.q0 += most) {
             x.n = least(g->n_q - x.q0, most);
             x.padded = round_to(x.n, PANEL);
-            block_backward(b, g, kv, head, &x, base);
+            block_backward(b, g, head, &x, base);
         }
+    sums_close(b, j->dk_half, at_k, x.dk, g->n_k);
+    sums_close(b, j->dv_half, at_k, x.dv, g->n_k);
 }
 
 void attend_bf16_backward(struct tape *t, const struct attend *j)
@@ -190,7 +244,7 @@ void attend_bf16_backward(struct tape *t, const struct attend *j)
     const struct attention *a = &j->a;
     struct backward b = { .r = { .j = j, .team = t->compute->team, .k = t->compute->k, .wide = round_to(j->d, PANEL),
                                  .shared = team_shared(t->compute->team) } };
-    b.block = least(512, MOST / b.r.wide / PANEL * PANEL);
+    b.block = block_size(b.r.wide);
     for (b.r.first = 0; b.r.first < a->n && tape_live(t); b.r.first = b.r.until) {
         attend_share(&b.r, 3);
         size_t each = attend_at(&b.r, b.r.until - 1, a->kv_heads);

@@ -67,13 +67,14 @@ static void conv_backward(struct tape *t, struct record *record)
     if (c->w->trained)
         tensor_again(t, c->x);
     const float *dy = c->r.out[0]->grad;
+    struct values grads = tensor_grads(c->r.out[0]);
     float beta;
     if (c->b && c->b->trained) {
         float *db = param_grad(t, c->b, &beta);
-        column_sums(t, db, beta, dy, c->batch * c->t_out, c->out);
+        column_sums(t, db, beta, grads, c->batch * c->t_out, c->out);
     }
     if (t->compute->bf16) {
-        conv_bf16_backward(t, c, dy);
+        conv_bf16_backward(t, c, grads);
         return;
     }
     if (c->w->trained) {
@@ -131,8 +132,10 @@ struct tensor *tape_conv1d(struct tape *t, struct tensor *x, size_t batch, struc
     struct conv *r = tape_record(t, sizeof *r, conv_backward, y, x->needs_grad || w->trained || (b && b->trained));
     if (r) {
         c.r = r->r;
+        c.r.reads_half = t->compute->bf16;
         *r = c;
         x->kept |= w->trained;
+        tensor_use(x);
     }
     return y;
 }

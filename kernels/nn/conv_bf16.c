@@ -96,41 +96,50 @@ void conv_bf16_forward(struct tape *t, const struct conv *c, struct values y)
     arena_give(t, padded, padded_bytes(c));
 }
 
-struct gather { const struct conv *c; const float *from; float *to; float beta; size_t b; const struct vec *vec; };
+struct gather { const struct conv *c; const float *from; struct values to; float beta; size_t b; const struct compute *k; };
+
+/* The gradient of clip b's outputs. */
+static struct gemm_in outputs(const struct conv *c, struct values dy, size_t b)
+{
+    size_t at = b * c->t_out * c->out;
+    return (struct gemm_in){ dy.f32 ? dy.f32 + at : NULL, dy.bf16 ? dy.bf16 + at : NULL, c->out };
+}
 
 /* An input belongs to the windows of up to 3 outputs. */
 static void gather_task(void *ctx, size_t i, int worker)
 {
-    (void)worker;
     const struct gather *j = ctx;
     const struct conv *c = j->c;
-    float *to = j->to + (j->b * c->t_in + i) * c->in;
+    size_t at = (j->b * c->t_in + i) * c->in;
+    float *to = values_open(j->to, at, team_scratch(j->k->team, worker));
     if (j->beta == 0)
         memset(to, 0, c->in * sizeof *to);
     for (size_t k = 0; k < TAPS; k++) {
         size_t o = (i + 1 - k) / c->stride;     /* output o reads input stride o + k - 1 */
         if (i + 1 >= k && (i + 1 - k) % c->stride == 0 && o < c->t_out)
-            j->vec->add(to, to, j->from + (o * TAPS + k) * c->in, c->in);
+            j->k->k->vec->add(to, to, j->from + (o * TAPS + k) * c->in, c->in);
     }
+    values_close(j->k->k, j->to, at, c->in, to);
 }
 
-static void input_gradient(struct tape *t, const struct conv *c, const float *dy)
+static void input_gradient(struct tape *t, const struct conv *c, struct values dy)
 {
     size_t bytes = c->t_out * TAPS * c->in * sizeof(float);
-    struct gather j = { .c = c, .vec = t->compute->k->vec };
-    j.to = tensor_grad(t, c->x, &j.beta);
+    struct gather j = { .c = c, .k = t->compute, .to = { .bf16 = tensor_grad_narrow(t, c->x) } };
+    if (!j.to.bf16)
+        j.to.f32 = tensor_grad(t, c->x, &j.beta);
     float *windows_grad = arena_take(t, bytes);
     const struct packed *w = weight_pack(t, c->w);
     j.from = windows_grad;
     for (j.b = 0; j.b < c->batch && tape_live(t); j.b++) {
-        gemm_bf16(t->compute, c->t_out, (struct gemm_in){ .f32 = dy + j.b * c->t_out * c->out, .ld = c->out }, w, true,
+        gemm_bf16(t->compute, c->t_out, outputs(c, dy, j.b), w, true,
                   &(struct gemm_out){ .f32 = windows_grad, .ld = TAPS * c->in });
         rows_run(t, c->t_in, 1, gather_task, &j);
     }
     arena_give(t, windows_grad, bytes);
 }
 
-void conv_bf16_backward(struct tape *t, const struct conv *c, const float *dy)
+void conv_bf16_backward(struct tape *t, const struct conv *c, struct values dy)
 {
     if (c->w->trained) {
         struct order j = { .in = c->in };
@@ -138,8 +147,7 @@ void conv_bf16_backward(struct tape *t, const struct conv *c, const float *dy)
         uint16_t *padded = padded_take(t, c);
         for (size_t b = 0; b < c->batch && tape_live(t); b++)
             gemm_bf16_dw(t->compute, c->t_out, c->out, TAPS * c->in,
-                         (struct gemm_in){ .f32 = dy + b * c->t_out * c->out, .ld = c->out }, windows(c, padded, b), b > 0,
-                         dw, TAPS * c->in);
+                         outputs(c, dy, b), windows(c, padded, b), b > 0, dw, TAPS * c->in);
         arena_give(t, padded, padded_bytes(c));
         j.from = dw;
         j.to = param_grad(t, c->w, &beta);

@@ -1,26 +1,10 @@
-/* kernels/nn/elementwise.c - activations, sums, scaling, dropout; the formulas are in kernels/linalg/vec_body.h */
+/* kernels/nn/elementwise.c - sums, scaling, dropout; activations are in activation.c */
 #include "kernels/nn/products.h"
 #include "kernels/linalg/vec.h"
 
 #include <string.h>
 
-enum { EACH = 8192 };
-
-struct flat {
-    const struct kernels *k;
-    struct values x, z, y;
-    const float *dy;
-    float *dx, *dz, beta, beta_z;
-    size_t n;
-};
-
-/* A stretch of a task: what is stored in bfloat16 passes through the first cache. */
-enum { STRETCH = 1024 };
-static size_t stretch(const struct flat *j, size_t task, size_t at)
-{
-    size_t end = rows_end(j->n, EACH, task);
-    return end - at < STRETCH ? end - at : STRETCH;
-}
+enum { EACH = 8192, STRETCH = 1024 };      /* of a task; of it, what passes through the first cache from bfloat16 */
 
 struct unary {
     struct record r;
@@ -29,138 +13,11 @@ struct unary {
     uint64_t key;
 };
 
-/* --- gelu --------------------------------------------------------------------------- */
-static void gelu_task(void *ctx, size_t i, int worker)
-{
-    (void)worker;
-    const struct flat *j = ctx;
-    float room[2][STRETCH];
-    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
-        n = stretch(j, i, at);
-        float *y = values_open(j->y, at, room[1]);
-        j->k->vec->gelu(y, values_read(j->k, j->x, at, n, room[0]), n);
-        values_close(j->k, j->y, at, n, y);
-    }
-}
-
-static void gelu_backward_task(void *ctx, size_t i, int worker)
-{
-    (void)worker;
-    const struct flat *j = ctx;
-    float room[STRETCH];
-    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
-        n = stretch(j, i, at);
-        j->k->vec->gelu_back(j->dx + at, j->beta != 0, values_read(j->k, j->x, at, n, room), j->dy + at, n);
-    }
-}
-
-static void gelu_again(struct tape *t, struct record *record)
-{
-    struct unary *r = (struct unary *)record;
-    tensor_again(t, r->x);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .y = tensor_values(r->r.out[0]), .n = tensor_count(r->x) };
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gelu_task, &j);
-}
-
-static void gelu_backward(struct tape *t, struct record *record)
-{
-    struct unary *r = (struct unary *)record;
-    tensor_again(t, r->x);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
-    j.dx = tensor_grad(t, r->x, &j.beta);
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gelu_backward_task, &j);
-}
-
-struct tensor *tape_gelu(struct tape *t, struct tensor *x)
-{
-    struct tensor *y = tensor_make_narrow(t, x->rows, x->cols);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(x), .y = tensor_values(y), .n = tensor_count(x) };
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gelu_task, &j);
-    struct unary *r = tape_record(t, sizeof *r, gelu_backward, y, x->needs_grad);
-    if (r) {
-        r->x = x;
-        x->kept = true;
-        tape_again(t, r, gelu_again);
-    }
-    return y;
-}
-
-/* --- gated gelu ------------------------------------------------------------------------ */
-static void gated_task(void *ctx, size_t i, int worker)
-{
-    (void)worker;
-    const struct flat *j = ctx;
-    float room[3][STRETCH];
-    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
-        n = stretch(j, i, at);
-        float *y = values_open(j->y, at, room[2]);
-        j->k->vec->gated(y, values_read(j->k, j->x, at, n, room[0]), values_read(j->k, j->z, at, n, room[1]), n);
-        values_close(j->k, j->y, at, n, y);
-    }
-}
-
-static void gated_backward_task(void *ctx, size_t i, int worker)
-{
-    (void)worker;
-    const struct flat *j = ctx;
-    float room[2][STRETCH];
-    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
-        n = stretch(j, i, at);
-        j->k->vec->gated_back(j->dx ? j->dx + at : NULL, j->beta != 0, j->dz ? j->dz + at : NULL, j->beta_z != 0,
-                              values_read(j->k, j->x, at, n, room[0]), values_read(j->k, j->z, at, n, room[1]),
-                              j->dy + at, n);
-    }
-}
-
-static void gated_again(struct tape *t, struct record *record)
-{
-    struct unary *r = (struct unary *)record;
-    tensor_again(t, r->x);
-    tensor_again(t, r->z);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .z = tensor_values(r->z), .y = tensor_values(r->r.out[0]),
-                      .n = tensor_count(r->x) };
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gated_task, &j);
-}
-
-static void gated_backward(struct tape *t, struct record *record)
-{
-    struct unary *r = (struct unary *)record;
-    tensor_again(t, r->x);
-    tensor_again(t, r->z);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .z = tensor_values(r->z), .dy = r->r.out[0]->grad, .n = tensor_count(r->x) };
-    if (r->x->needs_grad)
-        j.dx = tensor_grad(t, r->x, &j.beta);
-    if (r->z->needs_grad)
-        j.dz = tensor_grad(t, r->z, &j.beta_z);
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gated_backward_task, &j);
-}
-
-struct tensor *tape_gelu_gated(struct tape *t, struct tensor *gate, struct tensor *up)
-{
-    struct tensor *y = tensor_make_narrow(t, gate->rows, gate->cols);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(gate), .z = tensor_values(up), .y = tensor_values(y),
-                      .n = tensor_count(gate) };
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gated_task, &j);
-    struct unary *r = tape_record(t, sizeof *r, gated_backward, y, gate->needs_grad || up->needs_grad);
-    if (r) {
-        r->x = gate;
-        r->z = up;
-        gate->kept = up->kept = true;
-        tape_again(t, r, gated_again);
-    }
-    return y;
-}
-
 /* --- sums ------------------------------------------------------------------------------- */
 /* Adds out's gradient to x's; out's own memory moves there if x has none yet. */
 static void grad_pass(struct tape *t, struct tensor *x, struct tensor *out)
 {
+    tensor_grad_widen(t, x);
     if (!x->grad) {
         x->grad = out->grad;
         out->grad = NULL;
@@ -173,7 +30,11 @@ static void add_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
     struct tensor *out = r->r.out[0];
-    if (r->x->needs_grad && r->z->needs_grad) {
+    uint16_t *dz = r->x->needs_grad && r->z->needs_grad ? tensor_grad_narrow(t, r->z) : NULL;
+    if (dz) {
+        flat_round(t, dz, out->grad, tensor_count(out));
+        grad_pass(t, r->x, out);
+    } else if (r->x->needs_grad && r->z->needs_grad) {
         float beta, *dx = tensor_grad(t, r->x, &beta);
         flat_add(t, dx, beta, 1, out->grad, tensor_count(out));
         grad_pass(t, r->z, out);
@@ -208,6 +69,7 @@ struct tensor *tape_add(struct tape *t, struct tensor *x, struct tensor *y)
     if (r) {
         r->x = x;
         r->z = y;
+        tensor_use(y);
     }
     return out;
 }

@@ -1,5 +1,6 @@
 /* kernels/nn/flat.c - what many operations do to flat memory: widen, narrow, add, clear, sum columns; on the team */
 #include "kernels/linalg/pack.h"
+#include "kernels/linalg/vec.h"
 #include "kernels/nn/record.h"
 
 #include <string.h>
@@ -56,10 +57,12 @@ void rows_run(struct tape *t, size_t n, size_t each, void (*task)(void *ctx, siz
 struct flat {
     float *y, beta, factor;
     const float *x;
-    size_t n, rows, cols;
+    uint16_t *half;
+    const struct pack *pack;
+    size_t n;
 };
 
-enum { FLAT_EACH = 16384, COLUMNS_EACH = 128, ROWS_FLUSH = 32 };
+enum { FLAT_EACH = 16384, COLUMNS_EACH = 64 };
 
 static void flat_add_task(void *ctx, size_t i, int worker)
 {
@@ -99,31 +102,71 @@ void flat_zero(struct tape *t, float *y, size_t n)
         rows_run(t, n, FLAT_EACH, flat_zero_task, &f);
 }
 
-/* Short sums in float32, those summed in double. */
-static void column_task(void *ctx, size_t i, int worker)
+static void flat_round_task(void *ctx, size_t i, int worker)
 {
     (void)worker;
     const struct flat *f = ctx;
-    size_t from = i * COLUMNS_EACH, n = rows_end(f->cols, COLUMNS_EACH, i) - from;
-    double sum[COLUMNS_EACH] = { 0 };
-    for (size_t r = 0; r < f->rows; r += ROWS_FLUSH) {
-        float part[COLUMNS_EACH] = { 0 };
-        size_t end = r + ROWS_FLUSH < f->rows ? r + ROWS_FLUSH : f->rows;
-        for (size_t k = r; k < end; k++) {
-            const float *x = f->x + k * f->cols + from;
-            for (size_t c = 0; c < n; c++)
-                part[c] += x[c];
-        }
-        for (size_t c = 0; c < n; c++)
-            sum[c] += (double)part[c];
-    }
-    for (size_t c = 0; c < n; c++)
-        f->y[from + c] = (f->beta == 0 ? 0.0f : f->y[from + c]) + (float)sum[c];
+    size_t from = i * FLAT_EACH;
+    f->pack->from_f32(f->half + from, f->x + from, rows_end(f->n, FLAT_EACH, i) - from);
 }
 
-void column_sums(struct tape *t, float *y, float beta, const float *x, size_t rows, size_t cols)
+void flat_round(struct tape *t, uint16_t *y, const float *x, size_t n)
 {
-    struct flat f = { .y = y, .beta = beta, .x = x, .rows = rows, .cols = cols };
+    struct flat f = { .half = y, .x = x, .pack = t->compute->k->pack, .n = n };
     if (tape_live(t))
-        rows_run(t, cols, COLUMNS_EACH, column_task, &f);
+        rows_run(t, n, FLAT_EACH, flat_round_task, &f);
+}
+
+/* --- sums of columns: some rows in float32, in order; those in double -------------- */
+enum { SUM_ROWS = 64 };
+
+struct columns {
+    const struct compute *k;
+    struct values x;
+    float *parts;               /* [ceil(rows / 64), cols] */
+    size_t rows, cols;
+};
+
+static void column_task(void *ctx, size_t i, int worker)
+{
+    const struct columns *j = ctx;
+    float *sum = j->parts + i * j->cols, *room = team_scratch(j->k->team, worker);
+    memset(sum, 0, j->cols * sizeof *sum);
+    for (size_t r = i * SUM_ROWS, end = rows_end(j->rows, SUM_ROWS, i); r < end; r++)
+        for (size_t c = 0; c < j->cols; c += FLAT_EACH) {
+            size_t n = j->cols - c < FLAT_EACH ? j->cols - c : FLAT_EACH;
+            j->k->k->vec->add(sum + c, sum + c, values_read(j->k->k, j->x, r * j->cols + c, n, room), n);
+        }
+}
+
+void column_sums(struct tape *t, float *y, float beta, struct values x, size_t rows, size_t cols)
+{
+    size_t n = (rows + SUM_ROWS - 1) / SUM_ROWS, bytes = n * cols * sizeof(float);
+    struct columns j = { t->compute, x, arena_take(t, bytes), rows, cols };
+    if (tape_live(t))
+        rows_run(t, rows, SUM_ROWS, column_task, &j);
+    parts_sum(t, y, beta, j.parts, n, cols, cols);
+    arena_give(t, j.parts, bytes);
+}
+
+struct parts { float *y, beta; const float *x; size_t rows, ld, cols; };
+
+static void parts_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct parts *j = ctx;
+    size_t from = i * COLUMNS_EACH, n = rows_end(j->cols, COLUMNS_EACH, i) - from;
+    double sum[COLUMNS_EACH] = { 0 };
+    for (size_t r = 0; r < j->rows; r++)
+        for (size_t c = 0; c < n; c++)
+            sum[c] += (double)j->x[r * j->ld + from + c];
+    for (size_t c = 0; c < n; c++)
+        j->y[from + c] = (j->beta == 0 ? 0.0f : j->y[from + c]) + (float)sum[c];
+}
+
+void parts_sum(struct tape *t, float *y, float beta, const float *x, size_t rows, size_t ld, size_t cols)
+{
+    struct parts j = { y, beta, x, rows, ld, cols };
+    if (tape_live(t))
+        rows_run(t, cols, COLUMNS_EACH, parts_task, &j);
 }

@@ -3,7 +3,7 @@
  * dx = dy W;  dW = dy^T x;  db = sum of dy's rows.
  * Adapter, with z = dropout(x) and u = s z A^T:  y += u B^T;
  * dB = dy^T u;  du = s dy B;  dA = du^T z;  dz = du A. */
-#include "kernels/nn/products.h"
+#include "kernels/nn/activation.h"
 #include "kernels/nn/random.h"
 
 struct linear {
@@ -86,7 +86,7 @@ static void adapter_backward(struct tape *t, const struct linear *l, const float
     size_t r = a->shape[0], n = x->rows;
     float *du = arena_take(t, n * r * sizeof *du), beta;
     struct gemm_in z = adapter_input(t, x, l->w, l->key);
-    product_input(t, du, 0, grad_in(dy, l->w->shape[0]), b, n);
+    product_input(t, (struct values){ .f32 = du }, 0, grad_in(dy, l->w->shape[0]), b, n);
     flat_add(t, du, 0, l->w->lora.scale, du, n * r);
     product_weight(t, b, grad_in(dy, l->w->shape[0]), (struct gemm_in){ .f32 = l->u, .ld = r }, n);
     product_weight(t, a, grad_in(du, r), z, n);
@@ -95,7 +95,7 @@ static void adapter_backward(struct tape *t, const struct linear *l, const float
         float *dx = tensor_grad(t, x, &beta);
         bool drops = adapter_drops(t, l->w);
         float *dz = drops ? arena_take(t, tensor_count(x) * sizeof *dz) : dx;
-        product_input(t, dz, drops ? 0 : beta, grad_in(du, r), a, n);
+        product_input(t, (struct values){ .f32 = dz }, drops ? 0 : beta, grad_in(du, r), a, n);
         if (drops) {
             dropout_apply(t, dx, beta, dz, tensor_count(x), l->w->lora.dropout, l->key);
             arena_give(t, dz, tensor_count(x) * sizeof *dz);
@@ -105,22 +105,36 @@ static void adapter_backward(struct tape *t, const struct linear *l, const float
 }
 
 /* --- the whole -------------------------------------------------------------------- */
+static void input_backward(struct tape *t, struct linear *l, bool reads)
+{
+    struct tensor *x = l->x, *y = l->r.out[0];
+    struct gelu_block block;
+    if (!l->u && gelu_back_begin(t, x, reads, &block)) {
+        product_input_into(t, grads_in(y), l->w, x->rows, gelu_back_done, &block);
+        return;
+    }
+    float beta = 0;
+    uint16_t *half = l->u ? NULL : tensor_grad_narrow(t, x);
+    struct values dx = { .bf16 = half };
+    if (!half)
+        dx.f32 = tensor_grad(t, x, &beta);
+    product_input(t, dx, beta, grads_in(y), l->w, x->rows);
+}
+
 static void linear_backward(struct tape *t, struct record *record)
 {
     struct linear *l = (struct linear *)record;
     struct tensor *x = l->x, *y = l->r.out[0];
-    float beta;
-    if (l->w->trained || l->u)
+    bool reads = l->w->trained || l->u;
+    if (x->needs_grad)
+        input_backward(t, l, reads);
+    if (reads)
         tensor_again(t, x);
-    if (x->needs_grad) {
-        float *dx = tensor_grad(t, x, &beta);
-        product_input(t, dx, beta, grad_in(y->grad, y->cols), l->w, x->rows);
-    }
     if (l->w->trained)
-        product_weight(t, l->w, grad_in(y->grad, y->cols), tensor_in(x), x->rows);
+        product_weight(t, l->w, grads_in(y), tensor_in(x), x->rows);
     if (l->b && l->b->trained) {
-        float *db = param_grad(t, l->b, &beta);
-        column_sums(t, db, beta, y->grad, y->rows, y->cols);
+        float beta, *db = param_grad(t, l->b, &beta);
+        column_sums(t, db, beta, tensor_grads(y), y->rows, y->cols);
     }
     if (l->u) {
         adapter_backward(t, l, y->grad);
@@ -145,27 +159,56 @@ void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols
         rows_run(t, rows, j.each, bias_task, &j);
 }
 
-struct tensor *tape_linear(struct tape *t, struct tensor *x, struct param *w, struct param *b)
+static bool linear_fits(struct tape *t, const struct tensor *x, const struct param *w)
 {
     if (x->cols != w->shape[1] && !t->failed)
         tape_fail(t, "'%s' takes %zu features, not %zu", w->name, w->shape[1], x->cols);
+    return !t->failed;
+}
+
+/* NULL if no gradient will come. */
+static struct linear *linear_record(struct tape *t, struct tensor *x, struct param *w, struct param *b, struct tensor *y)
+{
+    bool adapted = w->lora.a != NULL, trained = w->trained || (b && b->trained) || adapted;
+    struct linear *l = tape_record(t, sizeof *l, linear_backward, y, x->needs_grad || trained);
+    if (!l)
+        return NULL;
+    l->r.reads_half = !adapted;
+    l->x = x;
+    l->w = w;
+    l->b = b;
+    x->kept |= w->trained || adapted;
+    tensor_use(x);
+    return l;
+}
+
+struct tensor *tape_linear(struct tape *t, struct tensor *x, struct param *w, struct param *b)
+{
+    linear_fits(t, x, w);
     bool adapted = w->lora.a != NULL;           /* two products are added before rounding */
     struct tensor *y = adapted ? tensor_make(t, x->rows, w->shape[0]) : tensor_make_narrow(t, x->rows, w->shape[0]);
     product_forward(t, tensor_values(y), false, tensor_in(x), w, b ? b->data : NULL, x->rows);
     uint64_t key = adapted && adapter_drops(t, w) ? dropout_key(t) : 0;
     float *u = adapted ? adapter_forward(t, x, w, y->data, key) : NULL;
 
-    bool trained = w->trained || (b && b->trained) || adapted;
-    struct linear *l = tape_record(t, sizeof *l, linear_backward, y, x->needs_grad || trained);
+    struct linear *l = linear_record(t, x, w, b, y);
     if (l) {
-        l->x = x;
-        l->w = w;
-        l->b = b;
         l->u = u;
         l->key = key;
-        x->kept |= w->trained || adapted;
     } else if (u) {
         arena_give(t, u, x->rows * w->lora.a->shape[0] * sizeof *u);
     }
     return y;
+}
+
+struct tensor *tape_linear_gelu(struct tape *t, struct tensor *x, struct param *w, struct param *b)
+{
+    if (!t->narrow || w->lora.a)
+        return tape_gelu(t, tape_linear(t, x, w, b));
+    linear_fits(t, x, w);
+    struct tensor *before = tensor_make_narrow(t, x->rows, w->shape[0]), *y = tensor_make_narrow(t, x->rows, w->shape[0]);
+    struct gelu_block block = { .k = t->compute->k, .x = before->half, .y = y->half, .bias = b ? b->data : NULL, .ld = w->shape[0] };
+    product_forward_into(t, tensor_in(x), w, x->rows, gelu_done, &block);
+    linear_record(t, x, w, b, before);
+    return gelu_of(t, before, y);
 }

@@ -141,7 +141,7 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
                 nll[from + i] = (float)c.nll[i];
         }
         if (back)
-            product_input(t, dx + from * cols, 0, dz, w, m);
+            product_input(t, (struct values){ .f32 = dx + from * cols }, 0, dz, w, m);
         if (trains && w->trained)
             product_weight(t, w, dz, in, m);
     }

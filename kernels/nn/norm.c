@@ -4,68 +4,86 @@
  *   g = dy w;  dx = s (g - mean(g) - h mean(g h));  dw = sum dy h;  db = sum dy.
  * RMS norm, per group:  h = x s with s = 1 / sqrt(mean(x^2) + eps), y = h (offset + w).
  *   g = dy (offset + w);  dx = s (g - h mean(g h));  dw = sum dy h.
- * One code for both: rms norm is the one with m = 0 and no mean of g. */
+ * One code for both: rms norm is the one with m = 0 and no mean of g.
+ * In bfloat16 training h is kept, rounded, rather than a float32 x: half the memory, and x may go. */
+#include "kernels/linalg/pack.h"
 #include "kernels/linalg/vec.h"
 #include "kernels/nn/record.h"
+
+#include <string.h>
+
+enum { MOST = 64 };             /* rows of a sum in float32: parts of dw and db, then added in double */
 
 struct norm {
     const struct kernels *k;
     const struct team *team;
     struct norm_row row;
-    struct values x, y;
-    const float *dy;
+    struct values x, y, dy;
     float *dx, beta;
     float *mean, *scale;        /* a number a group */
-    float *dw, beta_w;
+    uint16_t *normed;           /* h, rounded, in bfloat16 training in place of a float32 x: or NULL */
+    float *parts;               /* of dw and db: [tasks, 2, group], those that are wanted */
+    bool wants_w, wants_b;
     size_t n, group, each;      /* groups, their width, groups a task */
 };
+
+/* y of h, which is in the first cache. */
+static void affine(const struct norm *j, size_t r, const float *h, float *room)
+{
+    float *y = values_open(j->y, r * j->group, room);
+    j->k->vec->norm_affine(y, h, &j->row, j->group);
+    values_close(j->k, j->y, r * j->group, j->group, y);
+}
 
 static void forward_task(void *ctx, size_t task, int worker)
 {
     const struct norm *j = ctx;
     size_t n = j->group;
     float *room = team_scratch(j->team, worker);
+    struct norm_row bare = { .eps = j->row.eps, .centre = j->row.centre };
     for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++) {
         const float *x = values_read(j->k, j->x, r * n, n, room);
+        float *mean = j->mean ? j->mean + r : NULL, *scale = j->scale ? j->scale + r : NULL;
+        if (j->normed) {
+            j->k->vec->norm(room, x, &bare, mean, scale, n);
+            j->k->pack->from_f32(j->normed + r * n, room, n);
+            affine(j, r, room, room + n);
+            continue;
+        }
         float *y = values_open(j->y, r * n, room + n);
-        j->k->vec->norm(y, x, &j->row, j->mean ? j->mean + r : NULL, j->scale ? j->scale + r : NULL, n);
+        j->k->vec->norm(y, x, &j->row, mean, scale, n);
         values_close(j->k, j->y, r * n, n, y);
     }
+}
+
+/* y anew, of the rounded h. */
+static void again_task(void *ctx, size_t task, int worker)
+{
+    const struct norm *j = ctx;
+    size_t n = j->group;
+    float *room = team_scratch(j->team, worker);
+    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++)
+        affine(j, r, values_read(j->k, (struct values){ .bf16 = j->normed }, r * n, n, room), room + n);
 }
 
 static void backward_task(void *ctx, size_t task, int worker)
 {
     const struct norm *j = ctx;
     size_t n = j->group;
-    float *room = team_scratch(j->team, worker);
-    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++)
-        j->k->vec->norm_back(j->dx + r * n, j->beta != 0, values_read(j->k, j->x, r * n, n, room), j->dy + r * n, &j->row,
-                             j->row.centre ? j->mean[r] : 0.0f, j->scale[r], n);
-}
-
-/* dw for a block of columns, all rows: short sums in float32, those in double. */
-enum { COLUMNS = 64, FLUSH = 32 };
-
-static void weight_task(void *ctx, size_t task, int worker)
-{
-    (void)worker;
-    const struct norm *j = ctx;
-    size_t from = task * COLUMNS, k = rows_end(j->group, COLUMNS, task) - from;
-    double sum[COLUMNS] = { 0 };
-    for (size_t r = 0; r < j->n; r += FLUSH) {
-        float part[COLUMNS] = { 0 };
-        for (size_t i = r; i < r + FLUSH && i < j->n; i++) {
-            float room[COLUMNS];
-            const float *x = values_read(j->k, j->x, i * j->group + from, k, room), *dy = j->dy + i * j->group + from;
-            float m = j->row.centre ? j->mean[i] : 0.0f, s = j->scale[i];
-            for (size_t c = 0; c < k; c++)
-                part[c] += dy[c] * (x[c] - m) * s;
-        }
-        for (size_t c = 0; c < k; c++)
-            sum[c] += (double)part[c];
+    float *room = team_scratch(j->team, worker), *dw = j->parts + task * 2 * n, *db = dw + n;
+    struct values x = j->normed ? (struct values){ .bf16 = j->normed } : j->x;
+    if (j->wants_w || j->wants_b)
+        memset(dw, 0, 2 * n * sizeof *dw);
+    for (size_t r = task * j->each, to = rows_end(j->n, j->each, task); r < to; r++) {
+        const float *from = values_read(j->k, x, r * n, n, room), *dy = values_read(j->k, j->dy, r * n, n, room + n);
+        float mean = j->row.centre && !j->normed ? j->mean[r] : 0.0f, scale = j->normed ? 1.0f : j->scale[r];
+        if (j->dx)
+            j->k->vec->norm_back(j->dx + r * n, j->beta != 0, from, dy, &j->row, mean, scale, j->scale[r], n);
+        if (j->wants_w)
+            j->k->vec->norm_weight(dw, from, dy, mean, scale, n);
+        if (j->wants_b)
+            j->k->vec->add(db, db, dy, n);
     }
-    for (size_t c = 0; c < k; c++)
-        j->dw[from + c] = (j->beta_w == 0 ? 0.0f : j->dw[from + c]) + (float)sum[c];
 }
 
 struct norm_record {
@@ -75,45 +93,47 @@ struct norm_record {
     struct norm j;
 };
 
-static void stats_give(struct tape *t, struct norm *j)
-{
-    arena_give(t, j->mean, j->n * sizeof(float));
-    arena_give(t, j->scale, j->n * sizeof(float));
-}
-
 static void norm_again(struct tape *t, struct record *record)
 {
     struct norm_record *r = (struct norm_record *)record;
-    tensor_again(t, r->x);
-    r->j.x = tensor_values(r->x);
     r->j.y = tensor_values(r->r.out[0]);
+    if (!r->j.normed) {
+        tensor_again(t, r->x);
+        r->j.x = tensor_values(r->x);
+    }
     if (tape_live(t))
-        rows_run(t, r->j.n, r->j.each, forward_task, &r->j);
+        rows_run(t, r->j.n, r->j.each, r->j.normed ? again_task : forward_task, &r->j);
 }
 
 static void norm_backward(struct tape *t, struct record *record)
 {
     struct norm_record *r = (struct norm_record *)record;
     struct norm *j = &r->j;
-    struct tensor *y = r->r.out[0];
-    tensor_again(t, r->x);
+    if (!j->normed)
+        tensor_again(t, r->x);
     j->x = tensor_values(r->x);
-    j->dy = y->grad;
-    if (r->x->needs_grad) {
-        j->dx = tensor_grad(t, r->x, &j->beta);
-        if (tape_live(t))
-            rows_run(t, j->n, j->each, backward_task, j);
+    j->dy = tensor_grads(r->r.out[0]);
+    j->dx = r->x->needs_grad ? tensor_grad(t, r->x, &j->beta) : NULL;
+    j->wants_w = r->w && r->w->trained;
+    j->wants_b = r->b && r->b->trained;
+    j->each = j->each < MOST ? j->each : MOST;
+    size_t tasks = (j->n + j->each - 1) / j->each, bytes = tasks * 2 * j->group * sizeof(float);
+    j->parts = arena_take(t, bytes);
+    if (tape_live(t))
+        rows_run(t, j->n, j->each, backward_task, j);
+    float beta;
+    if (j->wants_w) {
+        float *dw = param_grad(t, r->w, &beta);
+        parts_sum(t, dw, beta, j->parts, tasks, 2 * j->group, j->group);
     }
-    if (r->w && r->w->trained) {
-        j->dw = param_grad(t, r->w, &j->beta_w);
-        if (tape_live(t))
-            rows_run(t, j->group, COLUMNS, weight_task, j);
+    if (j->wants_b) {
+        float *db = param_grad(t, r->b, &beta);
+        parts_sum(t, db, beta, j->parts + j->group, tasks, 2 * j->group, j->group);
     }
-    if (r->b && r->b->trained) {
-        float beta, *db = param_grad(t, r->b, &beta);
-        column_sums(t, db, beta, y->grad, j->n, j->group);
-    }
-    stats_give(t, j);
+    arena_give(t, j->parts, bytes);
+    arena_give(t, j->mean, j->n * sizeof(float));
+    arena_give(t, j->scale, j->n * sizeof(float));
+    arena_give(t, j->normed, tensor_count(r->x) * sizeof *j->normed);
 }
 
 static struct tensor *norm(struct tape *t, struct tensor *x, struct param *w, struct param *b, struct norm j)
@@ -133,15 +153,18 @@ static struct tensor *norm(struct tape *t, struct tensor *x, struct param *w, st
     bool keeps = needs && tape_records(t);
     j.mean = keeps && j.row.centre ? arena_take(t, j.n * sizeof(float)) : NULL;
     j.scale = keeps ? arena_take(t, j.n * sizeof(float)) : NULL;
+    j.normed = keeps && t->narrow && x->data ? arena_take(t, tensor_count(x) * sizeof *j.normed) : NULL;
     if (tape_live(t))
         rows_run(t, j.n, j.each, forward_task, &j);
     struct norm_record *r = tape_record(t, sizeof *r, norm_backward, y, needs);
     if (r) {
+        r->r.reads_half = true;
         r->x = x;
         r->w = w;
         r->b = b;
         r->j = j;
-        x->kept = true;
+        x->kept |= !j.normed;
+        tensor_use(x);
         tape_again(t, r, norm_again);
     }
     return y;

@@ -17,6 +17,9 @@ struct tensor *tape_temp(struct tape *t, size_t rows, size_t cols);
 /* y[T, out] = x[T, in] W^T + b, W [out, in], b [out] or NULL; with W's adapter if it carries one. */
 struct tensor *tape_linear(struct tape *t, struct tensor *x, struct param *w, struct param *b);
 
+/* gelu(x W^T + b), in one pass where products are in bfloat16. */
+struct tensor *tape_linear_gelu(struct tape *t, struct tensor *x, struct param *w, struct param *b);
+
 /* y = (x - mean) / sqrt(var + eps) * w + b over each row. */
 struct tensor *tape_layer_norm(struct tape *t, struct tensor *x, struct param *w, struct param *b, float eps);
 /* y = x / sqrt(mean(x^2) + eps) * (offset + w) over each group of `group` features (0: the whole row); w [group] or NULL: 1. */

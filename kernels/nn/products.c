@@ -44,7 +44,7 @@ void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x
     }
 }
 
-void product_input(struct tape *t, float *dx, float beta, struct gemm_in dy, struct param *w, size_t n)
+void product_input(struct tape *t, struct values dx, float beta, struct gemm_in dy, struct param *w, size_t n)
 {
     size_t out = w->shape[0], in = width(w);
     if (!tape_live(t))
@@ -52,9 +52,23 @@ void product_input(struct tape *t, float *dx, float beta, struct gemm_in dy, str
     const struct packed *p = packed_of(t, w);
     if (p)
         gemm_bf16(t->compute, n, dy, p, true,
-                  &(struct gemm_out){ .f32 = dx, .ld = in, .add = beta != 0 });
+                  &(struct gemm_out){ .f32 = dx.f32, .bf16 = dx.bf16, .ld = in, .add = beta != 0 });
     else if (tape_live(t))
-        gemm_f32(t->compute, false, false, n, in, out, dy.f32, out, w->data, in, beta, dx, in);
+        gemm_f32(t->compute, false, false, n, in, out, dy.f32, out, w->data, in, beta, dx.f32, in);
+}
+
+void product_forward_into(struct tape *t, struct gemm_in x, struct param *w, size_t n, block_done *done, void *ctx)
+{
+    const struct packed *p = tape_live(t) ? packed_of(t, w) : NULL;
+    if (p)
+        gemm_bf16(t->compute, n, x, p, false, &(struct gemm_out){ .ld = w->shape[0], .done = done, .ctx = ctx });
+}
+
+void product_input_into(struct tape *t, struct gemm_in dy, struct param *w, size_t n, block_done *done, void *ctx)
+{
+    const struct packed *p = tape_live(t) ? packed_of(t, w) : NULL;
+    if (p)
+        gemm_bf16(t->compute, n, dy, p, true, &(struct gemm_out){ .ld = width(w), .done = done, .ctx = ctx });
 }
 
 void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct gemm_in x, size_t n)

@@ -17,6 +17,7 @@ struct record {
     size_t n_out;
     void (*again)(struct tape *t, struct record *r);        /* fills out[0] anew, or NULL */
     bool always;                /* called even without a gradient (the loss, which begins them) */
+    bool reads_half;            /* backward takes out[0]'s gradient in either type (tensor_grads); else it is made float32 before */
 };
 
 /* Arena memory, 64-byte aligned, unset; the sizes must be the same at both ends.  NULL once failed. */
@@ -57,6 +58,12 @@ void tape_again(struct tape *t, void *record, void (*again)(struct tape *t, stru
 void tensor_again(struct tape *t, struct tensor *x);
 /* x's gradient, memory taken if it has none: *beta becomes 0 then (overwrite), else 1 (add). */
 float *tensor_grad(struct tape *t, struct tensor *x, float *beta);
+/* x's gradient to be written rounded, by the one who adds to it; NULL: then tensor_grad it is.
+ * That is so if x is bfloat16 and has one use, counted with tensor_use by the operation that reads it. */
+uint16_t *tensor_grad_narrow(struct tape *t, struct tensor *x);
+static inline void tensor_use(struct tensor *x) { x->uses++; }
+static inline struct values tensor_grads(const struct tensor *x) { return (struct values){ x->grad, x->grad_half }; }
+void tensor_grad_widen(struct tape *t, struct tensor *x);       /* float32 from now on */
 /* The same for a parameter. */
 float *param_grad(struct tape *t, struct param *p, float *beta);
 
@@ -71,6 +78,9 @@ static inline size_t rows_end(size_t n, size_t each, size_t i) { return (i + 1) 
 void flat_add(struct tape *t, float *y, float beta, float factor, const float *x, size_t n);
 void flat_zero(struct tape *t, float *y, size_t n);
 /* y[c] = beta y[c] + sum over rows of x[rows, cols]. */
-void column_sums(struct tape *t, float *y, float beta, const float *x, size_t rows, size_t cols);
+void column_sums(struct tape *t, float *y, float beta, struct values x, size_t rows, size_t cols);
+/* The end of sums made in parts: y[c] = beta y[c] + sum over rows of x[rows, ld], in double. */
+void parts_sum(struct tape *t, float *y, float beta, const float *x, size_t rows, size_t ld, size_t cols);
+void flat_round(struct tape *t, uint16_t *y, const float *x, size_t n);     /* y = x */
 
 #endif

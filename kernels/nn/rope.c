@@ -58,7 +58,7 @@ static void rope_backward(struct tape *t, struct record *record)
 {
     struct rope *j = (struct rope *)record;
     j->to = (struct values){ .f32 = tensor_grad(t, j->x, &j->beta) };
-    j->from = (struct values){ .f32 = j->r.out[0]->grad };
+    j->from = tensor_grads(j->r.out[0]);
     j->sign = -1;
     if (tape_live(t))
         rows_run(t, j->rows, j->each, rope_task, j);
@@ -77,6 +77,7 @@ struct tensor *tape_rope(struct tape *t, struct tensor *x, const struct tensor *
     struct rope *r = tape_record(t, sizeof *r, rope_backward, y, x->needs_grad);
     if (r) {
         j.r = r->r;
+        j.r.reads_half = true;
         *r = j;
     }
     return y;

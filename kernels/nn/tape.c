@@ -61,8 +61,10 @@ struct tensor *tensor_make_narrow(struct tape *t, size_t rows, size_t cols)
         return tensor_make(t, rows, cols);
     uint16_t *half = arena_take(t, rows * cols * sizeof *half);
     struct tensor *x = tensor_wrap(t, NULL, rows, cols);
-    if (!t->failed)
+    if (!t->failed) {
         x->half = half;
+        x->narrow = true;
+    }
     return x;
 }
 
@@ -71,8 +73,10 @@ struct tensor *tensor_take_over(struct tape *t, struct tensor *x)
     if (x->kept || x->external || t->failed)
         return x->half ? tensor_make_narrow(t, x->rows, x->cols) : tensor_make(t, x->rows, x->cols);
     struct tensor *y = tensor_wrap(t, x->data, x->rows, x->cols);
-    if (!t->failed)
+    if (!t->failed) {
         y->half = x->half;
+        y->narrow = x->narrow;
+    }
     x->data = NULL;
     x->half = NULL;
     return y;
@@ -105,11 +109,32 @@ void tensor_release(struct tape *t, struct tensor *x)
     data_release(t, x);
     if (x->grad)
         arena_give(t, x->grad, tensor_count(x) * sizeof *x->grad);
+    if (x->grad_half)
+        arena_give(t, x->grad_half, tensor_count(x) * sizeof *x->grad_half);
     x->grad = NULL;
+    x->grad_half = NULL;
+}
+
+uint16_t *tensor_grad_narrow(struct tape *t, struct tensor *x)
+{
+    if (!x->narrow || x->uses != 1 || x->grad || x->grad_half)
+        return NULL;
+    return x->grad_half = arena_take(t, tensor_count(x) * sizeof *x->grad_half);
+}
+
+void tensor_grad_widen(struct tape *t, struct tensor *x)
+{
+    if (!x->grad_half)
+        return;
+    struct tensor half = { .rows = x->rows, .cols = x->cols, .half = x->grad_half };
+    x->grad = tensor_wide(t, &half);
+    arena_give(t, x->grad_half, tensor_count(x) * sizeof *x->grad_half);
+    x->grad_half = NULL;
 }
 
 float *tensor_grad(struct tape *t, struct tensor *x, float *beta)
 {
+    tensor_grad_widen(t, x);
     *beta = x->grad ? 1.0f : 0.0f;
     if (!x->grad)
         x->grad = arena_take(t, tensor_count(x) * sizeof(float));
@@ -169,8 +194,11 @@ static void records_run(struct tape *t, const struct record *until)
         struct record *r = t->last;
         t->last = r->before;
         bool any = r->always;
-        for (size_t i = 0; i < r->n_out; i++)
-            any |= r->out[i]->grad != NULL;
+        for (size_t i = 0; i < r->n_out; i++) {
+            if (!r->reads_half)
+                tensor_grad_widen(t, r->out[i]);
+            any |= r->out[i]->grad || r->out[i]->grad_half;
+        }
         if (any)
             r->backward(t, r);
         for (size_t i = 0; i < r->n_out; i++)
@@ -249,6 +277,8 @@ void tape_segment(struct tape *t, segment_fn *fn, const void *ctx, size_t ctx_si
                   struct tensor **in, size_t n_in, struct tensor **out, size_t n_out)
 {
     bool once = t->mode == TAPE_TRAIN && t->recompute && !t->no_record;
+    for (size_t i = 0; i < n_in; i++)
+        in[i]->uses += 2;       /* of gradients that others may add to, later */
     uint64_t op = t->op;
     struct tensor *outer = t->made;
     t->made = NULL;
@@ -287,7 +317,7 @@ void tape_segment(struct tape *t, segment_fn *fn, const void *ctx, size_t ctx_si
 
 void tape_drop(struct tape *t, struct tensor *x)
 {
-    if (!x->kept && !x->external && !x->grad)
+    if (!x->kept && !x->external && !x->grad && !x->grad_half)
         tensor_release(t, x);
 }
 

@@ -27,8 +27,11 @@ struct tensor {
     float *data;                /* one of the two: float32 */
     uint16_t *half;             /* or bfloat16, if the tape is narrow */
     float *grad;                /* during backward: NULL until something was added */
+    uint16_t *grad_half;        /* or, of a bfloat16 value that one backward alone adds to, rounded too */
+    size_t uses;                /* backwards that will add to it */
     bool needs_grad;
     bool kept;                  /* some backward will read data */
+    bool narrow;                /* bfloat16, whether it has memory now or not */
     bool external;              /* data is not the arena's: inputs, caches */
     struct record *maker;       /* can make the values again, cheaply: between forward and backward they may be gone */
     bool gone;

@@ -51,6 +51,25 @@ static bool close_to(double got, double wanted, double limit)
 static double density(double a) { return exp(-a * a / 2) * 0.3989422804014327; }
 static double below(double a) { return 0.5 * erfc(-a * 0.7071067811865476); }
 
+/* What is kept in bfloat16: 1 part in 256, of a negative number's small value too. */
+static bool activations_narrow(const struct vec *v, size_t n)
+{
+    uint16_t short_x[MOST] = { 0 }, short_y[MOST], again[MOST], short_dx[MOST];
+    bool good = true;
+    for (size_t i = 0; i < n; i++)
+        short_x[i] = bf16_of(x[i]);
+    short_y[n] = again[n] = short_dx[n] = 0x1234;
+    v->gelu_narrow(short_y, short_x, n);
+    v->gelu_back_narrow(short_dx, again, dy, short_x, n);
+    for (size_t i = 0; i < n; i++) {
+        double a = (double)bf16_float(short_x[i]), value = a * below(a), slope = (double)dy[i] * (below(a) + a * density(a));
+        good = fabs((double)bf16_float(short_y[i]) - value) <= fabs(value) / 250 && short_y[i] == again[i] &&
+               fabs((double)bf16_float(short_dx[i]) - slope) <= fabs(slope) / 250 + 1e-4 && good;
+    }
+    v->gelu_back_narrow(again, NULL, dy, short_x, n);
+    return !memcmp(again, short_dx, n * sizeof *again) && short_y[n] == 0x1234 && again[n] == 0x1234 && short_dx[n] == 0x1234 && good;
+}
+
 static bool activations(const struct vec *v, size_t n)
 {
     bool good = true;
@@ -66,7 +85,7 @@ static bool activations(const struct vec *v, size_t n)
     v->gelu_back(dx, true, x, dy, n);
     for (size_t i = 0; i < n; i++)
         want_x[i] *= 2;
-    good = near(dx, want_x, n, 1e-6) && good;
+    good = near(dx, want_x, n, 1e-6) && activations_narrow(v, n) && good;
 
     for (size_t i = 0; i < n; i++) {
         double a = (double)x[i], u = 0.7978845608028654 * (a + 0.044715 * a * a * a), h = tanh(u);
@@ -164,13 +183,25 @@ static bool norms(const struct vec *v, size_t n, bool centre, bool weights)
                           .centre = centre };
     v->norm(y, x, &r, &mean, &scale, n);
     bool good = near(y, want, n, 4e-6) && close_to((double)mean, m, 1e-6) && close_to((double)scale, s, 1e-5);
-    v->norm_back(dx, false, x, dy, &r, mean, scale, n);
+    v->norm_back(dx, false, x, dy, &r, mean, scale, scale, n);
     double limit = 1e-5 * (1 + s);              /* one number alone: s is large, and all cancels */
     good = near(dx, want_x, n, limit) && good;
-    v->norm_back(dx, true, x, dy, &r, mean, scale, n);
-    for (size_t i = 0; i < n; i++)
+    v->norm_back(dx, true, x, dy, &r, mean, scale, scale, n);
+    for (size_t i = 0; i < n; i++) {
         want_x[i] *= 2;
-    return near(dx, want_x, n, 2 * limit) && good;
+        dz[i] = (x[i] - mean) * scale;          /* of the normed values themselves the same */
+    }
+    good = near(dx, want_x, n, 2 * limit) && good;
+    v->norm_affine(y, dz, &r, n);
+    good = near(y, want, n, 4e-6) && good;
+    v->norm_back(dx, true, dz, dy, &r, 0, 1, scale, n);
+    for (size_t i = 0; i < n; i++) {
+        want_x[i] *= 1.5;
+        want_z[i] = (double)z[i] + (double)dy[i] * (double)dz[i];
+        y[i] = z[i];
+    }
+    v->norm_weight(y, x, dy, mean, scale, n);
+    return near(dx, want_x, n, 3 * limit) && near(y, want_z, n, 1e-5) && good;
 }
 
 static bool optimizer(const struct vec *v, size_t n)

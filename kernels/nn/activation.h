@@ -1,0 +1,24 @@
+/* kernels/nn/activation.h - gelu in the blocks of a product, before or behind it; private to kernels/nn */
+#ifndef PENSTOCK_ACTIVATION_H
+#define PENSTOCK_ACTIVATION_H
+
+#include "kernels/nn/products.h"
+
+struct gelu_block {             /* matrices [rows, ld], all bfloat16 */
+    const struct kernels *k;
+    uint16_t *x, *y, *dx;
+    const float *bias;          /* or NULL */
+    size_t ld;
+};
+/* gemm_out's `done` where nothing else is stored.  Of c, x before its bias: x and y = gelu(x). */
+void gelu_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
+/* Of c, the gradient of y: dx, and y again unless NULL. */
+void gelu_back_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
+
+/* Records that y, filled by gelu_done, is gelu(x). */
+struct tensor *gelu_of(struct tape *t, struct tensor *x, struct tensor *y);
+/* In a backward that alone makes y's gradient: if y is gelu of something in bfloat16, what gelu_back_done wants, memory
+ * taken; y's own values are filled too if they are gone and wanted again.  Then gelu's own backward has nothing to do. */
+bool gelu_back_begin(struct tape *t, struct tensor *y, bool again, struct gelu_block *j);
+
+#endif
