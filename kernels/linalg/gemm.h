@@ -58,7 +58,7 @@ struct gemm_out {
     void *ctx;
 };
 
-/* y[m,n] = x[m,k] w^T; backward: dx[m,k] = dy[m,n] w, to y->f32 alone.  m counts rows of x. */
+/* y[m,n] = x[m,k] w^T; backward: dx[m,k] = dy[m,n] w.  m counts rows of x. */
 void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct packed *w, bool backward,
                const struct gemm_out *y);
 /* dw[n,k] (+)= dy[m,n]^T x[m,k], float32; add: to what is there. */

@@ -72,9 +72,9 @@ static size_t width_of(size_t depth, size_t most)
     return round_to(parts(depth, parts(depth, most)), PANEL);
 }
 
-static void block_finish(const struct job *j, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
+void gemm_bf16_finish(const struct kernels *k, const struct gemm_out *y, size_t row, size_t col, size_t m, size_t n, float *c,
+                      size_t ldc)
 {
-    const struct gemm_out *y = j->y;
     if (y->done)
         y->done(y->ctx, row, col, m, n, c, ldc);
     for (size_t i = 0; i < m; i++) {
@@ -85,7 +85,7 @@ static void block_finish(const struct job *j, size_t row, size_t col, size_t m, 
                 to[p] = from[p] + (y->add ? to[p] : 0);
         }
         if (y->bf16)
-            j->k->k->pack->from_f32(y->bf16 + (row + i) * y->ld + col, from, n);
+            k->pack->from_f32(y->bf16 + (row + i) * y->ld + col, from, n);
     }
 }
 
@@ -128,7 +128,7 @@ static void tall_task(void *ctx, size_t task, int worker)
                             d > 0 || (j->direct && j->y->add));
         }
         if (!j->direct)
-            block_finish(j, row, col, rows, cols, c, ldc);
+            gemm_bf16_finish(j->k->k, j->y, row, col, rows, cols, c, ldc);
     }
 }
 
@@ -179,7 +179,7 @@ static void short_task(void *ctx, size_t task, int worker)
         }
     }
     if (!j->direct)
-        block_finish(j, j->row + r, col, rows, cols, c, ldc);
+        gemm_bf16_finish(j->k->k, j->y, j->row + r, col, rows, cols, c, ldc);
 }
 
 /* Some 32 tasks or more, of at most 4 panels; rows are cut when the panels alone are too few. */

@@ -40,4 +40,8 @@ void gemm_bf16_copy(const struct kernels *k, uint16_t *to, size_t width, const s
 void gemm_bf16_dx(const struct compute *k, size_t m, const struct gemm_in *dy, const struct packed *w,
                   const struct gemm_out *y);
 
+/* A finished block of y, at (row, col) of the whole: `done`, then to where it goes. */
+void gemm_bf16_finish(const struct kernels *k, const struct gemm_out *y, size_t row, size_t col, size_t m, size_t n, float *c,
+                      size_t ldc);
+
 #endif

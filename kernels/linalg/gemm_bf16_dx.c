@@ -27,9 +27,12 @@ struct dx {
     size_t width, each, slices; /* each: rows of the weight in a slice, a multiple of width */
     size_t cols, groups;        /* columns of a task */
     uint16_t *copy;             /* dy in blocks [rows, width]; NULL: by each task for itself */
-    float *partial;             /* [slices - 1, rows, ld] */
+    float *first;               /* the first slice's result: y itself, or [rows, ld] until it is finished */
+    size_t ld_first;
+    float *partial;             /* those of the others, [slices - 1, rows, ld] */
     size_t ld;
     const struct gemm_out *y;
+    bool direct, add;
 };
 
 /* The 64 by 64 block of the weight with row d and column col. */
@@ -91,8 +94,8 @@ static void dx_task(void *ctx, size_t task, int worker)
     const struct dx *j = ctx;
     const struct kernels *k = j->k->k;
     size_t s = task / j->groups, first = task % j->groups * j->cols, last = least(j->n, first + j->cols);
-    size_t from = s * j->each, until = least(j->depth, from + j->each), ldc = s ? j->ld : j->y->ld;
-    float *c = s ? j->partial + (s - 1) * j->rows * j->ld : j->y->f32 + j->row * ldc;
+    size_t from = s * j->each, until = least(j->depth, from + j->each), ldc = s ? j->ld : j->ld_first;
+    float *c = s ? j->partial + (s - 1) * j->rows * j->ld : j->first;
     uint16_t *panel = team_scratch(j->k->team, worker), *own = panel + WIDTH * PANEL;
     struct ahead ahead = {.j = j};
     for (size_t d = from; d < until; d += j->width) {
@@ -113,7 +116,7 @@ static void dx_task(void *ctx, size_t task, int worker)
             for (size_t t = 0; t < tiles; t++) {
                 const uint16_t *at = a + t * SIX * j->width, *next = t + 1 < tiles ? at + SIX * j->width : a;
                 k->gemm_bf16_tile(least(j->rows - t * SIX, SIX), cols, parts(deep, 2), at, j->width, 2, panel,
-                                  c + t * SIX * ldc + col, ldc, d > from || (!s && j->y->add), ahead_next(&ahead, next));
+                                  c + t * SIX * ldc + col, ldc, d > from || (!s && j->add), ahead_next(&ahead, next));
             }
         }
     }
@@ -131,12 +134,14 @@ static void copy_task(void *ctx, size_t task, int worker)
 static void sum_task(void *ctx, size_t task, int worker)
 {
     const struct dx *j = ctx;
+    size_t from = task * SUM_ROWS, rows = least(j->rows - from, SUM_ROWS);
+    float *y = j->first + from * j->ld_first;
     (void)worker;
-    for (size_t r = task * SUM_ROWS; r < least(j->rows, (task + 1) * SUM_ROWS); r++)
-        for (size_t s = 1; s < j->slices; s++) {
-            float *y = j->y->f32 + (j->row + r) * j->y->ld;
-            j->k->k->vec->add(y, y, j->partial + ((s - 1) * j->rows + r) * j->ld, j->n);
-        }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t s = 1; s < j->slices; s++)
+            j->k->k->vec->add(y + r * j->ld_first, y + r * j->ld_first, j->partial + ((s - 1) * j->rows + from + r) * j->ld, j->n);
+    if (!j->direct)
+        gemm_bf16_finish(j->k->k, j->y, j->row + from, 0, rows, j->n, y, j->ld_first);
 }
 
 /* Columns are cut as long as each task has a panel, then the sum: that costs memory. */
@@ -160,16 +165,20 @@ void gemm_bf16_dx(const struct compute *k, size_t m, const struct gemm_in *dy, c
     bool deep = j.depth > DEEP;
     size_t rows = round_to(parts(m, parts(m, deep ? DEEP_ROWS : ROWS)), SIX);
     uint16_t *shared = team_shared(k->team);
+    j.direct = y->f32 && !y->bf16 && !y->done;
+    j.add = j.direct && y->add;
     for (j.row = 0; j.row < m; j.row += rows) {
         j.rows = least(m - j.row, rows);
-        size_t copied = deep ? 0 : rows * (j.depth + WIDTH);
-        tasks_choose(&j, deep, TEAM_SHARED - copied * sizeof *shared);
+        size_t copied = deep ? 0 : round_to(rows * (j.depth + WIDTH), 32), own = j.direct ? 0 : rows * j.ld;
+        tasks_choose(&j, deep, TEAM_SHARED - copied * sizeof *shared - own * sizeof *j.first);
         j.copy = deep ? NULL : shared;
-        j.partial = (float *)(void *)(shared + round_to(copied, 32));
+        j.first = j.direct ? y->f32 + j.row * y->ld : (float *)(void *)(shared + copied);
+        j.ld_first = j.direct ? y->ld : j.ld;
+        j.partial = (float *)(void *)(shared + copied) + own;
         if (!deep)
             team_run(k->team, parts(j.depth, j.width) * parts(j.rows, COPY_ROWS), copy_task, &j);
         team_run(k->team, j.slices * j.groups, dx_task, &j);
-        if (j.slices > 1)
+        if (j.slices > 1 || !j.direct)
             team_run(k->team, parts(j.rows, SUM_ROWS), sum_task, &j);
     }
 }
