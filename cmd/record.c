@@ -7,6 +7,7 @@
 
 #include "cmd/shared/max_errors.h"
 #include "libcommon/record/recording.h"
+#include "libcommon/stream/facts.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/opt.h"
@@ -35,22 +36,33 @@ struct run {
     struct unit unit;
     const char *dir;
     uint64_t at;                /* where the next unit stands in the whole input */
-    uint64_t streams, dropped;
-    double began, synced, told;
+    uint64_t streams, units_in, dropped;
+    struct metrics *metrics;
+    double began, synced, told, syncing;
 };
 
-static void progress(const struct run *r, int final)
+/* The line for people, and about once a second the one for machines. */
+static int tell(struct run *r, bool final, struct error *e)
 {
     struct stream_end n = record_total(r->to);
-    double seconds = clock_seconds() - r->began, waited = stream_in_waited(r->in);
+    double now = clock_seconds(), seconds = now - r->began, waited = stream_in_waited(r->in);
     progress_line(final, "%llu units, %llu samples, %llu errors kept, %llu were there; %.0f %% of the time waiting on input",
                   (unsigned long long)n.units, (unsigned long long)n.samples, (unsigned long long)n.errors,
                   (unsigned long long)r->dropped, seconds > 0 ? 100 * waited / seconds : 0.0);
+    if (!final && now - r->told < 1)
+        return 0;
+    r->told = now;
+    struct facts f = { .stage = "record", .units_in = r->units_in, .units = n.units, .samples = n.samples, .errors = n.errors,
+                       .seconds = seconds, .wait_in = waited, .wait_out = r->syncing };
+    return facts_put(r->metrics, &f, e);
 }
+
+static int before_wait(void *r, struct error *e) { return tell(r, false, e); }
 
 static int unit_keep(struct run *r, struct error *e)
 {
     uint64_t kept = record_units(r->to);
+    r->units_in++;
     if (r->streams == 1 && r->unit.q > r->at)
         r->at = r->unit.q;                      /* a source that was told to --start there */
     if (r->at > kept)
@@ -89,34 +101,18 @@ static int keep(struct run *r, struct error *e)
         double now = clock_seconds();
         if (rc == 0 && now - r->synced > SYNC_SECONDS) {
             rc = record_sync(r->to, e);
-            r->synced = now;
+            r->synced = clock_seconds();
+            r->syncing += r->synced - now;
             if (rc == 0)
                 stream_in_commit(r->in, record_units(r->to));
         }
         if (rc < 0)
             return -1;
-        progress(r, 0);
+        if (tell(r, false, e) < 0)
+            return -1;
         if (stop_asked())
             return error_set(e, STATUS_AGAIN, "stopped by a signal after %llu units; run it again to go on", (unsigned long long)record_units(r->to));
     }
-}
-
-static int metrics_put(const struct run *r, const char *path, struct error *e)
-{
-    struct stream_end n = record_total(r->to);
-    struct metrics *m = metrics_open(path, e);
-    if (!m)
-        return e->status ? -1 : 0;
-    metrics_begin(m);
-    metrics_str(m, "stage", "record");
-    metrics_int(m, "units", (int64_t)n.units);
-    metrics_int(m, "samples", (int64_t)n.samples);
-    metrics_int(m, "errors", (int64_t)n.errors);
-    metrics_real(m, "seconds", clock_seconds() - r->began);
-    metrics_real(m, "wait_in", stream_in_waited(r->in));
-    int rc = metrics_end(m, e);
-    metrics_close(m);
-    return rc;
 }
 
 /* The status of a recording that is whole. */
@@ -150,11 +146,13 @@ static int record(struct run *r, const struct common *c, struct error *e)
         memcpy(tail.run, run.data, sizeof tail.run);
     if (!(r->in = stream_in_open_tail(c->in, &tail, e)))
         return -1;
+    if (!(r->metrics = metrics_open(c->metrics, e)) && e->status)
+        return -1;
+    stream_in_before_wait(r->in, before_wait, r);
     r->at = stream_in_is_endpoint(r->in) ? tail.next : 0;
     int rc = keep(r, e);
-    progress(r, 1);
     struct error told = { 0 };
-    if (metrics_put(r, c->metrics, &told) < 0 && rc == 0) {
+    if (tell(r, true, &told) < 0 && rc == 0) {
         *e = told;
         rc = -1;
     }
@@ -178,6 +176,7 @@ int main(int argc, char **argv)
         warn("%s", e.text);
     if (r.in)
         stream_in_close(r.in);
+    metrics_close(r.metrics);
     record_close(r.to);
     unit_release(&r.unit);
     return status;

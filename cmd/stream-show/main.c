@@ -110,12 +110,9 @@ static void text_open(struct text *t, const char *out)
 
 static int metrics_print(struct metrics *m, const struct stats *st, const struct stream_in *in, double seconds, struct error *e)
 {
-    metrics_begin(m);
-    metrics_str(m, "stage", "stream-show");
-    stats_metrics(st, m);
-    metrics_real(m, "seconds", seconds);
-    metrics_real(m, "wait_in", stream_in_waited(in));
-    return metrics_end(m, e);
+    struct facts f = { .stage = "stream-show", .seconds = seconds, .wait_in = stream_in_waited(in) };
+    stats_facts(st, &f);
+    return facts_put(m, &f, e);
 }
 
 int main(int argc, char **argv)

@@ -177,11 +177,11 @@ static int failure_add(struct stats *st, struct span error)
 
 void stats_header(struct stats *st) { st->headers++; }
 
-void stats_metrics(const struct stats *st, struct metrics *m)
+void stats_facts(const struct stats *st, struct facts *f)
 {
-    metrics_int(m, "units", (int64_t)st->units);
-    metrics_int(m, "samples", (int64_t)st->samples);
-    metrics_int(m, "errors", (int64_t)st->errors);
+    f->units_in = f->units = st->units;
+    f->samples = st->samples;
+    f->errors = st->errors;
 }
 
 int stats_unit(struct stats *st, const struct unit *u, bool fields)

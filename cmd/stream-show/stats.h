@@ -2,8 +2,7 @@
 #ifndef STREAM_SHOW_STATS_H
 #define STREAM_SHOW_STATS_H
 
-#include "libcommon/stream/stream.h"
-#include "libcommon/sys/metrics.h"
+#include "libcommon/stream/facts.h"
 
 struct stats;
 struct stats *stats_new(void);              /* NULL out of memory */
@@ -12,8 +11,8 @@ void stats_header(struct stats *st);
 int stats_unit(struct stats *st, const struct unit *u, bool fields);
 /* One line for the stream, one for each stage that failed samples, one for each field. */
 void stats_print(const struct stats *st, struct buf *b, uint64_t bytes, bool complete);
-/* Adds units, samples and errors to the line that was begun. */
-void stats_metrics(const struct stats *st, struct metrics *m);
+/* Units, samples and errors, for --metrics. */
+void stats_facts(const struct stats *st, struct facts *f);
 void stats_free(struct stats *st);
 
 #endif

@@ -1,6 +1,7 @@
 /* libcommon/plan/source.c - see source.h */
 #include "libcommon/plan/source.h"
 
+#include "libcommon/stream/facts.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
@@ -33,16 +34,9 @@ static int tell(struct run *r, bool final, struct error *e)
     progress_line(final, "%llu of %llu units, %llu samples, %llu failed, %.1f/s, %.0f s left, %s", (unsigned long long)r->q,
                   (unsigned long long)r->source->units, (unsigned long long)n->samples, (unsigned long long)n->errors, rate,
                   final ? 0.0 : left, state);
-    metrics_begin(r->metrics);
-    metrics_str(r->metrics, "stage", log_program());
-    metrics_int(r->metrics, "units", (int64_t)n->units);
-    metrics_int(r->metrics, "samples", (int64_t)n->samples);
-    metrics_int(r->metrics, "errors", (int64_t)n->errors);
-    metrics_real(r->metrics, "seconds", seconds);
-    metrics_real(r->metrics, "wait_in", r->fetching);
-    metrics_real(r->metrics, "wait_out", waited);
-    metrics_real(r->metrics, "rate", rate);
-    return metrics_end(r->metrics, e);
+    struct facts f = { .stage = log_program(), .units_in = n->units, .units = n->units, .samples = n->samples, .errors = n->errors,
+                       .window = stream_out_window(r->out), .seconds = seconds, .wait_in = r->fetching, .wait_out = waited };
+    return facts_put(r->metrics, &f, e);
 }
 
 /* The message of an error that this program made; what a replayed stream holds was told when it was made. */

@@ -34,6 +34,7 @@ struct stream_out_ops {
     int (*put_end)(struct stream_out *out, struct error *e);
     int (*wants)(struct stream_out *out, uint64_t *q, uint64_t units, struct error *e);        /* NULL: what comes next */
     bool (*skips)(struct stream_out *out, uint64_t q);         /* as stream_out_skips; NULL: never */
+    uint64_t (*window)(struct stream_out *out);                 /* as stream_out_window; NULL: 0 */
     int (*flush)(struct stream_out *out, struct error *e);
     int (*close)(struct stream_out *out, struct error *e);      /* as stream_out_close; ends in stream_out_done */
 };

@@ -1,5 +1,6 @@
 /* libcommon/stream/filter.c - see filter.h */
 #include "libcommon/stream/end.h"
+#include "libcommon/stream/facts.h"
 #include "libcommon/stream/filter.h"
 #include "libcommon/stream/lp1/ends.h"
 #include "libcommon/stream/lp1/supervise.h"
@@ -21,7 +22,7 @@ struct run {
     struct unit unit;
     struct header header;       /* as put: with our stage */
     struct stream_end total;    /* of the streams before this one (cat a b) */
-    uint64_t failed_here;
+    uint64_t units_in, failed_here;
     double began, told;
     double wait_in, wait_out;   /* at the last telling */
 };
@@ -36,16 +37,10 @@ static struct stream_end counted(const struct run *r)
 static int metrics_tell(struct run *r, double seconds, struct error *e)
 {
     struct stream_end n = counted(r);
-    metrics_begin(r->metrics);
-    metrics_str(r->metrics, "stage", r->f->stage->name);
-    metrics_int(r->metrics, "units", (int64_t)n.units);
-    metrics_int(r->metrics, "samples", (int64_t)n.samples);
-    metrics_int(r->metrics, "errors", (int64_t)n.errors);
-    metrics_real(r->metrics, "seconds", seconds);
-    metrics_real(r->metrics, "wait_in", stream_in_waited(r->in));
-    metrics_real(r->metrics, "wait_out", stream_out_waited(r->out));
-    metrics_real(r->metrics, "rate", seconds > 0 ? (double)n.samples / seconds : 0.0);
-    return metrics_end(r->metrics, e);
+    struct facts f = { .stage = r->f->stage->name, .units_in = r->units_in, .units = n.units, .samples = n.samples, .errors = n.errors,
+                       .window = stream_out_window(r->out), .seconds = seconds, .wait_in = stream_in_waited(r->in),
+                       .wait_out = stream_out_waited(r->out) };
+    return facts_put(r->metrics, &f, e);
 }
 
 /* Who is waited for most, since the last telling. */
@@ -122,6 +117,7 @@ static int unit_pass(struct run *r, struct error *e)
 {
     struct unit *u = &r->unit;
     bool skip = stream_out_skips(r->out, u->q);
+    r->units_in++;
     for (uint32_t i = 0; !skip && i < u->k; i++) {
         struct sample *s = &u->sample[i];
         struct error why = { .status = STATUS_BAD, .text = "failed" };

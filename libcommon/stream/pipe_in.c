@@ -75,7 +75,10 @@ static ssize_t bytes_read(struct pipe_in *p, struct iovec *iov, int n, struct er
     for (;;) {
         if (wait_readable(p, e) < 0)
             return -1;
+        double began = p->regular ? clock_seconds() : 0;
         ssize_t got = readv(p->fd, iov, n);
+        if (p->regular)                                 /* a disk that is slow shows here only */
+            p->base.waited += clock_seconds() - began;
         if (got == 0)
             p->eof = true;
         if (got >= 0 || (errno != EINTR && errno != EAGAIN))

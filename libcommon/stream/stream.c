@@ -149,6 +149,7 @@ int stream_put_end(struct stream_out *out, struct error *e)
 }
 
 const struct stream_end *stream_out_end(const struct stream_out *out) { return &out->end; }
+uint64_t stream_out_window(struct stream_out *out) { return out->ops->window ? out->ops->window(out) : 0; }
 double stream_out_waited(const struct stream_out *out) { return out->waited; }
 bool stream_out_gone(const struct stream_out *out) { return out->gone; }
 int stream_out_close(struct stream_out *out, struct error *e) { return out ? out->ops->close(out, e) : 0; }

@@ -12,7 +12,16 @@ like 'with itself in the header' "$(show --header "$tmp/p")" '"name": "stream-ma
 runsh "cat '$tmp/s' '$tmp/s' | '$tool' pass --metrics '$tmp/m' | stream-show --stats"
 like 'two streams one after another stay two' "$(head -n 1 "$out")" '"headers": 2, "units": 40, "samples": 120'
 like 'metrics count both' "$(tail -n 1 "$tmp/m")" \
-    '^\{"stage": "pass", "units": 40, "samples": 120, "errors": 8, "seconds": [0-9.e-]+, "wait_in": [0-9.e-]+, "wait_out": [0-9.e-]+, "rate": [0-9.e+]+\}$'
+    '^\{"stage": "pass", "units_in": 40, "units": 40, "samples": 120, "errors": 8, "window": 0, "rate": [0-9.e+]+, "seconds": [0-9.e-]+, "wait_in": [0-9.e-]+, "wait_out": [0-9.e-]+\}$'
+
+# the slowest stage is found by looking once: here the source
+perl "$here/micro-stream.pl" "$golden/whisper-micro" --epochs 3 --sleep 0.25 | "$tool" pass --metrics "$tmp/m1" | record -q --metrics "$tmp/m2" "$tmp/kept"
+waits() { perl -MJSON::PP -ne '$l = decode_json($_); END { print $l->{units}, $l->{wait_in} > 0.7 * $l->{seconds} ? " starved" : "", $l->{wait_out} > 0.3 * $l->{seconds} ? " blocked" : "" }' "$1"; }
+is 'behind a slow source all say that they are starved' "$(waits "$tmp/m1"), $(waits "$tmp/m2")" '9 starved, 9 starved'
+ok 'and each second' [ "$(wc -l <"$tmp/m2")" -ge 3 ]
+rm "$tmp/m1" "$tmp/m2"
+"$tool" make 400 3 40000 | "$tool" pass --metrics "$tmp/m1" | (sleep 1.5; cat >/dev/null)
+is 'before a slow reader they are blocked' "$(waits "$tmp/m1")" '400 blocked'
 
 run "$tool" flip --in "$tmp/s" --out "$tmp/f"
 is 'samples that fail do not fail the run' "$st" 0

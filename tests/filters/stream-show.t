@@ -20,7 +20,7 @@ run stream-show --stats --metrics "$tmp/m" "$tmp/s"
 like '--stats counts the stream' "$(sed -n 1p "$out")" '"headers": 1, "units": 6, "samples": 12, "errors": 1, "epochs": 1, "bytes": [0-9]+, "complete": true'
 like 'who failed samples' "$(cat "$out")" '"failed_by": "audio-decode", "count": 1'
 like 'and each field' "$(cat "$out")" '"field": "pcm", "count": 11, "type": "array", .*"shape_min": \[100\]'
-like '--metrics tells of the run' "$(cat "$tmp/m")" '"stage": "stream-show", "units": 6, "samples": 12, "errors": 1'
+like '--metrics tells of the run' "$(cat "$tmp/m")" '"stage": "stream-show", "units_in": 6, "units": 6, "samples": 12, "errors": 1'
 
 cat "$tmp/s" "$tmp/s" >"$tmp/two"
 run stream-show --header "$tmp/two"

@@ -167,6 +167,18 @@ static int put_end(struct stream_out *out, struct error *e)
 
 /* ------------------------------------------------------------------------------------------ */
 
+static uint64_t window(struct stream_out *out)
+{
+    struct head_out *h = (struct head_out *)out;
+    struct lp1_head_state s = { 0 };
+    if (h->head) {
+        service_lock(&h->service);
+        lp1_head_state(h->head, &s);
+        service_unlock(&h->service);
+    }
+    return s.pos > s.base ? s.pos - s.base : 0;
+}
+
 static int put_unit(struct stream_out *out, struct unit *u, struct error *e)
 {
     struct head_out *h = (struct head_out *)out;
@@ -230,7 +242,7 @@ static int head_close(struct stream_out *out, struct error *e)
 }
 
 static const struct stream_out_ops ops = { .put_header = put_header, .put_unit = put_unit, .put_end = put_end, .wants = wants, .skips = skips,
-                                           .flush = nothing, .close = head_close };
+                                           .window = window, .flush = nothing, .close = head_close };
 
 struct stream_out *head_out_open(const char *spec, struct error *e)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "libcommon/stream/facts.h"
 #include "libcommon/stream/lp1/hub.h"
 #include "libcommon/stream/lp1/socket.h"
 #include "libcommon/stream/stream.h"
@@ -100,16 +101,11 @@ static void tell(struct hub_run *r, bool final)
     struct metrics *m = metrics_open(r->c->metrics, &e);
     if (!m)
         return;
-    metrics_begin(m);
-    metrics_str(m, "stage", "hub");
-    metrics_int(m, "units_in", (int64_t)t.next);
-    metrics_int(m, "units", (int64_t)h.base);
-    metrics_int(m, "window", (int64_t)(t.held + (h.pos - h.base)));
+    struct facts f = { .stage = "hub", .units_in = t.next, .units = h.base, .samples = FACTS_UNKNOWN, .errors = FACTS_UNKNOWN,
+                       .window = t.held + (h.pos - h.base), .seconds = seconds, .wait_in = r->starved, .wait_out = r->blocked };
+    facts_begin(m, &f);
     metrics_int(m, "workers_above", (int64_t)t.workers);
     metrics_int(m, "workers_below", (int64_t)h.workers);
-    metrics_real(m, "seconds", seconds);
-    metrics_real(m, "wait_in", r->starved);
-    metrics_real(m, "wait_out", r->blocked);
     metrics_end(m, &e);
     metrics_close(m);
 }

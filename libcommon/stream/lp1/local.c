@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "libcommon/stream/facts.h"
 #include "libcommon/stream/lp1/wire.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
@@ -251,19 +252,12 @@ static void tell(struct fan_run *r, bool final)
     struct metrics *m = metrics_open(r->c->metrics, &e);
     if (!m)
         return;
-    metrics_begin(m);
-    metrics_str(m, "stage", "fan");
-    metrics_int(m, "units_in", (int64_t)(r->total.units + (r->crew ? r->taken : 0)));
-    metrics_int(m, "units", (int64_t)units);
-    metrics_int(m, "samples", (int64_t)samples);
-    metrics_int(m, "errors", (int64_t)(r->total.errors + r->end.errors));
-    metrics_int(m, "window", (int64_t)(r->taken - r->put));
-    metrics_real(m, "rate", seconds > 0 ? (double)samples / seconds : 0.0);
-    metrics_int(m, "deaths", (int64_t)s.deaths);
-    metrics_real(m, "seconds", seconds);
-    metrics_real(m, "wait_in", r->wait_in);
+    struct facts f = { .stage = "fan", .units_in = r->total.units + (r->crew ? r->taken : 0), .units = units, .samples = samples,
+                       .errors = r->total.errors + r->end.errors, .window = r->taken - r->put, .seconds = seconds, .wait_in = r->wait_in,
+                       .wait_out = r->wait_out };
+    facts_begin(m, &f);
     metrics_real(m, "wait_copies", r->wait_crew);
-    metrics_real(m, "wait_out", r->wait_out);
+    metrics_int(m, "deaths", (int64_t)s.deaths);
     metrics_end(m, &e);
     metrics_close(m);
 }

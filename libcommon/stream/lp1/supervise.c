@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libcommon/stream/facts.h"
 #include "libcommon/stream/lp1/socket.h"
 #include "libcommon/stream/lp1/worker.h"
 #include "libcommon/sys/log.h"
@@ -115,16 +116,11 @@ static void tell(struct supervisor *s, bool final)
     struct metrics *m = metrics_open(s->c->metrics, &e);
     if (!m)
         return;
-    metrics_begin(m);
-    metrics_str(m, "stage", log_program());
-    metrics_int(m, "units_in", (int64_t)(w.done + w.running + w.offered));
-    metrics_int(m, "units", (int64_t)w.done);
-    metrics_int(m, "window", (int64_t)(w.running + w.offered));
+    struct facts f = { .stage = log_program(), .units_in = w.done + w.running + w.offered, .units = w.done, .samples = FACTS_UNKNOWN,
+                       .errors = FACTS_UNKNOWN, .window = w.running + w.offered, .seconds = seconds, .wait_in = s->starved,
+                       .wait_out = s->blocked };
+    facts_begin(m, &f);
     metrics_int(m, "deaths", (int64_t)k.deaths);
-    metrics_real(m, "rate", seconds > 0 ? (double)w.done / seconds : 0.0);
-    metrics_real(m, "seconds", seconds);
-    metrics_real(m, "wait_in", s->starved);
-    metrics_real(m, "wait_out", s->blocked);
     metrics_end(m, &e);
     metrics_close(m);
 }
@@ -264,11 +260,12 @@ int worker_supervise_self(const struct common *c)
     if (got > 0)
         self[got] = 0;
     words[n++] = got > 0 ? self : argv[0];
-    for (int i = 1; argv[i] && n < PIPELINE_WORDS - 6; i++)
+    for (int i = 1; argv[i] && n < PIPELINE_WORDS - 8; i++)
         words[n++] = argv[i];
     if (n > 1 && !strcmp(words[n - 1], "--"))
         n--;
-    static char *const last[] = { "--in", "-", "--out", "-", NULL };      /* a later option is the one that counts */
+    /* A later option is the one that counts; the supervisor tells the metrics. */
+    static char *const last[] = { "--in", "-", "--out", "-", "--metrics", "/dev/null", NULL };
     for (int i = 0; last[i]; i++)
         words[n++] = last[i];
     words[n] = NULL;
