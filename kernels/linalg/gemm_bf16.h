@@ -32,6 +32,32 @@ struct spread {
 void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, const struct spread *a,
                      const uint16_t *b, size_t panel, float *c, size_t ldc, bool add);
 
+/* Rows of an operand that will be laid out next: a few lines are asked for between the tiles. */
+struct fetch {
+    const char *at;
+    size_t stride, width;       /* bytes */
+    size_t lines, line, each;   /* in all; so far; at once */
+};
+
+enum { LINE = 64 };
+
+/* rows and columns of x, over so many tiles. */
+static inline struct fetch fetch_rows(const struct gemm_in *x, size_t row, size_t rows, size_t col, size_t cols, size_t tiles)
+{
+    size_t size = x->bf16 ? sizeof *x->bf16 : sizeof *x->f32, ld = x->ld * size;
+    const char *base = x->bf16 ? (const char *)x->bf16 : (const char *)x->f32;
+    struct fetch f = {.at = base + row * ld + col * size, .stride = ld, .width = round_to(cols * size, LINE)};
+    f.lines = rows * f.width / LINE;
+    f.each = parts(f.lines, tiles);
+    return f;
+}
+
+static inline void fetch_some(struct fetch *f)
+{
+    for (size_t end = least(f->lines, f->line + f->each); f->line < end; f->line++)
+        __builtin_prefetch(f->at + f->line * LINE / f->width * f->stride + f->line * LINE % f->width, 0, 2);
+}
+
 /* rows of x as bfloat16, each followed by zeros up to width (>= cols). */
 void gemm_bf16_copy(const struct kernels *k, uint16_t *to, size_t width, const struct gemm_in *x, size_t row,
                     size_t rows, size_t col, size_t cols);

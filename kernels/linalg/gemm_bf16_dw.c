@@ -7,11 +7,11 @@
 #include "kernels/linalg/gemm_bf16.h"
 
 enum {
-    TOKENS = 256,               /* summed in registers at once: a panel of them stays in the first cache */
-    SIX_SIZE = TOKENS * SIX,    /* elements */
+    TOKENS = 352,               /* most summed in registers at once */
     GROUP = 384,                /* columns that one task lays out */
     MANY = 8192,                /* rows of dw */
     MANY_ROWS = 96,
+    MANY_EACH = 8,              /* times as many are a task: so that it can look ahead */
     WIDEST = 32768,             /* columns of dw at once */
 };
 
@@ -25,24 +25,25 @@ struct job {
     size_t block_sixes, block_panels;           /* elements of one block of tokens */
     size_t col, cols;           /* of x and dw */
     size_t token, tokens;       /* of this chunk */
+    size_t span;                /* tokens of a block: all blocks about the same */
     size_t rows, wide, across;  /* of a tile */
     bool add;
 };
 
 static void sixes_make(const struct job *j, uint16_t *to, size_t token, size_t tokens, size_t row, size_t rows)
 {
-    for (size_t r = row; r < row + rows; r += SIX * SIXES, to += SIXES * SIX_SIZE) {
+    for (size_t r = row; r < row + rows; r += SIX * SIXES, to += SIXES * SIX * j->span) {
         size_t some = least(row + rows - r, SIX * SIXES);
         if (j->dy.bf16)
-            j->k->k->pack->six_bf16(to, SIX_SIZE, j->dy.bf16 + token * j->dy.ld + r, j->dy.ld, tokens, some);
+            j->k->k->pack->six_bf16(to, SIX * j->span, j->dy.bf16 + token * j->dy.ld + r, j->dy.ld, tokens, some);
         else
-            j->k->k->pack->six_f32(to, SIX_SIZE, j->dy.f32 + token * j->dy.ld + r, j->dy.ld, tokens, some);
+            j->k->k->pack->six_f32(to, SIX * j->span, j->dy.f32 + token * j->dy.ld + r, j->dy.ld, tokens, some);
     }
 }
 
 static void panels_make(const struct job *j, uint16_t *to, size_t token, size_t tokens, size_t col, size_t cols)
 {
-    for (size_t c = col; c < col + cols; c += PANEL, to += PANEL * TOKENS) {
+    for (size_t c = col; c < col + cols; c += PANEL, to += PANEL * j->span) {
         size_t some = least(col + cols - c, PANEL);
         if (j->x.bf16)
             j->k->k->pack->rows_bf16(to, j->x.bf16 + token * j->x.ld + c, j->x.ld, tokens, some);
@@ -57,34 +58,57 @@ static void layout_task(void *ctx, size_t task, int worker)
     (void)worker;
     size_t of_dy = j->sixes ? parts(j->n, GROUP) : 0, each = of_dy + parts(j->cols, GROUP);
     size_t block = task / each, g = task % each;
-    size_t token = j->token + block * TOKENS, tokens = least(j->token + j->tokens - token, TOKENS);
+    size_t token = j->token + block * j->span, tokens = least(j->token + j->tokens - token, j->span);
     if (g < of_dy)
-        sixes_make(j, j->sixes + block * j->block_sixes + g * GROUP / SIX * SIX_SIZE, token, tokens, g * GROUP,
+        sixes_make(j, j->sixes + block * j->block_sixes + g * GROUP * j->span, token, tokens, g * GROUP,
                    least(j->n - g * GROUP, GROUP));
     else {
         size_t c = (g - of_dy) * GROUP;
-        panels_make(j, j->panels + block * j->block_panels + c * TOKENS, token, tokens, j->col + c,
+        panels_make(j, j->panels + block * j->block_panels + c * j->span, token, tokens, j->col + c,
                     least(j->cols - c, GROUP));
     }
+}
+
+/* Rows row ... row + rows - 1 over all columns, of one block of tokens; meanwhile the next rows of dy come nearer. */
+static void rows_multiply(const struct job *j, uint16_t *own, size_t block, size_t row, size_t rows, size_t end)
+{
+    size_t tokens = least(j->tokens - block * j->span, j->span), from = j->token + block * j->span, six = SIX * j->span;
+    struct fetch ahead = {0};
+    sixes_make(j, own, from, tokens, row, rows);
+    if (row + rows < end)
+        ahead = fetch_rows(&j->dy, from, tokens, row + rows, least(end - row - rows, MANY_ROWS),
+                           parts(rows, SIX) * parts(j->cols, PANEL));
+    for (size_t col = 0; col < j->cols; col += PANEL)
+        for (size_t i = 0; i < rows; i += SIX) {
+            const uint16_t *at = own + i * j->span, *next = i + SIX < rows ? at + six : own;
+            j->k->k->gemm_bf16_tile(least(rows - i, SIX), least(j->cols - col, PANEL), parts(tokens, 2), at, 2, 2 * SIX,
+                                    j->panels + block * j->block_panels + col * j->span,
+                                    j->dw + (row + i) * j->lddw + j->col + col, j->lddw, block > 0 || j->add, next);
+            fetch_some(&ahead);
+        }
+}
+
+static void rows_task(void *ctx, size_t task, int worker)
+{
+    const struct job *j = ctx;
+    uint16_t *own = team_scratch(j->k->team, worker);
+    size_t from = task * MANY_EACH * MANY_ROWS, end = least(j->n, from + MANY_EACH * MANY_ROWS);
+    for (size_t row = from; row < end; row += MANY_ROWS)
+        for (size_t block = 0; block * j->span < j->tokens; block++)
+            rows_multiply(j, own, block, row, least(end - row, MANY_ROWS), block + 1 < parts(j->tokens, j->span) ? 0 : end);
 }
 
 static void tile_task(void *ctx, size_t task, int worker)
 {
     const struct job *j = ctx;
+    (void)worker;
     size_t row = task / j->across * j->rows, rows = least(j->n - row, j->rows);
     size_t col = task % j->across * j->wide, cols = least(j->cols - col, j->wide);
-    for (size_t block = 0; block * TOKENS < j->tokens; block++) {
-        size_t tokens = least(j->tokens - block * TOKENS, TOKENS);
-        struct spread a = {.row = 2, .pair = 2 * SIX, .tile = SIX_SIZE};
-        if (j->sixes) {
-            a.a = j->sixes + block * j->block_sixes + row / SIX * SIX_SIZE;
-        } else {
-            uint16_t *own = team_scratch(j->k->team, worker);
-            sixes_make(j, own, j->token + block * TOKENS, tokens, row, rows);
-            a.a = own;
-        }
-        gemm_bf16_block(j->k->k, rows, cols, parts(tokens, 2), &a, j->panels + block * j->block_panels + col * TOKENS,
-                        PANEL * TOKENS, j->dw + row * j->lddw + j->col + col, j->lddw, block > 0 || j->add);
+    for (size_t block = 0; block * j->span < j->tokens; block++) {
+        size_t tokens = least(j->tokens - block * j->span, j->span);
+        struct spread a = {.a = j->sixes + block * j->block_sixes + row * j->span, .row = 2, .pair = 2 * SIX, .tile = SIX * j->span};
+        gemm_bf16_block(j->k->k, rows, cols, parts(tokens, 2), &a, j->panels + block * j->block_panels + col * j->span,
+                        PANEL * j->span, j->dw + row * j->lddw + j->col + col, j->lddw, block > 0 || j->add);
     }
 }
 
@@ -107,14 +131,10 @@ static void columns_run(struct job *j, size_t m, bool add)
 {
     const size_t room = TEAM_SHARED / sizeof(uint16_t);
     bool many = j->n > MANY;
-    j->block_sixes = many ? 0 : parts(j->n, SIX) * SIX_SIZE;
-    j->block_panels = round_to(j->cols, PANEL) * TOKENS;
-    if (many) {
-        j->rows = MANY_ROWS;
-        j->wide = round_to(j->cols, PANEL);
-    } else {
-        tiles_choose(j);
-    }
+    j->span = m ? round_to(parts(m, parts(m, TOKENS)), 8) : 8;
+    j->block_sixes = many ? 0 : round_to(j->n, SIX) * j->span;
+    j->block_panels = round_to(j->cols, PANEL) * j->span;
+    tiles_choose(j);
     j->across = parts(j->cols, j->wide);
     size_t one = j->block_sixes + j->block_panels;
     size_t blocks = (8u << 20) / sizeof(uint16_t) / one;        /* a share of the last cache */
@@ -122,11 +142,14 @@ static void columns_run(struct job *j, size_t m, bool add)
     j->sixes = many ? NULL : team_shared(j->k->team);
     j->panels = (uint16_t *)team_shared(j->k->team) + round_to(blocks * j->block_sixes, 32);
     for (j->token = 0; j->token < m; j->token += j->tokens) {
-        j->tokens = least(m - j->token, blocks * TOKENS);
+        j->tokens = least(m - j->token, blocks * j->span);
         j->add = add || j->token > 0;
         size_t each = (many ? 0 : parts(j->n, GROUP)) + parts(j->cols, GROUP);
-        team_run(j->k->team, parts(j->tokens, TOKENS) * each, layout_task, j);
-        team_run(j->k->team, parts(j->n, j->rows) * j->across, tile_task, j);
+        team_run(j->k->team, parts(j->tokens, j->span) * each, layout_task, j);
+        if (many)
+            team_run(j->k->team, parts(j->n, MANY_EACH * MANY_ROWS), rows_task, j);
+        else
+            team_run(j->k->team, parts(j->n, j->rows) * j->across, tile_task, j);
     }
 }
 

@@ -45,42 +45,18 @@ static const uint16_t *block_at(const struct dx *j, size_t d, size_t col)
 
 /* Blocks of the weight in halves, one a tile: its `next` passes 6 KiB of 4. */
 struct ahead {
-    const struct dx *j;
     size_t d, col, halves, half;
-    /* rows of dy, some lines after each tile */
-    size_t from, bytes, lines, line, each;
 };
 
-enum { LINE = 64, HALF = PANEL * PANEL / 2 };
+enum { HALF = PANEL * PANEL / 2 };
 
-static void ahead_rows(struct ahead *a, size_t from, size_t until, size_t tiles)
+static struct ahead ahead_block(const struct dx *j, size_t d, size_t col, size_t until)
 {
-    const struct dx *j = a->j;
-    size_t size = j->dy.bf16 ? sizeof *j->dy.bf16 : sizeof *j->dy.f32;
-    a->from = from;
-    a->bytes = from < until ? least(until - from, j->width) * size / LINE * LINE : 0;
-    a->lines = j->rows * a->bytes / LINE;
-    a->line = 0;
-    a->each = parts(a->lines, tiles);
+    return (struct ahead){.d = d, .col = col, .halves = d < until ? 2 * parts(least(until - d, j->width), PANEL) : 0};
 }
 
-static void ahead_block(struct ahead *a, size_t d, size_t col, size_t until)
+static const uint16_t *ahead_next(const struct dx *j, struct ahead *a, const uint16_t *next)
 {
-    a->d = d;
-    a->col = col;
-    a->halves = d < until ? 2 * parts(least(until - d, a->j->width), PANEL) : 0;
-    a->half = 0;
-}
-
-static const uint16_t *ahead_next(struct ahead *a, const uint16_t *next)
-{
-    const struct dx *j = a->j;
-    for (size_t i = 0; i < a->each && a->line < a->lines; i++, a->line++) {
-        size_t row = j->row + a->line * LINE / a->bytes, at = a->line * LINE % a->bytes;
-        const char *base = j->dy.bf16 ? (const char *)(j->dy.bf16 + row * j->dy.ld + a->from)
-                                      : (const char *)(j->dy.f32 + row * j->dy.ld + a->from);
-        __builtin_prefetch(base + at, 0, 2);
-    }
     if (a->half == a->halves)
         return next;
     size_t half = a->half++;
@@ -97,26 +73,27 @@ static void dx_task(void *ctx, size_t task, int worker)
     size_t from = s * j->each, until = least(j->depth, from + j->each), ldc = s ? j->ld : j->ld_first;
     float *c = s ? j->partial + (s - 1) * j->rows * j->ld : j->first;
     uint16_t *panel = team_scratch(j->k->team, worker), *own = panel + WIDTH * PANEL;
-    struct ahead ahead = {.j = j};
+    struct fetch rows = {0};
     for (size_t d = from; d < until; d += j->width) {
         size_t deep = least(until - d, j->width), tiles = parts(j->rows, SIX);
         const uint16_t *a = j->copy ? j->copy + d * j->rows : own;
         if (!j->copy) {
             gemm_bf16_copy(k, own, j->width, &j->dy, j->row, j->rows, d, deep);
-            ahead_rows(&ahead, d + j->width, until, tiles * parts(last - first, PANEL));
+            if (d + j->width < until)
+                rows = fetch_rows(&j->dy, j->row, j->rows, d + j->width, least(until - d - j->width, j->width),
+                                  tiles * parts(last - first, PANEL));
         }
         for (size_t col = first; col < last; col += PANEL) {
             size_t cols = least(last - col, PANEL);
             for (size_t i = 0; i < deep; i += PANEL)
                 k->pack->turn(panel + i * PANEL, block_at(j, d + i, col), cols);
-            if (col + PANEL < last)
-                ahead_block(&ahead, d, col + PANEL, until);
-            else
-                ahead_block(&ahead, d + j->width, first, until);
+            struct ahead ahead = col + PANEL < last ? ahead_block(j, d, col + PANEL, until)
+                                                    : ahead_block(j, d + j->width, first, until);
             for (size_t t = 0; t < tiles; t++) {
                 const uint16_t *at = a + t * SIX * j->width, *next = t + 1 < tiles ? at + SIX * j->width : a;
                 k->gemm_bf16_tile(least(j->rows - t * SIX, SIX), cols, parts(deep, 2), at, j->width, 2, panel,
-                                  c + t * SIX * ldc + col, ldc, d > from || (!s && j->add), ahead_next(&ahead, next));
+                                  c + t * SIX * ldc + col, ldc, d > from || (!s && j->add), ahead_next(j, &ahead, next));
+                fetch_some(&rows);
             }
         }
     }

@@ -4,25 +4,14 @@
  *   loss = -(1 - e) log p[id] - e mean(log p);   dz = p - (1 - e) onehot(id) - e / V.
  * A chunk of positions at a time has its logits in a bounded buffer, which becomes
  * dz in place; then dx = dz W and dW += dz^T x: nothing is computed twice. */
-#include "kernels/nn/products.h"
+#include "kernels/nn/loss.h"
 #include "kernels/linalg/pack.h"
 #include "kernels/linalg/vec.h"
 
 #include <math.h>
 #include <string.h>
 
-struct chunk {
-    const struct vec *vec;
-    const struct pack *pack;    /* the gradient becomes bfloat16, each row at its logits' beginning; or NULL */
-    float *z;                   /* [n, V] logits, then their gradient */
-    size_t n, vocab;
-    const struct target *target;
-    float cap, smoothing;
-    bool gradient;
-    double *nll, *sum;          /* [n] */
-};
-
-enum { STRETCH = 4096, CHUNK = 256 };   /* logits at once; positions at once: reading W again is a small part of their work */
+enum { STRETCH = 4096, CHUNK = 512 };   /* logits at once; positions at once: reading W again is a small part of their work */
 
 /* Sum of exp(z - max), in double over short stretches. */
 static float exp_total(const struct vec *vec, const float *z, float max, size_t n)
@@ -40,28 +29,61 @@ static void loss_task(void *ctx, size_t r, int worker)
     const struct chunk *c = ctx;
     size_t n = c->vocab, id = (size_t)c->target[r].id;
     float *z = c->z + r * n, e = c->smoothing, max = -INFINITY;
+    const struct vec *vec = c->k->vec;
     if (c->cap > 0)
-        c->vec->cap(z, z, c->cap, n);
-    max = c->vec->max(z, n);
-    float total = exp_total(c->vec, z, max, n);
+        vec->cap(z, z, c->cap, n);
+    max = vec->max(z, n);
+    float total = exp_total(vec, z, max, n);
     double lse = (double)max + log((double)total);
     c->nll[r] = lse - (double)z[id];
     c->sum[r] = c->nll[r];
     if (e > 0)
-        c->sum[r] = (1 - (double)e) * c->nll[r] + (double)e * (lse - c->vec->sum(z, n) / (double)n);
+        c->sum[r] = (1 - (double)e) * c->nll[r] + (double)e * (lse - vec->sum(z, n) / (double)n);
     if (!c->gradient)
         return;
     float share = 1.0f / total, even = e / (float)n, cap2 = c->cap > 0 ? 1.0f / (c->cap * c->cap) : 0.0f;
     float own = (1 - e) * (1.0f - z[id] * z[id] * cap2), room[STRETCH];
     for (size_t j = 0; j < n; j += STRETCH) {
         size_t some = n - j < STRETCH ? n - j : STRETCH;
-        float *to = c->pack ? room : z + j;
-        c->vec->softmax_back(to, z + j, max, share, even, cap2, some);
+        float *to = c->narrow ? room : z + j;
+        vec->softmax_back(to, z + j, max, share, even, cap2, some);
         if (id - j < some)
             to[id - j] -= own;
-        if (c->pack)                            /* half as long: it ends before what is still to be read */
-            c->pack->from_f32((uint16_t *)(void *)z + j, room, some);
+        if (c->narrow)                          /* half as long: it ends before what is still to be read */
+            c->k->pack->from_f32((uint16_t *)(void *)z + j, room, some);
     }
+}
+
+/* --- memory ------------------------------------------------------------------------ */
+static size_t half_ld(const struct chunk *c) { return (c->vocab + 31) / 32 * 32; }
+static size_t half_pieces(const struct chunk *c) { return (c->vocab + PANEL - 1) / PANEL; }
+
+size_t chunk_bytes(const struct chunk *c)
+{
+    if (!c->half)
+        return c->vocab * sizeof *c->z;
+    return half_ld(c) * sizeof *c->e + (2 * half_pieces(c) + 1) * sizeof(float);
+}
+
+void chunk_place(struct chunk *c, void *memory, size_t room)
+{
+    if (!c->half) {
+        c->z = memory;
+        return;
+    }
+    c->ld = half_ld(c);
+    c->pieces = half_pieces(c);
+    c->e = memory;
+    c->max = (float *)(void *)(c->e + room * c->ld);
+    c->mass = c->max + room * c->pieces;
+    c->own = c->mass + room * c->pieces;
+}
+
+struct gemm_in chunk_gradient(const struct chunk *c)
+{
+    if (c->half)
+        return (struct gemm_in){ .bf16 = c->e, .ld = c->ld };
+    return c->narrow ? (struct gemm_in){ .bf16 = (uint16_t *)(void *)c->z, .ld = 2 * c->vocab } : grad_in(c->z, c->vocab);
 }
 
 struct gather { uint8_t *to; const uint8_t *from; const struct target *target; size_t n, bytes, each; };
@@ -113,25 +135,33 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
         *loss = (struct loss){ .tokens = n };
     if (t->failed || !n)
         return;
-    size_t each = t->loss_bytes / sizeof(float) / vocab;
+    bool bf16 = t->compute->bf16;
+    struct chunk c = { .k = t->compute->k, .half = bf16 && !(cap > 0) && !(smoothing > 0), .gradient = trains,
+                       .vocab = vocab, .cap = cap, .smoothing = smoothing, .narrow = bf16 };
+    size_t bytes = chunk_bytes(&c), each = t->loss_bytes / bytes;
     each = each < CHUNK ? each : CHUNK;
-    each = each < 1 ? 1 : each < n ? each : n;
+    each = each < 1 ? 1 : each;
+    each = (n + (n + each - 1) / each - 1) / ((n + each - 1) / each);           /* all about the same */
     float *dx = back ? arena_take(t, n * cols * sizeof(float)) : NULL;
     size_t row = cols * (x->half ? sizeof *x->half : sizeof *x->data);
-    void *xs = arena_take(t, each * row);
+    void *xs = arena_take(t, each * row), *memory = arena_take(t, each * bytes);
     struct gemm_in in = { .f32 = x->half ? NULL : xs, .bf16 = x->half ? xs : NULL, .ld = cols };
-    float *z = arena_take(t, each * vocab * sizeof(float));
-    struct gemm_in dz = t->compute->bf16 ? (struct gemm_in){ .bf16 = (uint16_t *)(void *)z, .ld = 2 * vocab } : grad_in(z, vocab);
-    double *sums = tape_small(t, 2 * each * sizeof *sums);
-    t->plan.loss = each * vocab * sizeof(float);
+    c.nll = tape_small(t, 2 * each * sizeof *c.nll);
+    c.sum = c.nll + each;
+    chunk_place(&c, memory, each);
+    t->plan.loss = each * bytes;
 
     for (size_t from = 0; from < n && tape_live(t); from += each) {
         size_t m = n - from < each ? n - from : each;
         struct gather g = { xs, x->half ? (uint8_t *)x->half : (uint8_t *)x->data, target + from, m, row, rows_each(cols) };
         rows_run(t, m, g.each, gather_task, &g);
-        product_forward(t, (struct values){ .f32 = z }, false, in, w, NULL, m);
-        struct chunk c = { t->compute->k->vec, t->compute->bf16 ? t->compute->k->pack : NULL, z, m, vocab, target + from, cap, smoothing, trains, sums, sums + each };
-        rows_run(t, m, 1, loss_task, &c);
+        c.n = m;
+        c.target = target + from;
+        if (c.half)
+            product_forward_into(t, in, w, m, loss_half_block, &c);
+        else
+            product_forward(t, (struct values){ .f32 = c.z }, false, in, w, NULL, m);
+        rows_run(t, m, 1, c.half ? loss_half_task : loss_task, &c);
         for (size_t i = 0; i < m; i++) {
             if (loss) {
                 loss->nll += c.nll[i];
@@ -141,11 +171,11 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
                 nll[from + i] = (float)c.nll[i];
         }
         if (back)
-            product_input(t, (struct values){ .f32 = dx + from * cols }, 0, dz, w, m);
+            product_input(t, (struct values){ .f32 = dx + from * cols }, 0, chunk_gradient(&c), w, m);
         if (trains && w->trained)
-            product_weight(t, w, dz, in, m);
+            product_weight(t, w, chunk_gradient(&c), in, m);
     }
-    arena_give(t, z, each * vocab * sizeof(float));
+    arena_give(t, memory, each * bytes);
     arena_give(t, xs, each * row);
     struct loss_record *r = tape_record(t, sizeof *r, loss_backward, NULL, back);
     if (r) {
