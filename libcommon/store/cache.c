@@ -26,6 +26,15 @@ struct cache {
     unsigned parts;
 };
 
+char *cache_home(void)
+{
+    const char *set = getenv("PENSTOCK_CACHE"), *home = getenv("HOME");
+    char *path;
+    if (set && *set)
+        return strdup(set);
+    return asprintf(&path, "%s/.cache/penstock", home ? home : "/tmp") < 0 ? NULL : path;
+}
+
 void cache_close(struct cache *c)
 {
     if (!c)

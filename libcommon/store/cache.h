@@ -9,6 +9,9 @@
 #include "libcommon/sys/buf.h"
 #include "libcommon/sys/error.h"
 
+/* The directory of PENSTOCK_CACHE, else ~/.cache/penstock; malloc'd. */
+char *cache_home(void);
+
 struct cache;
 struct cache *cache_open(const char *dir, uint64_t limit, struct error *e);
 void cache_close(struct cache *c);

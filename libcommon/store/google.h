@@ -32,9 +32,19 @@ int gs_refused(const char *subject, const struct http_request *r, struct error *
 /* size, generation, crc32c of an object's resource; false if it is none. */
 bool gs_resource_read(const json_t *j, struct object_info *i);
 
+enum { GS_ANSWER_MAX = 64 << 10 };
+/* Where uploads of `url` ("media", "resumable") are sent, replacing only the version that is there now; malloc'd. */
+char *gs_upload_url(const char *url, const char *type, struct error *e);
+bool gs_resource_from(const struct buf *answer, struct object_info *i);
+/* -1 unless what the store made is what was sent. */
+int gs_made_check(const char *url, const struct object_info *made, uint64_t size, uint32_t crc, struct error *e);
+/* The precondition failed.  0: it was our own success, whose answer got lost. */
+int gs_already_there(const char *url, uint64_t size, uint32_t crc, struct error *e);
+
 int gs_put(const char *url, const void *data, size_t n, struct error *e);
 int gs_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e);
 int gs_remove(const char *url, struct error *e);
+int gs_remove_version(const char *url, uint64_t generation, struct error *e);      /* no other one */
 struct store_writer *gs_writer_open(const char *url, struct error *e);
 int gs_writer_append(struct store_writer *w, const void *data, size_t n, struct error *e);
 int gs_writer_commit(struct store_writer *w, struct error *e);

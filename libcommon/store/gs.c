@@ -110,9 +110,12 @@ static int gs_stat(const char *url, struct object_info *i, struct error *e)
     return found;
 }
 
-int gs_remove(const char *url, struct error *e)
+int gs_remove_version(const char *url, uint64_t generation, struct error *e)
 {
-    char *request = object_url(url, "", e);
+    char query[40] = "";
+    if (generation)
+        snprintf(query, sizeof query, "generation=%llu", (unsigned long long)generation);
+    char *request = object_url(url, query, e);
     struct http_request r;
     struct buf answer;
     buf_init(&answer, HTTP_REASON_MAX);
@@ -125,6 +128,11 @@ int gs_remove(const char *url, struct error *e)
     buf_release(&answer);
     free(request);
     return bad;
+}
+
+int gs_remove(const char *url, struct error *e)
+{
+    return gs_remove_version(url, 0, e);
 }
 
 /* --- listing ------------------------------------------------------------------------ */

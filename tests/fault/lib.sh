@@ -11,7 +11,7 @@ server_pid=
 server_start() {
     mkdir -p "$tmp/root/b"
     rm -f "$tmp/port"
-    python3 "$top/tests/fault/server.py" --root "$tmp/root" --port-file "$tmp/port" "$@" &
+    python3 "$top/tests/fault/server.py" --root "$tmp/root" --port-file "$tmp/port" --tool "$tool" "$@" &
     server_pid=$!
     while [ ! -f "$tmp/port" ]; do kill -0 $server_pid || exit 1; sleep 0.05; done
     server=127.0.0.1:$(cat "$tmp/port")

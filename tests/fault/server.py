@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tests/fault/server.py - object stores that misbehave on purpose
 
-    server.py --root DIR [--port-file FILE] [--latency MS] [--rate P --seed N] [--token T] [--page N]
+    server.py --root DIR [--port-file FILE] [--latency MS] [--rate P --seed N] [--token T] [--page N] [--tool PATH]
 
 DIR/BUCKET/OBJECT are served as Google's JSON API (/storage/v1, /upload/storage/v1)
 as S3 (/s3/BUCKET/OBJECT, see s3.py) and as plain files (/plain/BUCKET/OBJECT).  Also a token server (/token), a metadata
@@ -38,13 +38,14 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import threading
 import time
 import urllib.parse
 
 import s3
 
-SUMMED = 4 << 20        # larger objects tell no checksum: it would take Python too long
+SUMMED = 1 << 20        # the crc32c of larger objects would take Python too long: --tool (store_test) computes it
 CRC = []
 for _i in range(256):
     _c = _i
@@ -93,6 +94,8 @@ class Store:
                 self.known[(bucket, name)] = k
         if k[1] is None and len(data) <= SUMMED:
             k[1] = crc32c(data)
+        elif k[1] is None and args.tool:
+            k[1] = int(subprocess.run([args.tool, "crc32c", self.path(bucket, name)], stdout=subprocess.PIPE).stdout)
         return k[0], k[1], data
 
     def write(self, bucket, name, data):
@@ -244,7 +247,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 store.faults.append(dict(q, times=int(q.get("times", 1))))
             return self.answer(200, b"ok")
         if url.path == "/stats":
-            return self.answer(200, {"counts": store.counts, "most": store.most, "bytes": store.received})
+            return self.answer(200, {"counts": store.counts, "most": store.most, "bytes": store.received, "unfinished": len(s3.uploads)})
         if url.path == "/token" or part[1] == "computeMetadata":
             return self.token()
         if url.path == "/sts":
@@ -472,6 +475,7 @@ parser.add_argument("--latency", type=float, default=0)
 parser.add_argument("--rate", type=float, default=0)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--token", default="")
+parser.add_argument("--tool", default="")
 parser.add_argument("--page", type=int, default=1000)
 args = parser.parse_args()
 store = Store(args.root)

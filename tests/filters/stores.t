@@ -23,7 +23,7 @@ same() { # NAME URL FILE
     if "$tool" get "$2" >got 2>err && cmp -s got "$3"; then result 0 "$1"; else result 1 "$1"; sed 's/^/# /' err; fi
 }
 same 'a small object' gs://b/small small
-is 'costs one request' "$(stats)" '{"counts": {"get": 1}, "most": 1, "bytes": {}}'
+is 'costs one request' "$(stats)" '{"counts": {"get": 1}, "most": 1, "bytes": {}, "unfinished": 0}'
 same 'a large one, in parts side by side' gs://b/large large
 same 'an empty one' gs://b/empty empty
 same 'a name of odd characters' 'gs://b/a name+%2F#?&é' small
@@ -103,6 +103,54 @@ like 'the store kept something else' "$st:$err" '^111:.*the store kept'
 "$tool" write gs://b/none <small; fault start 412
 is 'what is deleted is gone' "$("$tool" delete gs://b/one; "$tool" stat gs://b/one; "$tool" delete gs://b/one; echo $?)" 'not there
 0'
+
+# --- an upload that is killed ----------------------------------------------------------------
+head -c 40000000 /dev/urandom >huge
+received() { stats | perl -ne 'print /"bytes":.*"chunk": (\d+)/'; }
+chunks() { stats | perl -ne 'print /"chunk": (\d+).*"most"/'; }
+mkfifo slow
+killed() { # NAME: sends 30 MB of huge to gs://b/NAME, is killed when three chunks have come
+    had=$(chunks)
+    { head -c 30000000 huge; exec sleep 60; } >slow &
+    feeder=$!
+    "$tool" write "gs://b/$1" 2>err <slow &
+    pid=$!
+    while [ "$(chunks)" -lt $((had + 3)) ]; do sleep 0.05; done
+    kill -KILL $pid $feeder; wait $pid $feeder 2>/dev/null
+}
+same_as() { # NAME OBJECT FILE WORD: FILE is written there, and WORD is told
+    if "$tool" write "gs://b/$2" <"$3" 2>err && cmp "root/b/$2" "$3" >>err 2>&1 && { [ -z "$4" ] || grep -q "$4" err; }; then result 0 "$1"; else result 1 "$1"; sed 's/^/# /' err; fi
+}
+before=$(received)
+killed kept
+is 'what is kept of an upload only its owner may read' "$(ls -l .cache/penstock/uploads/* | cut -c1-10):$(ls -ld .cache/penstock/uploads | cut -c1-10)" '-rw-------:drwx------'
+same_as 'an upload that was killed is gone on with' kept huge 'going on with an upload that has 2[0-9]* bytes'
+sent=$(($(received) - before))
+ok "of 40 MB, sent were $sent bytes" [ "$sent" -lt 49000000 ]
+is 'and nothing is kept any longer' "$(ls .cache/penstock/uploads)" ''
+killed changed
+perl -pe 's/^/x/ if $. == 1' huge >other
+same_as 'other bytes than before: all is sent anew' changed other 'sent other bytes; from the begin'
+killed mixed
+head -n 2 .cache/penstock/uploads/* >note && cat note >"$(echo .cache/penstock/uploads/*)"
+same_as 'also if only the checksum of the whole can tell' mixed other 'sent other bytes; from the begin'
+killed shorter
+same_as 'fewer bytes than before' shorter small 'sent other bytes; from the begin'
+killed gone
+fault chunk forget 1 gone
+same_as 'an upload that the store has forgotten' gone huge ''
+killed replaced
+cp small root/b/replaced
+same_as 'an object that was replaced since then' replaced huge 'was replaced since the upload began'
+killed busy
+{ head -c 30000000 huge; exec sleep 60; } >slow &
+feeder=$!
+"$tool" write gs://b/busy <slow 2>err2 &
+pid=$!
+while ! grep -q going err2; do sleep 0.05; done
+same_as 'two at once: one of them begins anew' busy other ''
+kill -KILL $pid $feeder; wait $pid $feeder 2>/dev/null
+PENSTOCK_CACHE=/dev/null/none same_as 'no place to keep anything' nowhere huge ''
 server_stop
 
 # --- credentials -----------------------------------------------------------------------------

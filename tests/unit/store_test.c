@@ -1,6 +1,6 @@
 /* tests/unit/store_test.c - stores without a network: paths, files, names; and a hand tool for the tests of servers
  *
- *   store_test get URL | put URL < DATA | write URL < DATA | list PREFIX | stat URL | delete URL | drop PREFIX
+ *   store_test get URL | put URL < DATA | write URL < DATA | list PREFIX | stat URL | delete URL | drop PREFIX | crc32c FILE
  *
  * `write` sends what it gets as it comes; `parts` gets in odd pieces. */
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 
 #include "libcommon/store/auth.h"
 #include "libcommon/store/google.h"
+#include "libcommon/stream/crc32c.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 #include "tests/unit/tap.h"
@@ -71,6 +72,8 @@ static int tool(const char *what, const char *url)
         printf("%s\n", r ? "there" : "not there");
         r = 0;
     }
+    if (!strcmp(what, "crc32c") && (r = store_get(url, &b, &e)) == 0)
+        printf("%u\n", crc32c(0, b.data, b.size));
     if (!strcmp(what, "drop"))
         r = store_uploads_drop(url, &e);
     if (!strcmp(what, "delete"))
