@@ -5,6 +5,7 @@
  * same seed gives the same bytes. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/shared/model_load.h"
@@ -109,6 +110,9 @@ int main(int argc, char **argv)
     struct model *m = model_from_config(&dir, &e);
     if (!m)
         die(e.status, "%s", e.text);
+    struct stat st;
+    if (extras && (stat(extras, &st) < 0 || !S_ISDIR(st.st_mode)))
+        die(STATUS_BAD, "--tokenizer '%s' is no directory", extras);
     tokenizer_check(extras ? extras : dir.path, m);
     if (params_reserve(&m->params, false, why) < 0)
         die(STATUS_AGAIN, "no memory for the weights: %s", why);

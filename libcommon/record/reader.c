@@ -183,7 +183,10 @@ static int indexed_open(struct recording *r, const char *stream, const char *ind
     if (file_map_open(stream, &map, e) < 0)
         return -1;
     struct part_walk k = { .data = map.data, .size = map.size };
-    int rc = part_walk_next(&k, e) == PART_HEADER ? header_meet(r, k.header, stream, e) : error_prefix(e, "'%s'", stream);
+    enum part_event first = part_walk_next(&k, e);
+    int rc = first == PART_HEADER ? header_meet(r, k.header, stream, e)
+             : first == PART_EOF  ? error_set(e, STATUS_BAD, "'%s' is empty, but has an index", stream)
+                                  : error_prefix(e, "'%s'", stream);
     if (rc == 0 && !r->units && part_walk_next(&k, e) == PART_UNIT)
         r->first_q = k.control.q;
     file_map_close(&map);
@@ -276,27 +279,35 @@ static const struct part *part_of(const struct recording *r, uint64_t i, bool sa
     return &r->part[lo];
 }
 
-static int entry_read(const struct part *p, uint64_t i, struct part_entry *en, struct error *e)
+/* Of unit i and what follows it: there is always one entry more than units. */
+static int entries_read(const struct part *p, uint64_t i, struct part_entry en[2], struct error *e)
 {
-    uint8_t raw[INDEX_ENTRY];
+    uint8_t raw[2 * INDEX_ENTRY];
     if (bytes_at(p->index, raw, sizeof raw, (uint64_t)p->entries + i * INDEX_ENTRY, p->path, e) < 0)
         return -1;
-    *en = part_entry_get(raw);
+    en[0] = part_entry_get(raw);
+    en[1] = part_entry_get(raw + INDEX_ENTRY);
     return 0;
+}
+
+static int index_wrong(const struct part *p, struct error *e)
+{
+    return error_set(e, STATUS_BAD, "'%s' is not as its index says: one of them is damaged; replay the .stream files by name to do without",
+                     p->path);
 }
 
 int recording_unit(const struct recording *r, uint64_t i, struct unit *u, struct error *e)
 {
     const struct part *p = part_of(r, i, false);
-    struct part_entry en;
+    struct part_entry en[2];
     uint8_t look[LOOK];
     uint64_t need;
     struct control c;
-    if (entry_read(p, i - p->unit, &en, e) < 0)
+    if (entries_read(p, i - p->unit, en, e) < 0)
         return -1;
     ssize_t got;
     do
-        got = pread(p->fd, look, sizeof look, (off_t)en.offset);
+        got = pread(p->fd, look, sizeof look, (off_t)en[0].offset);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return cannot(e, "read", p->path);
@@ -304,7 +315,10 @@ int recording_unit(const struct recording *r, uint64_t i, struct unit *u, struct
     int whole = mp_walk(&walk, span_of(look, (size_t)got), &need);
     ssize_t n = (ssize_t)walk.at;
     if (whole < 1 || control_read(span_of(look, (size_t)n), &c, e) < 0 || c.type != CONTROL_DATA)
-        return error_set(e, STATUS_BAD, "'%s' has no unit at byte %llu, where its index says", p->path, (unsigned long long)en.offset);
+        return error_set(e, STATUS_BAD, "'%s' has no unit at byte %llu, where its index says", p->path, (unsigned long long)en[0].offset);
+    uint64_t end = en[0].offset + (uint64_t)n + c.n;
+    if (en[1].sample - en[0].sample != c.k || (p->entries && en[1].offset != end))
+        return index_wrong(p, e);
     unit_begin(u, c.q, c.e);
     buf_clear(&u->body);
     uint8_t *to = buf_extend(&u->body, (size_t)c.n);
@@ -313,7 +327,7 @@ int recording_unit(const struct recording *r, uint64_t i, struct unit *u, struct
     size_t here = (size_t)(got - n) < c.n ? (size_t)(got - n) : (size_t)c.n;
     if (here)
         memcpy(to, look + n, here);
-    if (c.n > here && bytes_at(p->fd, to + here, (size_t)c.n - here, en.offset + (uint64_t)n + here, p->path, e) < 0)
+    if (c.n > here && bytes_at(p->fd, to + here, (size_t)c.n - here, en[0].offset + (uint64_t)n + here, p->path, e) < 0)
         return -1;
     if (crc32c(0, u->body.data, u->body.size) != c.c)
         return error_set(e, STATUS_BAD, "'%s': unit %llu does not match its checksum", p->path, (unsigned long long)c.q);
@@ -323,29 +337,31 @@ int recording_unit(const struct recording *r, uint64_t i, struct unit *u, struct
 int recording_find(const struct recording *r, uint64_t i, uint64_t *unit, uint64_t *at, struct error *e)
 {
     const struct part *p = part_of(r, i, true);
-    if (r->units == r->samples) {               /* one sample a unit, mostly: then it needs no search */
-        struct part_entry one, next;
-        uint64_t k = i - p->sample;
-        if (k < p->units && entry_read(p, k, &one, e) == 0 && entry_read(p, k + 1, &next, e) == 0 && one.sample == k && next.sample == k + 1) {
-            *unit = p->unit + k;
+    uint64_t lo = 0, hi = p->units, want = i - p->sample;
+    struct part_entry en[2];
+    if (r->units == r->samples && want < p->units) {        /* one sample a unit, mostly: then it needs no search */
+        if (entries_read(p, want, en, e) < 0)
+            return -1;
+        if (en[0].sample == want && en[1].sample == want + 1) {
+            *unit = p->unit + want;
             *at = 0;
             return 0;
         }
     }
-    uint64_t lo = 0, hi = p->units, want = i - p->sample;
-    struct part_entry en;
     while (hi - lo > 1) {
         uint64_t mid = lo + (hi - lo) / 2;
-        if (entry_read(p, mid, &en, e) < 0)
+        if (entries_read(p, mid, en, e) < 0)
             return -1;
-        if (en.sample <= want)
+        if (en[0].sample <= want)
             lo = mid;
         else
             hi = mid;
     }
-    if (entry_read(p, lo, &en, e) < 0)
+    if (entries_read(p, lo, en, e) < 0)
         return -1;
+    if (want < en[0].sample || want >= en[1].sample)
+        return index_wrong(p, e);
     *unit = p->unit + lo;
-    *at = want - en.sample;
+    *at = want - en[0].sample;
     return 0;
 }

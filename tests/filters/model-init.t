@@ -36,6 +36,8 @@ is 'a key that is not there is refused' "$st $(test -e "$tmp/d"; echo $?)" '100 
 like 'with the nearest' "$err" "no key 'd_modl'; the nearest is 'd_model'"
 run model-init --set vocab_size=100 "$micro/model" "$tmp/d"
 is 'a vocabulary smaller than the tokenizer is refused' "$st" 100
+run model-init --tokenizer "$tmp/nowhere" "$micro/model" "$tmp/d"
+like 'so is a directory of a tokenizer that is not there' "$st $err" "^100 .*--tokenizer '.*nowhere' is no directory"
 run model-init --set d_model=33 "$micro/model" "$tmp/d"
 is 'so is a width that the heads do not divide' "$st" 100
 

@@ -71,6 +71,23 @@ like 'a damaged unit is named' "$st $err" "^100 .*part-000001.*checksum"
 run replay "$tmp/bad"
 like 'so is an index that is none' "$st $err" '^100 .*no index'
 
+rm -rf "$tmp/bad"
+cp -r "$tmp/d" "$tmp/bad"
+size=$(wc -c <"$tmp/bad/part-000000.index") bad=
+replay --shuffle --seed 1 "$tmp/d" >"$tmp/shuffled"
+for at in 8 16 24 32 40 48 $((size - 24)) $((size - 16)) $((size - 8)); do      # units, samples, and pairs of offset and sample
+    cp "$tmp/d/part-000000.index" "$tmp/bad/part-000000.index"
+    byte=$(od -An -tu1 -j "$at" -N 1 "$tmp/bad/part-000000.index" | tr -d ' ')
+    printf "\\$(printf %o $((byte ^ 1)))" | dd of="$tmp/bad/part-000000.index" bs=1 seek="$at" conv=notrunc 2>/dev/null
+    run replay --shuffle --seed 1 "$tmp/bad"
+    [ "$st" = 100 ] || cmp -s "$out" "$tmp/shuffled" || bad="$bad $at:$st"
+done
+is 'an index with a bit that is wrong gives no other samples' "$bad" ''
+cp "$tmp/d/part-000000.index" "$tmp/bad/part-000000.index"
+: >"$tmp/bad/part-000000.stream"
+run replay "$tmp/bad"
+like 'a part that was emptied is named' "$st $err" "^100 replay: '.*part-000000.stream' is empty"
+
 # --- kills ----------------------------------------------------------------------------
 rm -rf "$tmp/k"
 tries=0
