@@ -8,15 +8,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOK = 256 };
+enum { LOOK = 256, NEAR = 4096, AHEAD = 32 << 10 };       /* bytes; AHEAD: when units are read one after the other */
 
 struct part {
+    uint64_t id;                /* of all that this process opened */
     char *path;
     int fd, index;              /* of the stream; of its entries */
     off_t entries;              /* where they begin in that file */
@@ -96,7 +98,8 @@ static struct part *part_add(struct recording *r, const char *path, struct error
         r->room = room;
     }
     struct part *p = &r->part[r->n];
-    *p = (struct part){ .path = strdup(path), .fd = -1, .index = -1, .unit = r->units, .sample = r->samples };
+    static _Atomic uint64_t ids;
+    *p = (struct part){ .id = ++ids, .path = strdup(path), .fd = -1, .index = -1, .unit = r->units, .sample = r->samples };
     if (!p->path)
         return error_set(e, STATUS_AGAIN, "out of memory"), NULL;
     r->n++;
@@ -279,12 +282,44 @@ static const struct part *part_of(const struct recording *r, uint64_t i, bool sa
     return &r->part[lo];
 }
 
+/* What a thread has read last of a stream and of its index: small units need no call each. */
+static _Thread_local struct window {
+    uint64_t part, offset;
+    size_t size;
+    uint8_t bytes[AHEAD];
+} units, entries;
+
+/* At least n bytes at `offset`, fewer only at the file's end; *here of them, valid until the next call.  In a row, more at a time. */
+static const uint8_t *window_at(struct window *w, const struct part *p, int fd, uint64_t offset, size_t n, size_t *here, struct error *e)
+{
+    bool behind = w->part == p->id && offset >= w->offset && offset <= w->offset + w->size + AHEAD;
+    if (!behind || offset + n > w->offset + w->size) {
+        ssize_t got;
+        w->part = 0;
+        do
+            got = pread(fd, w->bytes, behind ? AHEAD : n, (off_t)offset);
+        while (got < 0 && errno == EINTR);
+        if (got < 0) {
+            cannot(e, "read", p->path);
+            return NULL;
+        }
+        w->part = p->id;
+        w->offset = offset;
+        w->size = (size_t)got;
+    }
+    *here = (size_t)(w->offset + w->size - offset);
+    return w->bytes + (offset - w->offset);
+}
+
 /* Of unit i and what follows it: there is always one entry more than units. */
 static int entries_read(const struct part *p, uint64_t i, struct part_entry en[2], struct error *e)
 {
-    uint8_t raw[2 * INDEX_ENTRY];
-    if (bytes_at(p->index, raw, sizeof raw, (uint64_t)p->entries + i * INDEX_ENTRY, p->path, e) < 0)
+    size_t here;
+    const uint8_t *raw = window_at(&entries, p, p->index, (uint64_t)p->entries + i * INDEX_ENTRY, 2 * INDEX_ENTRY, &here, e);
+    if (!raw)
         return -1;
+    if (here < 2 * INDEX_ENTRY)
+        return error_set(e, STATUS_BAD, "'%s' is shorter than its index says", p->path);
     en[0] = part_entry_get(raw);
     en[1] = part_entry_get(raw + INDEX_ENTRY);
     return 0;
@@ -300,23 +335,18 @@ int recording_unit(const struct recording *r, uint64_t i, struct unit *u, struct
 {
     const struct part *p = part_of(r, i, false);
     struct part_entry en[2];
-    uint8_t look[LOOK];
+    const uint8_t *look;
     uint64_t need;
     struct control c;
-    if (entries_read(p, i - p->unit, en, e) < 0)
+    size_t got;
+    if (entries_read(p, i - p->unit, en, e) < 0 || !(look = window_at(&units, p, p->fd, en[0].offset, NEAR, &got, e)))
         return -1;
-    ssize_t got;
-    do
-        got = pread(p->fd, look, sizeof look, (off_t)en[0].offset);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return cannot(e, "read", p->path);
     struct mp_walk walk = { 0 };
-    int whole = mp_walk(&walk, span_of(look, (size_t)got), &need);
-    ssize_t n = (ssize_t)walk.at;
-    if (whole < 1 || control_read(span_of(look, (size_t)n), &c, e) < 0 || c.type != CONTROL_DATA)
+    int whole = mp_walk(&walk, span_of(look, got < LOOK ? got : LOOK), &need);
+    size_t n = (size_t)walk.at;
+    if (whole < 1 || control_read(span_of(look, n), &c, e) < 0 || c.type != CONTROL_DATA)
         return error_set(e, STATUS_BAD, "'%s' has no unit at byte %llu, where its index says", p->path, (unsigned long long)en[0].offset);
-    uint64_t end = en[0].offset + (uint64_t)n + c.n;
+    uint64_t end = en[0].offset + n + c.n;
     if (en[1].sample - en[0].sample != c.k || (p->entries && en[1].offset != end))
         return index_wrong(p, e);
     unit_begin(u, c.q, c.e);
@@ -324,10 +354,10 @@ int recording_unit(const struct recording *r, uint64_t i, struct unit *u, struct
     uint8_t *to = buf_extend(&u->body, (size_t)c.n);
     if (!to && c.n)
         return error_set(e, STATUS_AGAIN, "out of memory");
-    size_t here = (size_t)(got - n) < c.n ? (size_t)(got - n) : (size_t)c.n;
+    size_t here = got - n < c.n ? got - n : (size_t)c.n;
     if (here)
         memcpy(to, look + n, here);
-    if (c.n > here && bytes_at(p->fd, to + here, (size_t)c.n - here, en[0].offset + (uint64_t)n + here, p->path, e) < 0)
+    if (c.n > here && bytes_at(p->fd, to + here, (size_t)c.n - here, en[0].offset + n + here, p->path, e) < 0)
         return -1;
     if (crc32c(0, u->body.data, u->body.size) != c.c)
         return error_set(e, STATUS_BAD, "'%s': unit %llu does not match its checksum", p->path, (unsigned long long)c.q);
