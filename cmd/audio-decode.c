@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "kernels/dsp/sound.h"
+#include "kernels/linalg/compute.h"
 #include "libcommon/stream/filter.h"
+#include "libcommon/stream/mixture.h"
 #include "libcommon/sys/log.h"
 
 struct decoder {
@@ -183,6 +185,7 @@ int main(int argc, char **argv)
     struct stage stage;
     stage_init(&stage, "audio-decode");
     stage_put_int(&stage, "sampling_rate", rate);
+    stage_put_str(&stage, STAGE_KERNELS, kernels_name(kernels_choose(NULL)));      /* the libraries take the best there is */
     struct filter filter = {&d, &stage, NULL, decode};
     int status = filter_run(&filter, &common);
     stage_release(&stage);

@@ -10,10 +10,12 @@
 #include "kernels/dsp/mel.h"
 #include "libcommon/format/json.h"
 #include "libcommon/stream/filter.h"
+#include "libcommon/stream/mixture.h"
 #include "libcommon/sys/log.h"
 
 struct extractor {
     struct mel_shape shape;
+    const struct kernels *variant;
     struct mel *mel;
     struct mel_scratch *scratch;
     float *pcm, *features;      /* one clip and its frames */
@@ -246,6 +248,7 @@ static void extractor_open(struct extractor *x, const char *model, int64_t bands
     if (seconds_given && x->shape.seconds != (double)seconds)
         die(STATUS_BAD, "--chunk-length %lld, but the model in '%s' takes %g s", (long long)seconds, model, x->shape.seconds);
     const struct kernels *variant = kernels_choose(getenv("PENSTOCK_KERNELS"));
+    x->variant = variant;
     if (!variant)
         die(STATUS_BAD, "PENSTOCK_KERNELS: '%s' is not a variant of this processor", getenv("PENSTOCK_KERNELS"));
     x->mel = mel_new(&x->shape, variant, why);
@@ -265,6 +268,8 @@ static void stage_fill(struct stage *stage, const struct extractor *x)
     stage_put_int(stage, "hop_length", x->shape.hop);
     stage_put_int(stage, "chunk_length", (int64_t)x->shape.seconds);
     stage_put_str(stage, "over_long", x->over_long);
+    /* FFTW takes the best that the processor has, unless it may take nothing. */
+    stage_put_str(stage, STAGE_KERNELS, kernels_name(x->variant == kernels_choose("ref") ? x->variant : kernels_choose(NULL)));
 }
 
 int main(int argc, char **argv)

@@ -68,11 +68,12 @@ static void tables_fill(struct mel *m)
     }
 }
 
-static fftwf_plan plan_make(const struct mel *m, struct mel_scratch *s)
+/* plain: without what only some processors have, so that hosts of one architecture agree. */
+static fftwf_plan plan_make(const struct mel *m, struct mel_scratch *s, bool plain)
 {
     int half = m->shape.n_fft / 2;
     return fftwf_plan_many_dft(1, &half, MEL_LANES, (fftwf_complex *)s->rows, NULL, 1, half, (fftwf_complex *)s->spectra,
-                               NULL, MEL_LANES, 1, FFTW_FORWARD, FFTW_ESTIMATE);
+                               NULL, MEL_LANES, 1, FFTW_FORWARD, FFTW_ESTIMATE | (plain ? FFTW_NO_SIMD : 0));
 }
 
 struct mel *mel_new(const struct mel_shape *shape, const struct kernels *variant, char why[WHY])
@@ -95,7 +96,7 @@ struct mel *mel_new(const struct mel_shape *shape, const struct kernels *variant
     bool made = m->window && m->twiddle && s && mel_filters_make(shape, &m->filters) == 0;
     if (made) {
         tables_fill(m);
-        m->plan = plan_make(m, s);
+        m->plan = plan_make(m, s, variant == kernels_choose("ref"));
     }
     mel_scratch_free(s);
     if (!m->plan) {

@@ -12,8 +12,8 @@
  *
  * The same bits for any batch and any thread: one FFT plan, made without
  * measuring, on blocks of frames that the frame's number alone decides.  All
- * variants do the same operations in the same order, so they differ only where
- * FFTW chose other code for the processor. */
+ * variants do the same operations in the same order, so that hosts differ only
+ * where FFTW takes other code for the processor; with "ref" it may not. */
 #ifndef PENSTOCK_MEL_H
 #define PENSTOCK_MEL_H
 

@@ -4,6 +4,7 @@
  * lies, 32 bytes a unit that is asked for. */
 #include "libcommon/record/part.h"
 #include "libcommon/record/recording.h"
+#include "libcommon/stream/mixture.h"
 #include "libcommon/sys/file.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ struct recording {
     size_t n, room;
     uint64_t units, samples, streams, first_q;
     struct header header;
+    bool told_mixture;
 };
 
 static int cannot(struct error *e, const char *what, const char *path)
@@ -58,10 +60,10 @@ static int bytes_at(int fd, void *to, size_t n, uint64_t offset, const char *pat
 /* --- opening -------------------------------------------------------------------------- */
 
 /* Two headers may differ in run, samples and epochs, but not in how the data was made. */
-static bool same_stages(const struct header *a, const struct header *b)
+static bool same_stages(const struct header *a, const struct header *b, bool *told)
 {
     struct span x, y;
-    return header_stages(a, &x) && header_stages(b, &y) && x.size == y.size && !memcmp(x.data, y.data, x.size);
+    return header_stages(a, &x) && header_stages(b, &y) && headers_agree(x, y, told);
 }
 
 static int header_meet(struct recording *r, struct span map, const char *path, struct error *e)
@@ -73,7 +75,7 @@ static int header_meet(struct recording *r, struct span map, const char *path, s
         return error_prefix(e, "'%s'", path);
     }
     bool again = r->streams && r->header.map.size == h.map.size && !memcmp(r->header.map.data, h.map.data, h.map.size);
-    if (r->streams && !again && !same_stages(&r->header, &h)) {
+    if (r->streams && !again && !same_stages(&r->header, &h, &r->told_mixture)) {
         header_release(&h);
         return error_set(e, STATUS_BAD, "'%s' was made by other stages or settings than the files before it", path);
     }

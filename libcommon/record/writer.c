@@ -1,6 +1,7 @@
 /* libcommon/record/writer.c - writes a recording; see recording.h */
 #include "libcommon/record/part.h"
 #include "libcommon/record/recording.h"
+#include "libcommon/stream/mixture.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 
@@ -271,10 +272,10 @@ struct stream_end record_total(const struct record_writer *w)
 
 int record_header(struct record_writer *w, const struct header *h, struct error *e)
 {
-    bool same = w->has_header && w->header.map.size == h->map.size && !memcmp(w->header.map.data, h->map.data, h->map.size);
     if (w->expect_header) {
+        bool told = false;
         w->expect_header = false;
-        if (!same)
+        if (!w->has_header || !headers_agree(span_of(w->header.map.data, w->header.map.size), span_of(h->map.data, h->map.size), &told))
             return error_set(e, STATUS_BAD, "'%s' holds a part of another stream (its header differs): name another directory, or remove it", w->dir);
         return 0;
     }

@@ -76,6 +76,20 @@ run timeout 8 mel-features --feature-size 80 --in "$h" --out "$t"
 like 'a worker with other settings is told so' "$st $(echo "$err" | tail -n 1)" '^100 .*header differs'
 wait
 
+# --- hosts of two kinds --------------------------------------------------------------------
+mkfifo "$tmp/slow"
+(head -c 3000 "$tmp/a.stream"; sleep 1.5; tail -c +3001 "$tmp/a.stream") >"$tmp/slow" &
+(timeout 60 fan -j 1 --out "@$h" cat <"$tmp/slow" 2>"$tmp/head.err"; echo $? >"$tmp/head.st") &
+bg tail record --in "@$t" --head "$h" "$tmp/mixed"
+bg w1 mel-features --in "$h" --out "$t"
+bg w2 env PENSTOCK_KERNELS=ref mel-features --in "$h" --out "$t"
+left head tail w1 w2
+if [ "$(PENSTOCK_KERNELS= mel-features <"$tmp/a.stream" | stream-show --header | grep -o '"kernels": "[a-z0-9]*"')" = '"kernels": "ref"' ]; then
+    skip 'workers of two instruction sets contribute, and that is told' 'this processor has one'
+else
+    like 'workers of two instruction sets contribute, and that is told' "$left$(cat "$tmp/tail.err")" '^0 0 0 0 .*several instruction sets.*mel-features: [a-z0-9]* beside [a-z0-9]*\)'
+fi
+
 # --- keys ----------------------------------------------------------------------------------------
 for r in head tail worker; do keygen --role $r "$tmp/$r.key" >>"$tmp/peers"; done
 keygen --role worker "$tmp/stranger.key" >/dev/null

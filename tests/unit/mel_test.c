@@ -84,7 +84,7 @@ static void compare(const struct mel_shape *s, size_t n, const char *variant)
 
 static void variants_agree(void)
 {
-    static const char *const names[] = {"ref", "avx2", "avx512", "neon"};
+    static const char *const names[] = {"avx2", "avx512", "avx512bf16", "neon"};       /* ref has another FFT: compare() */
     const struct mel_shape whisper = {16000, 400, 160, 128, 30};
     size_t n = 50001;
     float *pcm = malloc(n * sizeof *pcm), *first = NULL;
@@ -100,7 +100,7 @@ static void variants_agree(void)
         float *out = malloc(count * sizeof *out), padding;
         mel_compute(m, s, pcm, n, out, &padding, why);
         if (first)
-            ok(memcmp(first, out, count * sizeof *out) == 0, "%s gives the reference's bits", names[v]);
+            ok(memcmp(first, out, count * sizeof *out) == 0, "%s gives the bits of the variant before it", names[v]);
         if (first)
             free(out);
         else

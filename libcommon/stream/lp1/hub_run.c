@@ -8,6 +8,7 @@
 #include "libcommon/stream/facts.h"
 #include "libcommon/stream/lp1/hub.h"
 #include "libcommon/stream/lp1/socket.h"
+#include "libcommon/stream/mixture.h"
 #include "libcommon/stream/stream.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
@@ -22,6 +23,7 @@ struct hub_run {
     void *above, *below, *up;           /* workers above deliver; workers and consumer below; DEALER to the head */
     struct lp1_hub *hub;
     struct blob *header;
+    bool told_mixture;
     double began, ticked, told, starved, blocked;
 };
 
@@ -47,12 +49,11 @@ static void on_reset_head(void *ctx)
 static bool on_header(void *ctx, void *body)
 {
     struct hub_run *r = ctx;
-    const struct blob *b = body;
     if (!r->header) {
         r->header = blob_share(body);
         lp1_hub_header(r->hub, r->header);
     }
-    return r->header->size == b->size && !memcmp(r->header->data, b->data, b->size);
+    return headers_agree(blob_span(r->header), blob_span(body), &r->told_mixture);
 }
 static void on_head_header(void *ctx, void *body) { (void)ctx, (void)body; }
 static void on_free(void *ctx, void *body)

@@ -11,6 +11,7 @@
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/lp1/service.h"
 #include "libcommon/stream/lp1/tail.h"
+#include "libcommon/stream/mixture.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
@@ -25,7 +26,7 @@ struct tail_in {
     struct lp1_tail *tail;
     char *head;
     struct blob *header;        /* of the stream: the first worker's */
-    bool told_header, told_end, final;
+    bool told_header, told_end, told_mixture, final;
     uint64_t told_differing;
     struct lp1_unit taken[TAKEN];
     size_t ntaken, at;          /* taken from the machine; of those, read */
@@ -91,10 +92,9 @@ static void on_reset_head(void *ctx)
 static bool on_header(void *ctx, void *body)
 {
     struct tail_in *t = ctx;
-    const struct blob *b = body;
     if (!t->header)
         t->header = blob_share(body);
-    return t->header->size == b->size && !memcmp(t->header->data, b->data, b->size);
+    return headers_agree(blob_span(t->header), blob_span(body), &t->told_mixture);
 }
 static void on_head_header(void *ctx, void *body) { (void)ctx, (void)body; }
 static void on_free(void *ctx, void *body)
