@@ -61,8 +61,9 @@ struct gemm_out {
 /* y[m,n] = x[m,k] w^T; backward: dx[m,k] = dy[m,n] w.  m counts rows of x. */
 void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct packed *w, bool backward,
                const struct gemm_out *y);
-/* dw[n,k] (+)= dy[m,n]^T x[m,k], float32; add: to what is there. */
+/* dw[n,k] (+)= dy[m,n]^T x[m,k], float32; add: to what is there.  squares: NULL, or what becomes
+ * the sum of dw's squares, which costs less here than reading dw again. */
 void gemm_bf16_dw(const struct compute *k, size_t m, size_t n, size_t kk, struct gemm_in dy, struct gemm_in x,
-                  bool add, float *dw, size_t lddw);
+                  bool add, float *dw, size_t lddw, double *squares);
 
 #endif

@@ -276,7 +276,7 @@ void packed_set_rows(const struct compute *k, const struct packed *p, const floa
                      size_t first, size_t rows)
 {
     for (size_t r = first; r < first + rows; r += PANEL)
-        k->k->pack->columns_f32(p->panels + r * round_to(p->k, 2), w + r * ldw, ldw, least(first + rows - r, PANEL), p->k);
+        k->k->pack->columns_f32_out(p->panels + r * round_to(p->k, 2), w + r * ldw, ldw, least(first + rows - r, PANEL), p->k);
 }
 
 struct set_job {

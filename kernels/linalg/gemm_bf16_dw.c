@@ -5,6 +5,7 @@
  * tiles of dw.  With many (a vocabulary): x into shared memory, and a task
  * takes 96 rows of dw over all columns, laying out its part of dy itself. */
 #include "kernels/linalg/gemm_bf16.h"
+#include "kernels/linalg/vec.h"
 
 enum {
     TOKENS = 352,               /* most summed in registers at once */
@@ -13,6 +14,7 @@ enum {
     MANY_ROWS = 96,
     MANY_EACH = 8,              /* times as many are a task: so that it can look ahead */
     WIDEST = 32768,             /* columns of dw at once */
+    SUMS = 1 << 16,             /* tasks, at most: of a vocabulary of 50 million */
 };
 
 struct job {
@@ -28,6 +30,7 @@ struct job {
     size_t span;                /* tokens of a block: all blocks about the same */
     size_t rows, wide, across;  /* of a tile */
     bool add;
+    double *squares;            /* one a task, of what is then complete; or NULL */
 };
 
 static void sixes_make(const struct job *j, uint16_t *to, size_t token, size_t tokens, size_t row, size_t rows)
@@ -88,14 +91,27 @@ static void rows_multiply(const struct job *j, uint16_t *own, size_t block, size
         }
 }
 
+/* The task has just written these for the last time. */
+static void squares_sum(const struct job *j, size_t task, size_t row, size_t rows, size_t col, size_t cols)
+{
+    double sum = 0;
+    for (size_t r = row; r < row + rows; r++)
+        sum += j->k->k->vec->squares(j->dw + r * j->lddw + j->col + col, cols);
+    j->squares[task] += sum;
+}
+
 static void rows_task(void *ctx, size_t task, int worker)
 {
     const struct job *j = ctx;
     uint16_t *own = team_scratch(j->k->team, worker);
     size_t from = task * MANY_EACH * MANY_ROWS, end = least(j->n, from + MANY_EACH * MANY_ROWS);
-    for (size_t row = from; row < end; row += MANY_ROWS)
-        for (size_t block = 0; block * j->span < j->tokens; block++)
-            rows_multiply(j, own, block, row, least(end - row, MANY_ROWS), block + 1 < parts(j->tokens, j->span) ? 0 : end);
+    for (size_t row = from; row < end; row += MANY_ROWS) {
+        size_t rows = least(end - row, MANY_ROWS), blocks = parts(j->tokens, j->span);
+        for (size_t block = 0; block < blocks; block++)
+            rows_multiply(j, own, block, row, rows, block + 1 < blocks ? 0 : end);
+        if (j->squares)
+            squares_sum(j, task, row, rows, 0, j->cols);
+    }
 }
 
 static void tile_task(void *ctx, size_t task, int worker)
@@ -110,6 +126,8 @@ static void tile_task(void *ctx, size_t task, int worker)
         gemm_bf16_block(j->k->k, rows, cols, parts(tokens, 2), &a, j->panels + block * j->block_panels + col * j->span,
                         PANEL * j->span, j->dw + row * j->lddw + j->col + col, j->lddw, block > 0 || j->add);
     }
+    if (j->squares)
+        squares_sum(j, task, row, rows, col, cols);
 }
 
 /* Tiles large enough to be worth reading their operands, some 24 of them or more. */
@@ -127,9 +145,11 @@ static void tiles_choose(struct job *j)
     }
 }
 
-static void columns_run(struct job *j, size_t m, bool add)
+/* *squares: NULL, or to be added to. */
+static void columns_run(struct job *j, size_t m, bool add, double *squares)
 {
-    const size_t room = TEAM_SHARED / sizeof(uint16_t);
+    const size_t room = (TEAM_SHARED - SUMS * sizeof *squares) / sizeof(uint16_t);
+    double *sums = (double *)(void *)((uint8_t *)team_shared(j->k->team) + TEAM_SHARED) - SUMS;
     bool many = j->n > MANY;
     j->span = m ? round_to(parts(m, parts(m, TOKENS)), 8) : 8;
     j->block_sixes = many ? 0 : round_to(j->n, SIX) * j->span;
@@ -146,21 +166,26 @@ static void columns_run(struct job *j, size_t m, bool add)
         j->add = add || j->token > 0;
         size_t each = (many ? 0 : parts(j->n, GROUP)) + parts(j->cols, GROUP);
         team_run(j->k->team, parts(j->tokens, j->span) * each, layout_task, j);
-        if (many)
-            team_run(j->k->team, parts(j->n, MANY_EACH * MANY_ROWS), rows_task, j);
-        else
-            team_run(j->k->team, parts(j->n, j->rows) * j->across, tile_task, j);
+        size_t tasks = many ? parts(j->n, MANY_EACH * MANY_ROWS) : parts(j->n, j->rows) * j->across;
+        j->squares = squares && j->token + j->tokens >= m ? sums : NULL;
+        for (size_t i = 0; j->squares && i < tasks; i++)
+            sums[i] = 0;
+        team_run(j->k->team, tasks, many ? rows_task : tile_task, j);
+        for (size_t i = 0; j->squares && i < tasks; i++)
+            *squares += sums[i];
     }
 }
 
 void gemm_bf16_dw(const struct compute *k, size_t m, size_t n, size_t kk, struct gemm_in dy, struct gemm_in x,
-                  bool add, float *dw, size_t lddw)
+                  bool add, float *dw, size_t lddw, double *squares)
 {
     struct job j = {.k = k, .dy = dy, .x = x, .n = n, .kk = kk, .dw = dw, .lddw = lddw};
+    if (squares)
+        *squares = 0;
     if (!n)
         return;
     for (j.col = 0; j.col < kk; j.col += WIDEST) {
         j.cols = least(kk - j.col, WIDEST);
-        columns_run(&j, m, add);
+        columns_run(&j, m, add, squares);
     }
 }

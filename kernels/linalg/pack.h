@@ -32,6 +32,8 @@ struct pack {
     void (*six_bf16)(uint16_t *to, size_t stride, const uint16_t *from, size_t ld, size_t rows, size_t cols);
     /* Pairs along the columns of from[rows <= 64, cols]: one panel of ceil(cols / 2) pairs. */
     void (*columns_f32)(uint16_t *to, const float *from, size_t ld, size_t rows, size_t cols);
+    /* The same past the caches, for what is read much later; to: at a multiple of 64 bytes. */
+    void (*columns_f32_out)(uint16_t *to, const float *from, size_t ld, size_t rows, size_t cols);
     void (*columns_bf16)(uint16_t *to, const uint16_t *from, size_t ld, size_t rows, size_t cols);
     /* Pairs along the columns to pairs along the rows: from is ceil(cols / 2) pairs of a panel (64
      * rows), to becomes 32 pairs of a panel of cols <= 64 columns. */

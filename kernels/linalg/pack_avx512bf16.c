@@ -142,7 +142,8 @@ static inline void transpose(__m512i x[16])
     }
 }
 
-static void columns_f32(uint16_t *to, const float *from, size_t ld, size_t rows, size_t cols)
+static inline __attribute__((always_inline)) void columns_f32_to(bool out, uint16_t *to, const float *from, size_t ld,
+                                                                size_t rows, size_t cols)
 {
     for (size_t c = 0; c < cols; c += 32) {
         __mmask16 m0 = mask16(cols - c), m1 = mask16(beyond(cols, c + 16));
@@ -157,7 +158,11 @@ static void columns_f32(uint16_t *to, const float *from, size_t ld, size_t rows,
                                     : _mm512_setzero_si512();
             }
             transpose(x);
-            if (pairs == 16) {
+            if (pairs == 16 && out) {
+#pragma GCC unroll 16
+                for (size_t p = 0; p < 16; p++)
+                    _mm512_stream_si512((void *)(to + (c / 2 + p) * 2 * PANEL + 2 * r), x[p]);
+            } else if (pairs == 16) {
 #pragma GCC unroll 16
                 for (size_t p = 0; p < 16; p++)
                     _mm512_storeu_si512(to + (c / 2 + p) * 2 * PANEL + 2 * r, x[p]);
@@ -167,6 +172,17 @@ static void columns_f32(uint16_t *to, const float *from, size_t ld, size_t rows,
             }
         }
     }
+}
+
+static void columns_f32(uint16_t *to, const float *from, size_t ld, size_t rows, size_t cols)
+{
+    columns_f32_to(false, to, from, ld, rows, cols);
+}
+
+static void columns_f32_out(uint16_t *to, const float *from, size_t ld, size_t rows, size_t cols)
+{
+    columns_f32_to(true, to, from, ld, rows, cols);
+    _mm_sfence();
 }
 
 static void from_f32(uint16_t *to, const float *from, size_t n)
@@ -246,6 +262,6 @@ static void turn(uint16_t *to, const uint16_t *from, size_t cols)
 
 const struct pack pack_avx512bf16 = {
     .rows_f32 = rows_f32, .rows_bf16 = rows_bf16, .six_f32 = six_f32, .six_bf16 = six_bf16,
-    .columns_f32 = columns_f32, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
+    .columns_f32 = columns_f32, .columns_f32_out = columns_f32_out, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
 };
 #endif

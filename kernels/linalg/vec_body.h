@@ -137,10 +137,22 @@ static double sum(const float *x, size_t n)
 
 static double squares(const float *x, size_t n)
 {
+    enum { WIDE = 64, FLUSH = 4096 };
     double s = 0;
-#pragma omp simd reduction(+ : s)
-    for (size_t i = 0; i < n; i++)
-        s += (double)x[i] * (double)x[i];
+    for (size_t at = 0; at < n; at += FLUSH) {
+        size_t some = n - at < FLUSH ? n - at : FLUSH, even = some / WIDE * WIDE;
+        float part[WIDE] = {0}, rest = 0;
+        for (size_t i = at; i < at + even; i += WIDE)
+#pragma omp simd
+            for (size_t c = 0; c < WIDE; c++)
+                part[c] += x[i + c] * x[i + c];
+        for (size_t i = at + even; i < at + some; i++)
+            rest += x[i] * x[i];
+        for (size_t half = WIDE / 2; half; half /= 2)
+            for (size_t c = 0; c < half; c++)
+                part[c] += part[c + half];
+        s += (double)(part[0] + rest);
+    }
     return s;
 }
 

@@ -147,7 +147,7 @@ void conv_bf16_backward(struct tape *t, const struct conv *c, struct values dy)
         uint16_t *padded = padded_take(t, c);
         for (size_t b = 0; b < c->batch && tape_live(t); b++)
             gemm_bf16_dw(t->compute, c->t_out, c->out, TAPS * c->in,
-                         outputs(c, dy, b), windows(c, padded, b), b > 0, dw, TAPS * c->in);
+                         outputs(c, dy, b), windows(c, padded, b), b > 0, dw, TAPS * c->in, NULL);
         arena_give(t, padded, padded_bytes(c));
         j.from = dw;
         j.to = param_grad(t, c->w, &beta);

@@ -15,6 +15,7 @@ struct lookup {
     int32_t pad;
     float scale, *to;
     const float *from;
+    double *squares;            /* by how much those of a block of columns grew */
 };
 
 static void embed_task(void *ctx, size_t i, int worker)
@@ -34,25 +35,39 @@ static void embed_grad_task(void *ctx, size_t i, int worker)
     (void)worker;
     const struct lookup *j = ctx;
     size_t from = i * COLUMNS, end = rows_end(j->cols, COLUMNS, i);
+    double grown = 0;
     for (size_t r = 0; r < j->n; r++) {
         if (j->ids[r] == j->pad)
             continue;
         float *to = j->to + (size_t)j->ids[r] * j->cols;
-        for (size_t c = from; c < end; c++)
+        for (size_t c = from; c < end; c++) {
+            double old = (double)to[c];
             to[c] += j->scale * j->from[r * j->cols + c];
+            grown += (double)to[c] * (double)to[c] - old * old;
+        }
     }
+    j->squares[i] = grown;
 }
 
 static void embed_backward(struct tape *t, struct record *record)
 {
     struct lookup *j = (struct lookup *)record;
     float beta;
+    bool squared = j->w->squared || !j->w->has_grad;
+    size_t blocks = (j->cols + COLUMNS - 1) / COLUMNS;
+    j->squares = tape_small(t, blocks * sizeof *j->squares);
     j->to = param_grad(t, j->w, &beta);
     j->from = j->r.out[0]->grad;
     if (beta == 0)
         flat_zero(t, j->to, j->w->count);
-    if (tape_live(t))
-        rows_run(t, j->cols, COLUMNS, embed_grad_task, j);
+    if (!tape_live(t))
+        return;
+    rows_run(t, j->cols, COLUMNS, embed_grad_task, j);
+    double squares = beta == 0 ? 0 : j->w->squares;
+    for (size_t i = 0; i < blocks; i++)
+        squares += j->squares[i];
+    j->w->squares = squares < 0 ? 0 : squares;
+    j->w->squared = squared;
 }
 
 struct tensor *tape_embedding(struct tape *t, struct param *w, const int32_t *ids, size_t n, int32_t pad, float scale)

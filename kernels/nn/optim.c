@@ -71,7 +71,12 @@ static void norm_task(void *ctx, size_t chunk, int worker)
     const struct params *ps = n->ps;
     size_t from, to;
     const struct param *p = chunk_find(ps, chunk, &from, &to);
-    ps->partial[chunk] = steps(p) ? n->k->vec->squares(p->grad + from, to - from) : 0;
+    if (!steps(p))
+        ps->partial[chunk] = 0;
+    else if (p->squared)
+        ps->partial[chunk] = from ? 0 : p->squares;
+    else
+        ps->partial[chunk] = n->k->vec->squares(p->grad + from, to - from);
 }
 
 double grad_norm(const struct compute *k, struct params *ps, double tokens)

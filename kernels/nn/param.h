@@ -43,6 +43,8 @@ struct param {
 
     float *grad;                /* trained only: sum over the supervised tokens since the last optimizer step */
     bool has_grad;              /* grad holds something; false: its bytes mean nothing and the optimizer skips it */
+    bool squared;               /* squares is the sum of grad's: whoever wrote it last has summed them */
+    double squares;
     float *m, *v;               /* trained only: AdamW's moments */
     uint64_t steps;             /* AdamW steps taken by this parameter */
 

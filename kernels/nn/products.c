@@ -79,7 +79,8 @@ void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct g
         return;
     float *dw = param_grad(t, w, &beta);
     if (t->compute->bf16)
-        gemm_bf16_dw(t->compute, n, out, in, dy, x, beta != 0, dw, in);
+        gemm_bf16_dw(t->compute, n, out, in, dy, x, beta != 0, dw, in, &w->squares);
     else
         gemm_f32(t->compute, true, false, out, in, n, dy.f32, out, x.f32, in, beta, dw, in);
+    w->squared = t->compute->bf16;
 }

@@ -64,7 +64,7 @@ uint16_t *tensor_grad_narrow(struct tape *t, struct tensor *x);
 static inline void tensor_use(struct tensor *x) { x->uses++; }
 static inline struct values tensor_grads(const struct tensor *x) { return (struct values){ x->grad, x->grad_half }; }
 void tensor_grad_widen(struct tape *t, struct tensor *x);       /* float32 from now on */
-/* The same for a parameter. */
+/* The same for a parameter; what was known of its squares is forgotten. */
 float *param_grad(struct tape *t, struct param *p, float *beta);
 
 /* task(ctx, i, worker) for chunks of `each` rows out of n: i is the chunk. */

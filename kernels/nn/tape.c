@@ -144,8 +144,10 @@ float *tensor_grad(struct tape *t, struct tensor *x, float *beta)
 float *param_grad(struct tape *t, struct param *p, float *beta)
 {
     *beta = p->has_grad ? 1.0f : 0.0f;
-    if (tape_live(t))
+    if (tape_live(t)) {
         p->has_grad = true;
+        p->squared = false;
+    }
     return p->grad;
 }
 

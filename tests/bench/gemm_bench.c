@@ -123,7 +123,7 @@ static void shape_bench(struct compute *k, struct dnnl *d, enum kind kind, size_
     for (int round = 0; round < 40 && (round < 4 || now() - start < 1.5); round++) {
         double t = now();
         if (kind == WEIGHT)
-            gemm_bf16_dw(k, m, n, kk, gi, xi, false, y, kk);
+            gemm_bf16_dw(k, m, n, kk, gi, xi, false, y, kk, NULL);
         else
             gemm_bf16(k, m, xi, p, kind == BACKWARD, &(struct gemm_out){.f32 = y, .ld = out});
         double t1 = now() - t;

@@ -113,9 +113,16 @@ static bool right(const struct compute *c, size_t m, size_t n, size_t k)
     good = close_to(y, y_want, m, n, n + 5, k, "y = x w^T") && good;
     gemm_bf16(c, m, df, p, true, &(struct gemm_out){.f32 = dx, .ld = k});
     good = close_to(dx, dx_want, m, k, k, n, "dx = dy w") && good;
-    gemm_bf16_dw(c, m, n, k, df, xb, true, dw, k);
+    gemm_bf16_dw(c, m, n, k, df, xb, true, dw, k, NULL);
     good = close_to(dw, dw_plus, n, k, k, m, "dw += dy^T x") && good;
-    gemm_bf16_dw(c, m, n, k, db, xf, false, dw, k);
+    double squares = NAN, all = 0;
+    gemm_bf16_dw(c, m, n, k, db, xf, false, dw, k, &squares);
+    for (size_t i = 0; i < n * k; i++)
+        all += (double)dw[i] * (double)dw[i];
+    if (!(fabs(squares - all) <= 1e-6 * all)) {
+        printf("# squares of dw: got %g want %g\n", squares, all);
+        good = false;
+    }
     good = close_to(dw, dw_want, n, k, k, m, "dw = dy^T x") && good;
 
     /* Through done: every element once, changed in place before it is stored, also as bfloat16. */
@@ -149,7 +156,7 @@ static void same_bits(const struct kernels *k, size_t m, size_t n, size_t kk)
         float *y = out[threads > 1], *dx = y + m * n, *dw = dx + m * kk;
         gemm_bf16(&c, m, (struct gemm_in){.f32 = x, .ld = kk}, p, false, &(struct gemm_out){.f32 = y, .ld = n});
         gemm_bf16(&c, m, (struct gemm_in){.f32 = dy, .ld = n}, p, true, &(struct gemm_out){.f32 = dx, .ld = kk});
-        gemm_bf16_dw(&c, m, n, kk, (struct gemm_in){.f32 = dy, .ld = n}, (struct gemm_in){.f32 = x, .ld = kk}, false, dw, kk);
+        gemm_bf16_dw(&c, m, n, kk, (struct gemm_in){.f32 = dy, .ld = n}, (struct gemm_in){.f32 = x, .ld = kk}, false, dw, kk, NULL);
         good = good && (threads == 1 || memcmp(out[0], out[1], (m * n + m * kk + n * kk) * 4) == 0);
         packed_free(p);
         team_free(c.team);

@@ -22,6 +22,8 @@ struct trained {
     double loss[3];
     float *grad;                /* of the first step, all parameters */
     size_t n;
+    double off;                 /* of the norm, and how many squares were known: all steps */
+    size_t known;
 };
 
 static void batch_make(struct batch *b, const struct model *m, char why[WHY])
@@ -39,6 +41,23 @@ static void batch_make(struct batch *b, const struct model *m, char why[WHY])
         batch_add(b, ids, labels, TOKENS - r, features, m->bins, m->frames, 0, r + 1, why);
     }
     free(features);
+}
+
+/* How far the norm from the squares that the products left is from one of the gradients as they lie there. */
+static double norm_off(const struct compute *k, struct params *ps, size_t *known)
+{
+    double quick = grad_norm(k, ps, 1);
+    bool *was = calloc(ps->n, sizeof *was);
+    for (size_t i = 0; i < ps->n; i++) {
+        was[i] = ps->p[i]->squared;
+        *known += was[i];
+        ps->p[i]->squared = false;
+    }
+    double plain = grad_norm(k, ps, 1);
+    for (size_t i = 0; i < ps->n; i++)
+        ps->p[i]->squared = was[i];
+    free(was);
+    return fabs(quick - plain) / plain;
 }
 
 static struct trained train(bool bf16, int threads, bool recompute, size_t lora)
@@ -82,6 +101,7 @@ static struct trained train(bool bf16, int threads, bool recompute, size_t lora)
                 memcpy(t.grad + at, p->grad, p->count * sizeof *t.grad);
             at += p->grad ? p->count : 0;
         }
+        t.off = fmax(t.off, norm_off(&k, &t.m->params, &t.known));
         adamw_step(&k, &t.m->params, &a, (double)loss.tokens);
     }
     tape_free(tape);
@@ -122,6 +142,8 @@ static void compare(size_t lora)
         ok(fabs(bf16.loss[i] - f32.loss[i]) <= 2e-3 * f32.loss[i], "%s: so is the loss of step %d: %.5f, %.5f", what, i, bf16.loss[i],
            f32.loss[i]);
     ok(bf16.loss[2] < bf16.loss[0], "%s: it falls", what);
+    ok(bf16.known > 0 && bf16.off <= 1e-6, "%s: the norm from %zu sums of squares that the products made, off by %.0e", what,
+       bf16.known, bf16.off);
     ok(same_weights(&bf16, &three), "%s: one thread and three train the same bits", what);
     ok(same_weights(&bf16, &again), "%s: so does recomputing layers", what);
     trained_free(&f32), trained_free(&bf16), trained_free(&three), trained_free(&again);
