@@ -121,9 +121,9 @@ bool gs_resource_read(const json_t *j, struct object_info *i)
     const char *crc = json_string_value(json_object_get(j, "crc32c"));
     struct checksum sum;
     *i = (struct object_info){ 0 };
-    if (!size)
+    if (!size && !generation)
         return false;
-    i->size = strtoull(size, NULL, 10);
+    i->size = size ? strtoull(size, NULL, 10) : 0;      /* protobuf's JSON leaves zeros away */
     i->generation = generation ? strtoull(generation, NULL, 10) : 0;
     if (crc && checksum_from_base64(&sum, CHECKSUM_CRC32C, span_of(crc, strlen(crc)))) {
         i->has_crc32c = true;

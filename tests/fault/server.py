@@ -295,7 +295,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, {"access_token": "%s%d" % (args.token, store.tokens), "expires_in": "3600", "token_type": "Bearer"})
 
     def resource(self, bucket, name, found):
-        return {"name": name, "bucket": bucket, "size": str(len(found[2])), "generation": str(found[0]), "crc32c": crc_text(found[1])}
+        size = {"size": str(len(found[2]))} if found[2] else {}     # as protobuf's JSON, which leaves zeros away
+        return dict(size, name=name, bucket=bucket, generation=str(found[0]), crc32c=crc_text(found[1]))
 
     def stat(self, bucket, name):
         if self.refuse(store.fault("stat", name)):
