@@ -44,7 +44,8 @@ PROGRAMS := $(ONEFILE) $(FOLDERS)
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 HELPERS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%.o,$(filter-out %_test.c,$(wildcard tests/unit/*.c)))
 FILTERS := $(wildcard tests/filters/*.t)
-FUZZERS := $(if $(shell command -v clang),$(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c)))
+# Apple's clang has no libFuzzer.
+FUZZERS := $(if $(and $(filter-out Darwin,$(UNAME)),$(shell command -v clang)),$(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c)))
 
 all: deps-check $(addprefix $(BIN)/,$(PROGRAMS))
 
@@ -143,13 +144,18 @@ bench: deps
 test-oracle: all
 	PATH="$(abspath $(BIN)):$$PATH" sh tests/oracle/run
 
+PLACE = $(DESTDIR)$(PREFIX)
 install: all
-	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
-	cp $(addprefix $(BIN)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
-	cp docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	cp docs/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
-	mkdir -p $(DESTDIR)$(PREFIX)/share/penstock
-	cp -R pipelines $(DESTDIR)$(PREFIX)/share/penstock/
+	install -d $(PLACE)/bin $(PLACE)/share/man/man1 $(PLACE)/share/man/man7 $(PLACE)/share/penstock
+	install -m 755 $(addprefix $(BIN)/,$(PROGRAMS)) $(PLACE)/bin/
+	install -m 644 docs/*.1 $(PLACE)/share/man/man1/
+	install -m 644 docs/*.7 $(PLACE)/share/man/man7/
+	cp -R pipelines $(PLACE)/share/penstock/
+uninstall:
+	rm -f $(addprefix $(PLACE)/bin/,$(PROGRAMS))
+	rm -f $(addprefix $(PLACE)/share/man/man1/,$(notdir $(wildcard docs/*.1)))
+	rm -f $(addprefix $(PLACE)/share/man/man7/,$(notdir $(wildcard docs/*.7)))
+	rm -rf $(PLACE)/share/penstock
 
 clean:
 	rm -rf build $(BIN)
@@ -160,8 +166,8 @@ help:
 	@echo 'make demo       fine-tune a small Whisper on the speech in tests/data'
 	@echo 'make check      the tests alone; make asan: under sanitizers; make fuzz: longer'
 	@echo 'make bench      speed beside the rivals; make test-oracle: against transformers'
-	@echo 'make install PREFIX=/usr/local; make clean; make deps (install what is missing)'
+	@echo 'make install PREFIX=/usr/local, make uninstall; make clean; make deps (install what is missing)'
 
-.PHONY: all check test asan fuzz deps deps-check demo bench test-oracle install clean help FORCE
+.PHONY: all check test asan fuzz deps deps-check demo bench test-oracle install uninstall clean help FORCE
 .SECONDARY:
 -include $(COMMON:.o=.d) $(KERNELS:.o=.d) $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/*/*.d $(BUILD)/tests/*/*.d)
