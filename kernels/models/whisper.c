@@ -187,7 +187,7 @@ static struct tensor *decode(struct tape *t, const struct whisper *w, const stru
     size_t beams = c ? c->rows / c->heard : 1, n = b->start[b->rows];
     for (size_t i = 0; cross && i < b->rows; i++)
         cross[i] = (struct attended){ b->start[i], b->start[i + 1] - b->start[i], i / beams * w->source, w->source };
-    struct tensor *x = tape_embedding(t, w->tokens, b->ids, n, w->pad, w->scale_embedding ? sqrtf((float)w->d) : 1);
+    struct tensor *x = tape_embedding(t, w->tokens, b->ids, n, w->pad, 1);     /* scale_embedding: transformers reads and ignores it */
     x = tape_add(t, tape_embedding(t, w->decoder_positions, position, n, -1, 1), x);
     x = tape_dropout(t, x, w->dropout);
     tap_layer(t, "dec", 0, x);

@@ -18,7 +18,6 @@ struct whisper {
     size_t d, bins, source, positions, vocab;
     size_t encoder_layers, decoder_layers, encoder_heads, decoder_heads, encoder_ffn, decoder_ffn;
     int32_t pad, start;
-    bool scale_embedding;
     float dropout, attention_dropout, activation_dropout, encoder_layerdrop, decoder_layerdrop;
     float init_std;
     struct {                                /* SpecAugment: D. Park and others, 2019 */

@@ -60,7 +60,7 @@ static int rates_read(struct whisper *w, const json_t *c, char why[WHY])
         *keys[i].to = (float)v;
     }
     w->augment.time_prob = 0.05;
-    if (config_bool(c, "apply_spec_augment", &w->augment.on, why) || config_bool(c, "scale_embedding", &w->scale_embedding, why) ||
+    if (config_bool(c, "apply_spec_augment", &w->augment.on, why) ||
         config_real(c, "mask_time_prob", 0, 1, &w->augment.time_prob, why) ||
         config_real(c, "mask_feature_prob", 0, 1, &w->augment.feature_prob, why))
         return -1;

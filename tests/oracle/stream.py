@@ -93,16 +93,23 @@ def samples_of_all_types():
     yield {"id": "failed", "error": {"stage": "python", "message": "for the test"}}
 
 
-def write(path):
+def put(path, run, units, **header):
+    """A stream of units, which are lists of samples."""
     pack = lambda o: msgpack.packb(o, default=msgpack_numpy.encode, use_bin_type=True)
-    data = pack({"penstock": 1, "run": b"python's own run", "samples": 6, "stages": [{"name": "python", "version": "1", "depth": 2}]})
-    samples = list(samples_of_all_types())
-    for q in range(3):
-        body = pack({"samples": samples[2 * q : 2 * q + 2]})
-        data += pack({"t": "DATA", "q": q, "e": 0, "k": 2, "n": len(body), "c": crc32c(body)}) + body
-    data += pack({"t": "END", "units": 3, "samples": 6, "errors": 1, "c": crc32c(data)})
+    samples = sum(len(u) for u in units)
+    data = pack({"penstock": 1, "run": run, "samples": samples, "epochs": 1, **header})
+    for q, u in enumerate(units):
+        body = pack({"samples": u})
+        data += pack({"t": "DATA", "q": q, "e": 0, "k": len(u), "n": len(body), "c": crc32c(body)}) + body
+    errors = sum("error" in s for u in units for s in u)
+    data += pack({"t": "END", "units": len(units), "samples": samples, "errors": errors, "c": crc32c(data)})
     with open(path, "wb") as f:
         f.write(data)
+
+
+def write(path):
+    samples = list(samples_of_all_types())
+    put(path, b"python's own run", [samples[2 * q : 2 * q + 2] for q in range(3)], stages=[{"name": "python", "version": "1", "depth": 2}])
 
 
 if __name__ == "__main__":
