@@ -5,17 +5,18 @@
 #include "libcommon/stream/lp1/crew.h"
 #include "libcommon/stream/lp1/wire.h"
 
-enum { DEPTH = 64, DEEP_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16, COMBINE_MIN = 64 << 10, PATIENCE = 200 };
+enum { DEPTH = 64, DEEP_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16, COMBINE_MIN = 64 << 10, PATIENCE = 200, SMALL = 32 << 10, GATHER = 64 << 10 };
 
 struct member {
     bool up, headed, ending;            /* its header came; its end of stream was sent */
     bool ended, readable;               /* its own came; poll says so */
     struct running run;
     struct wire wire;
+    struct buf control;                 /* the last map written */
     struct { struct job *job; size_t bytes; } held[DEPTH];      /* in the order they were given */
     int njob;
     size_t bytes;
-    struct { struct blob *blob; size_t at; } seg[SEGMENTS];     /* to be written */
+    struct { struct blob *blob; size_t at, room; } seg[SEGMENTS];       /* to be written; room: of one that small ones are copied to, else 0 */
     int nseg;
     uint64_t q;                         /* of the next unit, as the copy counts them */
     struct stream_end sent;

@@ -289,10 +289,7 @@ void lp1_head_total(struct lp1_head *h, uint64_t total)
     if (h->total != LP1_UNKNOWN)
         return;
     h->total = total;
-    head_eos_make(h, h->tail);
-    if (h->tail_known)
-        head_tail_send(h);
-    complete_check(h);
+    h->total_untold = true;                             /* the next flush does: sockets are the flusher's */
 }
 
 bool lp1_head_complete(const struct lp1_head *h) { return h->complete; }

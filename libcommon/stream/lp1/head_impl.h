@@ -25,7 +25,7 @@ struct lp1_head {
     uint64_t tail_peer, tail;           /* connection (0: lost), incarnation */
     double tail_heard, tail_said;
     uint64_t base, pos, scan, top, limit, commit, total, requeued;     /* top: above all that the ring marks */
-    bool complete;
+    bool complete, total_untold;
     double leave_at, now, ticked;
     struct slot ring[LP1_WINDOW];
     struct lp1_message m;               /* being sent */

@@ -162,6 +162,7 @@ static int put_end(struct stream_out *out, struct error *e)
     service_lock(&h->service);
     lp1_head_total(h->head, h->next);
     service_unlock(&h->service);
+    service_wake(&h->service);
     return turn_wait(h, UINT64_MAX, e);
 }
 

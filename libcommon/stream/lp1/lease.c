@@ -178,6 +178,11 @@ static bool next_queued(struct lp1_head *h)
 void lp1_head_flush(struct lp1_head *h, double now)
 {
     h->now = now;
+    if (h->total_untold && h->tail_known) {
+        head_eos_make(h, h->tail);
+        head_tail_send(h);
+    }
+    h->total_untold = false;
     do {                                                /* again, if a worker was lost at it */
         lost_end(h);
         struct lp1_session *s;

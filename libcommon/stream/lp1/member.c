@@ -15,20 +15,50 @@ static int seg_add(struct crew *c, struct member *m, struct blob *b)
         return crew_fail(c, &e);
     }
     m->seg[m->nseg].blob = b;
+    m->seg[m->nseg].room = 0;
     m->seg[m->nseg++].at = 0;
     return 0;
 }
 
+/* Behind what is there already, so that many small units are one write. */
+static int bytes_add(struct crew *c, struct member *m, const void *data, size_t n)
+{
+    struct blob *last = m->nseg ? m->seg[m->nseg - 1].blob : NULL;
+    if (!last || m->seg[m->nseg - 1].room < last->size + n) {
+        last = blob_new(n < GATHER ? GATHER : n);
+        if (seg_add(c, m, last) < 0)
+            return -1;
+        m->seg[m->nseg - 1].room = last->size;
+        last->size = 0;
+    }
+    memcpy(last->data + last->size, data, n);
+    last->size += n;
+    return 0;
+}
+
+/* Takes body. */
+static int body_add(struct crew *c, struct member *m, struct blob *body)
+{
+    if (body->size >= SMALL)
+        return seg_add(c, m, body);
+    int rc = body->size ? bytes_add(c, m, body->data, body->size) : 0;
+    blob_drop(body);
+    return rc;
+}
+
 static int control_add(struct crew *c, struct member *m, const struct control *ctl)
 {
-    struct buf b;
-    buf_init(&b, CONTROL_MAX);
-    control_put(&b, ctl);
+    struct buf *b = &m->control;
+    struct error e;
+    buf_clear(b);
+    control_put(b, ctl);
+    if (b->failed) {
+        error_set(&e, STATUS_AGAIN, "out of memory");
+        return crew_fail(c, &e);
+    }
     if (ctl->type == CONTROL_DATA)
-        m->crc = crc32c(m->crc, b.data, b.size);
-    struct blob *blob = b.failed ? NULL : blob_copy(span_of(b.data, b.size));
-    buf_release(&b);
-    return seg_add(c, m, blob);
+        m->crc = crc32c(m->crc, b->data, b->size);
+    return bytes_add(c, m, b->data, b->size);
 }
 
 void member_clear(struct member *m)
@@ -37,6 +67,7 @@ void member_clear(struct member *m)
         blob_drop(m->seg[i].blob);
     m->nseg = 0;
     wire_release(&m->wire);
+    buf_release(&m->control);
     m->up = false;
 }
 
@@ -52,6 +83,7 @@ static int member_start(struct crew *c, struct member *m, double now)
     m->sent = (struct stream_end){ 0 };
     m->since = now;
     wire_init(&m->wire, m->run.out);
+    buf_init(&m->control, CONTROL_MAX);
     m->crc = crc32c(0, c->header->data, c->header->size);
     return seg_add(c, m, blob_share(c->header));
 }
@@ -75,7 +107,7 @@ int member_give(struct crew *c, struct member *m, struct job *j, double now)
         return seg_add(c, m, NULL);
     }
     m->crc = ctl.n < COMBINE_MIN ? crc32c(m->crc, body->data, body->size) : crc32c_combine(m->crc, ctl.c, ctl.n);
-    return seg_add(c, m, body);
+    return body_add(c, m, body);
 }
 
 static void deliver(struct crew *c, struct job *j, struct blob *body, uint32_t crc)

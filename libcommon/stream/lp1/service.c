@@ -18,32 +18,18 @@ static void drain(int fd)
         ;
 }
 
-/* Sockets that others' sends may have taken events from are asked again, not only polled. */
 static void *run(void *arg)
 {
     struct service *s = arg;
     double ticked = 0;
     for (bool more = true; more;) {
         zmq_pollitem_t p[SERVICE_SOCKETS + 1] = { { .fd = s->wake[0], .events = ZMQ_POLLIN } };
-        pthread_mutex_lock(&s->lock);
         for (int i = 0; i < s->n; i++)
             p[i + 1] = (zmq_pollitem_t){ .socket = s->socket[i], .events = ZMQ_POLLIN };
-        /* Under the lock, so that nobody else uses the sockets meanwhile: only what is there already. */
-        int ready = zmq_poll(p, s->n + 1, 0);
-        int fds[SERVICE_SOCKETS];
-        for (int i = 0; i < s->n; i++) {
-            size_t size = sizeof fds[i];
-            zmq_getsockopt(s->socket[i], ZMQ_FD, &fds[i], &size);
-        }
-        pthread_mutex_unlock(&s->lock);
-        if (!ready) {
-            zmq_pollitem_t f[SERVICE_SOCKETS + 1] = { { .fd = s->wake[0], .events = ZMQ_POLLIN } };
-            for (int i = 0; i < s->n; i++)
-                f[i + 1] = (zmq_pollitem_t){ .fd = fds[i], .events = ZMQ_POLLIN };
-            zmq_poll(f, s->n + 1, (long)(TICK * 1000));
-        }
+        zmq_poll(p, s->n + 1, (long)(TICK * 1000));
         pthread_mutex_lock(&s->lock);
-        drain(s->wake[0]);
+        if (p[0].revents)
+            drain(s->wake[0]);
         s->woken = false;
         double now = clock_seconds();
         bool tick = now - ticked >= TICK;

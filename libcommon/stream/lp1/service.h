@@ -1,7 +1,6 @@
-/* libcommon/stream/lp1/service.h - the thread behind an end: it polls the sockets, the program works meanwhile
+/* libcommon/stream/lp1/service.h - the thread behind an end: it owns the sockets, the program works meanwhile
  *
- * One lock guards the state machine; sockets are used under it too, so that a put
- * may send at once. */
+ * One lock guards the state machine; only the thread sends and receives. */
 #ifndef PENSTOCK_LP1_SERVICE_H
 #define PENSTOCK_LP1_SERVICE_H
 
@@ -20,7 +19,7 @@ struct service {
     /* Called under the lock when there may be messages, and every tenth of a second with tick; false: it is over. */
     bool (*serve)(void *ctx, bool tick, double now);
     void *ctx;
-    void **socket;              /* may be replaced by serve (a socket that is opened anew) */
+    void **socket;              /* the thread's, from start to end; serve may replace one (opened anew) */
     int n;
 };
 
