@@ -56,6 +56,7 @@ struct gemm_out {
     bool add;                           /* f32 only: add to what is there */
     void (*done)(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
     void *ctx;
+    const uint16_t *touched[3]; /* what done reads or writes of its own, [m, ld] as y: asked for early; or NULL */
 };
 
 /* y[m,n] = x[m,k] w^T; backward: dx[m,k] = dy[m,n] w.  m counts rows of x. */

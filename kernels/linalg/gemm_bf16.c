@@ -108,6 +108,31 @@ static size_t tall_rows(size_t m)
     return best;
 }
 
+/* gemm_bf16_block, and then what is done with it: the memory that this touches is asked for meanwhile, a
+ * few lines after each tile (all at once they would be waited for). */
+static void tall_block(const struct job *j, const uint16_t *copy, size_t row, size_t col, size_t rows, size_t cols, float *c)
+{
+    const struct kernels *k = j->k->k;
+    size_t tiles = parts(cols, PANEL) * parts(rows, SIX) * parts(j->depth, j->width);
+    struct fetch ahead[4] = {0};
+    for (size_t i = 0; i < 4; i++) {
+        struct gemm_in touched = {.bf16 = i < 3 ? j->y->touched[i] : j->y->bf16, .ld = j->y->ld};
+        if (touched.bf16)
+            ahead[i] = fetch_rows(&touched, row, rows, col, cols, tiles);
+    }
+    for (size_t d = 0; d < j->depth; d += j->width)
+        for (size_t n = 0; n < cols; n += PANEL)
+            for (size_t i = 0; i < rows; i += SIX) {
+                const uint16_t *a = copy + d * rows + i * j->width;
+                k->gemm_bf16_tile(least(rows - i, SIX), least(cols - n, PANEL), parts(least(j->depth - d, j->width), 2), a,
+                                  j->width, 2, j->panels + (col + n) / PANEL * j->panel + d * PANEL, c + i * TALL_COLS + n,
+                                  TALL_COLS, d > 0, i + SIX < rows ? a + SIX * j->width : copy + d * rows);
+                for (size_t f = 0; f < 4; f++)
+                    fetch_some(ahead + f);
+            }
+    gemm_bf16_finish(k, j->y, row, col, rows, cols, c, TALL_COLS);
+}
+
 static void tall_task(void *ctx, size_t task, int worker)
 {
     const struct job *j = ctx;
@@ -117,18 +142,12 @@ static void tall_task(void *ctx, size_t task, int worker)
     float *room = (float *)(void *)(copy + TALL_ROWS * round_to(j->depth, j->width));
     for (size_t d = 0; d < j->depth; d += j->width)
         gemm_bf16_copy(k, copy + d * rows, j->width, &j->x, row, rows, d, least(j->depth - d, j->width));
-    size_t wide = j->direct ? j->n : TALL_COLS;
-    for (size_t col = 0; col < j->n; col += wide) {
-        size_t cols = least(j->n - col, wide), ldc = j->direct ? j->y->ld : TALL_COLS;
-        float *c = j->direct ? j->y->f32 + row * ldc + col : room;
-        for (size_t d = 0; d < j->depth; d += j->width) {
-            struct spread a = {copy + d * rows, j->width, 2, SIX * j->width};
-            gemm_bf16_block(k, rows, cols, parts(least(j->depth - d, j->width), 2), &a,
-                            j->panels + col / PANEL * j->panel + d * PANEL, j->panel, c, ldc,
-                            d > 0 || (j->direct && j->y->add));
-        }
-        if (!j->direct)
-            gemm_bf16_finish(j->k->k, j->y, row, col, rows, cols, c, ldc);
+    for (size_t col = 0; !j->direct && col < j->n; col += TALL_COLS)
+        tall_block(j, copy, row, col, rows, least(j->n - col, TALL_COLS), room);
+    for (size_t d = 0; j->direct && d < j->depth; d += j->width) {
+        struct spread a = {copy + d * rows, j->width, 2, SIX * j->width};
+        gemm_bf16_block(k, rows, j->n, parts(least(j->depth - d, j->width), 2), &a, j->panels + d * PANEL, j->panel,
+                        j->y->f32 + row * j->y->ld, j->y->ld, d > 0 || j->y->add);
     }
 }
 

@@ -32,11 +32,11 @@ struct spread {
 void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, const struct spread *a,
                      const uint16_t *b, size_t panel, float *c, size_t ldc, bool add);
 
-/* Rows of an operand that will be laid out next: a few lines are asked for between the tiles. */
+/* Memory that is read or written next: a few lines are asked for between the tiles. */
 struct fetch {
-    const char *at;
-    size_t stride, width;       /* bytes */
-    size_t lines, line, each;   /* in all; so far; at once */
+    const char *at;             /* the row in hand */
+    size_t stride, width, col;  /* bytes */
+    size_t lines, each;         /* left; at once */
 };
 
 enum { LINE = 64 };
@@ -54,15 +54,20 @@ static inline struct fetch fetch_rows(const struct gemm_in *x, size_t row, size_
 
 static inline void fetch_some(struct fetch *f)
 {
-    for (size_t end = least(f->lines, f->line + f->each); f->line < end; f->line++)
-        __builtin_prefetch(f->at + f->line * LINE / f->width * f->stride + f->line * LINE % f->width, 0, 2);
+    for (size_t some = least(f->lines, f->each); some; some--, f->lines--) {
+        __builtin_prefetch(f->at + f->col, 0, 2);
+        if ((f->col += LINE) == f->width) {
+            f->col = 0;
+            f->at += f->stride;
+        }
+    }
 }
 
 /* rows of x as bfloat16, each followed by zeros up to width (>= cols). */
 void gemm_bf16_copy(const struct kernels *k, uint16_t *to, size_t width, const struct gemm_in *x, size_t row,
                     size_t rows, size_t col, size_t cols);
 
-/* gemm_bf16's dx of few rows or of a weight beyond the caches: y->f32 alone. */
+/* gemm_bf16's dx of few rows or of a weight beyond the caches. */
 void gemm_bf16_dx(const struct compute *k, size_t m, const struct gemm_in *dy, const struct packed *w,
                   const struct gemm_out *y);
 

@@ -89,34 +89,52 @@ static inline __m512 normal_short(__m512 x, __m512 *e)
     return _mm512_mask_sub_ps(q, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NLT_UQ), one, q);
 }
 
-static inline __m512 wide_load(const uint16_t *x, __mmask16 m)
-{
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, x)), 16));
-}
+static inline __m512 widened(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
+static inline __m512 wide_load(const uint16_t *x) { return widened(_mm256_loadu_si256((const __m256i *)(const void *)x)); }
+static inline __m512 wide_some(const uint16_t *x, __mmask16 m) { return widened(_mm256_maskz_loadu_epi16(m, x)); }
+static inline void narrow_both(uint16_t *y, __m512 low, __m512 high) { _mm512_storeu_si512(y, (__m512i)_mm512_cvtne2ps_pbh(high, low)); }
+static inline void narrow_some(uint16_t *y, __mmask16 m, __m512 x) { _mm256_mask_storeu_epi16(y, m, (__m256i)_mm512_cvtneps_pbh(x)); }
 
-static inline void narrow_store(uint16_t *y, __mmask16 m, __m512 x)
+static inline __m512 gelu_short(__m512 x)
 {
-    _mm256_mask_storeu_epi16(y, m, (__m256i)_mm512_cvtneps_pbh(x));
+    __m512 e;
+    return _mm512_mul_ps(x, normal_short(x, &e));
 }
 
 static void gelu_narrow(uint16_t *y, const uint16_t *x, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32)                /* masked stores cost: only at the end */
+        narrow_both(y + i, gelu_short(wide_load(x + i)), gelu_short(wide_load(x + i + 16)));
+    for (; i < n; i += 16) {
         __mmask16 m = lanes(n - i);
-        __m512 e, a = wide_load(x + i, m);
-        narrow_store(y + i, m, _mm512_mul_ps(a, normal_short(a, &e)));
+        narrow_some(y + i, m, gelu_short(wide_some(x + i, m)));
     }
+}
+
+/* dy gelu'(x), and *y = gelu(x). */
+static inline __m512 gelu_back_short(__m512 x, __m512 dy, __m512 *y)
+{
+    __m512 e, below = normal_short(x, &e);
+    *y = _mm512_mul_ps(x, below);
+    return _mm512_mul_ps(_mm512_fmadd_ps(_mm512_mul_ps(x, e), _mm512_set1_ps(0.398942280f), below), dy);
 }
 
 static void gelu_back_narrow(uint16_t *dx, uint16_t *y, const float *dy, const uint16_t *x, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 m = lanes(n - i);
-        __m512 e, a = wide_load(x + i, m), below = normal_short(a, &e);
-        __m512 slope = _mm512_fmadd_ps(_mm512_mul_ps(a, e), _mm512_set1_ps(0.398942280f), below);
-        narrow_store(dx + i, m, _mm512_mul_ps(slope, _mm512_maskz_loadu_ps(m, dy + i)));
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m512 low, high, dx_low = gelu_back_short(wide_load(x + i), _mm512_loadu_ps(dy + i), &low);
+        narrow_both(dx + i, dx_low, gelu_back_short(wide_load(x + i + 16), _mm512_loadu_ps(dy + i + 16), &high));
         if (y)
-            narrow_store(y + i, m, _mm512_mul_ps(a, below));
+            narrow_both(y + i, low, high);
+    }
+    for (; i < n; i += 16) {
+        __mmask16 m = lanes(n - i);
+        __m512 some;
+        narrow_some(dx + i, m, gelu_back_short(wide_some(x + i, m), _mm512_maskz_loadu_ps(m, dy + i), &some));
+        if (y)
+            narrow_some(y + i, m, some);
     }
 }
 

@@ -110,7 +110,7 @@ struct tensor *tape_gelu(struct tape *t, struct tensor *x)
 }
 
 /* --- gelu beside a product ---------------------------------------------------------------- */
-void gelu_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
+static void gelu_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
 {
     const struct gelu_block *j = ctx;
     for (size_t i = 0; i < m; i++) {
@@ -122,13 +122,23 @@ void gelu_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, 
     }
 }
 
-void gelu_back_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
+static void gelu_back_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
 {
     const struct gelu_block *j = ctx;
     for (size_t i = 0; i < m; i++) {
         size_t at = (row + i) * j->ld + col;
         j->k->vec->gelu_back_narrow(j->dx + at, j->y ? j->y + at : NULL, c + i * ldc, j->x + at, n);
     }
+}
+
+struct gemm_out gelu_out(struct gelu_block *j)
+{
+    return (struct gemm_out){ .ld = j->ld, .done = gelu_done, .ctx = j, .touched = { j->x, j->y } };
+}
+
+struct gemm_out gelu_back_out(struct gelu_block *j)
+{
+    return (struct gemm_out){ .ld = j->ld, .done = gelu_back_done, .ctx = j, .touched = { j->x, j->dx, j->y } };
 }
 
 bool gelu_back_begin(struct tape *t, struct tensor *y, bool again, struct gelu_block *j)

@@ -10,14 +10,14 @@ struct gelu_block {             /* matrices [rows, ld], all bfloat16 */
     const float *bias;          /* or NULL */
     size_t ld;
 };
-/* gemm_out's `done` where nothing else is stored.  Of c, x before its bias: x and y = gelu(x). */
-void gelu_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
-/* Of c, the gradient of y: dx, and y again unless NULL. */
-void gelu_back_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
+/* Where a product goes that is x before its bias: to x and y = gelu(x). */
+struct gemm_out gelu_out(struct gelu_block *j);
+/* One that is the gradient of y: to dx, and y again unless NULL. */
+struct gemm_out gelu_back_out(struct gelu_block *j);
 
-/* Records that y, filled by gelu_done, is gelu(x). */
+/* Records that y, filled so, is gelu(x). */
 struct tensor *gelu_of(struct tape *t, struct tensor *x, struct tensor *y);
-/* In a backward that alone makes y's gradient: if y is gelu of something in bfloat16, what gelu_back_done wants, memory
+/* In a backward that alone makes y's gradient: if y is gelu of something in bfloat16, what gelu_back_out wants, memory
  * taken; y's own values are filled too if they are gone and wanted again.  Then gelu's own backward has nothing to do. */
 bool gelu_back_begin(struct tape *t, struct tensor *y, bool again, struct gelu_block *j);
 

@@ -110,7 +110,8 @@ static void input_backward(struct tape *t, struct linear *l, bool reads)
     struct tensor *x = l->x, *y = l->r.out[0];
     struct gelu_block block;
     if (!l->u && gelu_back_begin(t, x, reads, &block)) {
-        product_input_into(t, grads_in(y), l->w, x->rows, gelu_back_done, &block);
+        struct gemm_out to = gelu_back_out(&block);
+        product_input_into(t, grads_in(y), l->w, x->rows, &to);
         return;
     }
     float beta = 0;
@@ -208,7 +209,8 @@ struct tensor *tape_linear_gelu(struct tape *t, struct tensor *x, struct param *
     linear_fits(t, x, w);
     struct tensor *before = tensor_make_narrow(t, x->rows, w->shape[0]), *y = tensor_make_narrow(t, x->rows, w->shape[0]);
     struct gelu_block block = { .k = t->compute->k, .x = before->half, .y = y->half, .bias = b ? b->data : NULL, .ld = w->shape[0] };
-    product_forward_into(t, tensor_in(x), w, x->rows, gelu_done, &block);
+    struct gemm_out to = gelu_out(&block);
+    product_forward_into(t, tensor_in(x), w, x->rows, &to);
     linear_record(t, x, w, b, before);
     return gelu_of(t, before, y);
 }

@@ -158,7 +158,7 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
         c.n = m;
         c.target = target + from;
         if (c.half)
-            product_forward_into(t, in, w, m, loss_half_block, &c);
+            product_forward_into(t, in, w, m, &(struct gemm_out){ .ld = vocab, .done = loss_half_block, .ctx = &c });
         else
             product_forward(t, (struct values){ .f32 = c.z }, false, in, w, NULL, m);
         rows_run(t, m, 1, c.half ? loss_half_task : loss_task, &c);

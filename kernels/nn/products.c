@@ -57,18 +57,18 @@ void product_input(struct tape *t, struct values dx, float beta, struct gemm_in 
         gemm_f32(t->compute, false, false, n, in, out, dy.f32, out, w->data, in, beta, dx.f32, in);
 }
 
-void product_forward_into(struct tape *t, struct gemm_in x, struct param *w, size_t n, block_done *done, void *ctx)
+void product_forward_into(struct tape *t, struct gemm_in x, struct param *w, size_t n, const struct gemm_out *to)
 {
     const struct packed *p = tape_live(t) ? packed_of(t, w) : NULL;
     if (p)
-        gemm_bf16(t->compute, n, x, p, false, &(struct gemm_out){ .ld = w->shape[0], .done = done, .ctx = ctx });
+        gemm_bf16(t->compute, n, x, p, false, to);
 }
 
-void product_input_into(struct tape *t, struct gemm_in dy, struct param *w, size_t n, block_done *done, void *ctx)
+void product_input_into(struct tape *t, struct gemm_in dy, struct param *w, size_t n, const struct gemm_out *to)
 {
     const struct packed *p = tape_live(t) ? packed_of(t, w) : NULL;
     if (p)
-        gemm_bf16(t->compute, n, dy, p, true, &(struct gemm_out){ .ld = width(w), .done = done, .ctx = ctx });
+        gemm_bf16(t->compute, n, dy, p, true, to);
 }
 
 void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct gemm_in x, size_t n)
