@@ -65,18 +65,29 @@ static bool units_put(void *socket, const struct lp1_message *m)
     return frame_put(socket, &msg, 0);
 }
 
+/* The message's map as a frame. */
+static bool control_frame(const struct lp1_message *m, zmq_msg_t *msg)
+{
+    struct buf b;
+    buf_init(&b, 2 * LP1_CONTROL_MAX);
+    lp1_message_write(m, &b);
+    bool made = !b.failed && zmq_msg_init_size(msg, b.size) == 0;
+    if (made)
+        memcpy(zmq_msg_data(msg), b.data, b.size);
+    buf_release(&b);
+    return made;
+}
+
 bool socket_send(void *socket, uint64_t peer, const struct lp1_message *m)
 {
-    static _Thread_local struct buf b;
     bool more = m->nunit || m->header;
     zmq_msg_t msg;
-    if (!b.max)
-        buf_init(&b, 2 * LP1_CONTROL_MAX);
-    buf_clear(&b);
-    lp1_message_write(m, &b);
-    if (b.failed || (peer && !peer_put(socket, peer)) || zmq_msg_init_size(&msg, b.size) < 0)
+    if (!control_frame(m, &msg))
         return false;
-    memcpy(zmq_msg_data(&msg), b.data, b.size);
+    if (peer && !peer_put(socket, peer)) {
+        zmq_msg_close(&msg);
+        return false;
+    }
     if (!frame_put(socket, &msg, more ? ZMQ_SNDMORE : 0))
         return false;
     return !more || (m->nunit ? units_put(socket, m) : share_put(socket, m->header));
