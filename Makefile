@@ -117,7 +117,7 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
 fuzz: $(FUZZERS)
-	sh tests/fuzz/run $(FUZZSECONDS) $(FUZZERS)
+	prove -e sh $(PROVE) tests/fuzz/run :: $(FUZZSECONDS) $(FUZZERS)
 
 # --- what is missing -------------------------------------------------------------
 deps:
