@@ -64,6 +64,21 @@ runsh "generate -q --model '$tmp/trained' --language de --logprob-threshold -0.0
 cp "$out" "$tmp/drawn"
 runsh "generate -q --model '$tmp/trained' --language de --logprob-threshold -0.05 --compression-ratio-threshold 1.1 <'$tmp/features'"
 ok 'windows that are drawn anew are the same in any batch' cmp "$out" "$tmp/drawn"
+condition="generate -q --model '$tmp/model' --language de --max-new-tokens 12 --condition-on-prev-tokens"
+features 1 4 2 3 6 >"$tmp/five"
+runsh "$condition --batch-size 1 <'$tmp/five'"
+cp "$out" "$tmp/one"
+runsh "$condition --batch-size 5 <'$tmp/five'"
+ok 'windows that hear what was said before are the same in any batch' cmp "$out" "$tmp/one"
+again='--compression-ratio-threshold 0.01'      # every answer is drawn anew
+for t in 0.4 0.6; do
+    runsh "$condition --temperature 0,$t $again <'$tmp/five'"
+    cp "$out" "$tmp/hears-$t"
+    runsh "$(printf %s "$condition" | sed 's/--condition.*//') --temperature 0,$t $again <'$tmp/five'"
+    cp "$out" "$tmp/deaf-$t"
+done
+ok 'they hear what was drawn at 0.4' sh -c "! cmp -s '$tmp/hears-0.4' '$tmp/deaf-0.4'"
+ok 'but not what was drawn at 0.6' cmp "$tmp/hears-0.6" "$tmp/deaf-0.6"
 runsh "generate --model '$tmp/trained' --no-speech-threshold 0.6 <'$tmp/features'"
 is 'silence is told with --logprob-threshold only' "$st" 100
 like 'as is said' "$err" 'no-speech-threshold needs --logprob-threshold'
