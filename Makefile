@@ -101,6 +101,10 @@ $(UNITS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(HELPERS) $(ARCHIVES)
 check: all $(UNITS)
 	PATH="$(abspath $(BIN)):$$PATH" BUILD="$(abspath $(BUILD))" prove -e 'sh tests/exec' $(PROVE) $(UNITS) $(FILTERS)
 
+# --- 64-bit ARM: the kernels' unit tests under qemu, for whoever asks ------------
+check-arm:
+	sh tests/arm
+
 # --- sanitizers: the same tests ------------------------------------------------
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 asan:
@@ -165,9 +169,10 @@ help:
 	@echo 'make test       all tests, also under sanitizers, and a short fuzz run'
 	@echo 'make demo       fine-tune a small Whisper on the speech in tests/data'
 	@echo 'make check      the tests alone; make asan: under sanitizers; make fuzz: longer'
+	@echo 'make check-arm  the kernels for 64-bit ARM, under qemu'
 	@echo 'make bench      speed beside the rivals; make test-oracle: against transformers'
 	@echo 'make install PREFIX=/usr/local, make uninstall; make clean; make deps (install what is missing)'
 
-.PHONY: all check test asan fuzz deps deps-check demo bench test-oracle install uninstall clean help FORCE
+.PHONY: all check check-arm test asan fuzz deps deps-check demo bench test-oracle install uninstall clean help FORCE
 .SECONDARY:
 -include $(COMMON:.o=.d) $(KERNELS:.o=.d) $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/*/*.d $(BUILD)/tests/*/*.d)

@@ -30,7 +30,7 @@ static void filters_compare(int bands)
 {
     const struct mel_shape shape = {16000, 400, 160, bands, 30};
     char why[WHY], name[32];
-    struct mel *m = mel_new(&shape, kernels_choose(NULL), why);
+    struct mel *m = mel_new(&shape, kernels_choose(getenv("PENSTOCK_KERNELS")), why);
     snprintf(name, sizeof name, "filters%d", bands);
     uint64_t rows = 0, columns = 0;
     const float *want = tensor(&stages, name, &rows, &columns);
@@ -75,7 +75,7 @@ static void features_compare(const char *name, const json_t *c, int bands)
     const struct mel_shape shape = {16000, 400, 160, bands, 30};
     char why[WHY] = "", key[64];
     const char *same = json_string_value(json_object_get(c, "same_as"));
-    struct mel *m = mel_new(&shape, kernels_choose(NULL), why);
+    struct mel *m = mel_new(&shape, kernels_choose(getenv("PENSTOCK_KERNELS")), why);
     struct mel_scratch *s = mel_scratch_new(m);
     size_t n = 0;
     float *x = input(c, &n), padding = 0;
