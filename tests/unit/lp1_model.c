@@ -371,7 +371,7 @@ static void consumer(struct sim *s, struct node *n)
     }
     if (below(s, 2))
         lp1_tail_flush(n->tail, s->now);
-    if (lp1_tail_finished(n->tail, s->now)) {
+    if (lp1_tail_finished(n->tail)) {
         s->r->duplicates += st.duplicates;
         s->r->refused += st.refused;
         n->left = true;
@@ -435,7 +435,7 @@ static void turn(struct sim *s, struct node *n)
             lp1_hub_tick(n->hub, s->now);
         if (below(s, 2))
             lp1_hub_flush(n->hub, s->now);
-        if (lp1_hub_finished(n->hub, s->now)) {
+        if (lp1_hub_finished(n->hub)) {
             n->left = true;
             node_end(s, n);
         }

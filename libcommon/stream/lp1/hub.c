@@ -146,10 +146,10 @@ void lp1_hub_flush(struct lp1_hub *h, double now)
         lp1_head_flush(h->head, now);
 }
 
-bool lp1_hub_finished(const struct lp1_hub *h, double now)
+bool lp1_hub_finished(const struct lp1_hub *h)
 {
     bool below_left = h->head ? lp1_head_finished(h->head) : h->over;
-    return below_left && h->tail && lp1_tail_finished(h->tail, now);
+    return below_left && h->tail && lp1_tail_finished(h->tail);
 }
 
 const char *lp1_hub_fatal(const struct lp1_hub *h, int *status)

@@ -24,7 +24,7 @@ void lp1_hub_from_below(struct lp1_hub *h, uint64_t peer, const struct lp1_messa
 void lp1_hub_tick(struct lp1_hub *h, double now);
 void lp1_hub_flush(struct lp1_hub *h, double now);      /* after each batch of messages, and ticks */
 
-bool lp1_hub_finished(const struct lp1_hub *h, double now);
+bool lp1_hub_finished(const struct lp1_hub *h);
 const char *lp1_hub_fatal(const struct lp1_hub *h, int *status);
 /* NULL while that side has not begun. */
 const struct lp1_tail *lp1_hub_tail(const struct lp1_hub *h);

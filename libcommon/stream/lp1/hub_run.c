@@ -137,7 +137,7 @@ static int loop(struct hub_run *r, struct error *e)
         const char *why = lp1_hub_fatal(r->hub, &status);
         if (why)
             return error_set(e, status, "%s", why);
-        if (lp1_hub_finished(r->hub, now))
+        if (lp1_hub_finished(r->hub))
             return 0;
         if (r->ends->watch && r->ends->watch(r->ends->watch_ctx, e) < 0)
             return -1;

@@ -118,18 +118,30 @@ static void welcome(struct lp1_tail *t, const struct lp1_message *m)
         t->out.head_header(t->out.ctx, m->header);
 }
 
-/* HEAD says that all is durable: answer, and tell the workers too. */
-static void leave(struct lp1_tail *t)
+static void workers_dismiss(struct lp1_tail *t)
 {
-    lp1_message_init(&t->m, LP1_BYE, t->from, t->head);
-    (void)t->out.send_head(t->out.ctx, &t->m);
-    for (size_t i = 0; !t->head_final && i < t->sessions.n; i++) {
+    for (size_t i = 0; i < t->sessions.n; i++) {
         lp1_message_init(&t->m, LP1_EOS, t->from, t->sessions.at[i]->from);
         t->m.total = t->total;
         t->m.final = 1;
         tail_session_send(t, t->sessions.at[i]);
     }
+}
+
+/* HEAD says that all is durable: answer, and tell the workers too. */
+static void leave(struct lp1_tail *t)
+{
+    lp1_message_init(&t->m, LP1_BYE, t->from, t->head);
+    (void)t->out.send_head(t->out.ctx, &t->m);
+    if (!t->head_final)
+        workers_dismiss(t);
     t->head_final = true;
+}
+
+/* All is durable here, and HEAD has not said that it knows for long enough. */
+static bool lingered(const struct lp1_tail *t)
+{
+    return t->final && !t->head_final && t->final_at >= 0 && t->now - t->final_at > LP1_LINGER;
 }
 
 void lp1_tail_from_head(struct lp1_tail *t, const struct lp1_message *m, double now)
@@ -165,6 +177,10 @@ void lp1_tail_tick(struct lp1_tail *t, double now)
     t->head_heard += paused;
     if (t->final && t->final_at < 0)
         t->final_at = now;
+    if (lingered(t)) {
+        workers_dismiss(t);             /* HEAD may be out of our reach alone, or gone: nobody else would tell them */
+        t->left = true;
+    }
     for (size_t i = t->sessions.n; i-- > 0;) {
         struct lp1_session *s = t->sessions.at[i];
         s->heard += paused;
@@ -242,9 +258,9 @@ void lp1_tail_final(struct lp1_tail *t)
     t->final = t->dirty = t->urgent = true;
 }
 
-bool lp1_tail_finished(const struct lp1_tail *t, double now)
+bool lp1_tail_finished(const struct lp1_tail *t)
 {
-    return t->final && (t->head_final || (t->final_at >= 0 && now - t->final_at > LP1_LINGER));
+    return t->final && (t->head_final || t->left);
 }
 
 const char *lp1_tail_fatal(const struct lp1_tail *t, int *status)

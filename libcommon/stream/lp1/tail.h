@@ -44,7 +44,7 @@ bool lp1_tail_take(struct lp1_tail *t, struct lp1_unit *u);
 bool lp1_tail_ended(const struct lp1_tail *t);          /* all units of the stream have been taken */
 void lp1_tail_commit(struct lp1_tail *t, uint64_t seq); /* all below are durable */
 void lp1_tail_final(struct lp1_tail *t);                /* the consumer ended well, all is committed */
-bool lp1_tail_finished(const struct lp1_tail *t, double now);       /* HEAD knows, or was waited for long enough */
+bool lp1_tail_finished(const struct lp1_tail *t);       /* HEAD knows, or was waited for long enough */
 /* Not NULL: the run cannot go on, for this reason; *status as in sys/error.h. */
 const char *lp1_tail_fatal(const struct lp1_tail *t, int *status);
 /* The plan's hash; NULL: not known yet. */

@@ -17,7 +17,7 @@ struct lp1_tail {
     struct lp1_sessions sessions;
 
     bool up;                            /* HEAD said WELCOME */
-    bool run_known, final, head_final;
+    bool run_known, final, head_final, left;      /* left: the workers were told without HEAD */
     bool dirty, urgent;                 /* an ACK would say something new; and it should go at once */
     uint64_t told_next, told_limit;     /* by the last ACK */
     uint64_t head;                      /* its incarnation */

@@ -136,7 +136,7 @@ static bool serve(void *ctx, bool tick, double now)
     if (tick)
         lp1_tail_tick(t->tail, now);
     lp1_tail_flush(t->tail, now);
-    return !lp1_tail_finished(t->tail, now);
+    return !lp1_tail_finished(t->tail);
 }
 
 /* --- the operations -------------------------------------------------------------------------- */
