@@ -3,6 +3,7 @@
  *   transport_bench push FILE ENDPOINT        each unit's body of a stream, one message each
  *   transport_bench work ENDPOINT ENDPOINT N  decodes and sums each body as a filter does, passes it on
  *   transport_bench pull ENDPOINT N           N messages, and away with them
+ *   transport_bench drop ENDPOINT HEAD        the same as LP1's consumer: each unit once, in order, and away with it
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -92,8 +93,32 @@ static int pull(const char *from, long n)
     return 0;
 }
 
+static int drop(const char *from, const char *head)
+{
+    struct error e = { 0 };
+    struct unit u;
+    uint64_t n = 0;
+    struct stream_tail tail = { .head = head };
+    struct stream_in *in = stream_in_open_tail(from, &tail, &e);
+    enum stream_event event = in ? STREAM_HEADER : STREAM_FAILED;
+    unit_init(&u);
+    for (; event != STREAM_FAILED && event != STREAM_EOF; n += event == STREAM_UNIT)
+        event = stream_next(in, &u, &e);
+    unit_release(&u);
+    if (event == STREAM_FAILED) {
+        fprintf(stderr, "transport_bench: %s\n", e.text);
+        return 100;
+    }
+    stream_in_commit(in, n);
+    stream_in_finish(in);
+    stream_in_close(in);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 4 && !strcmp(argv[1], "drop"))
+        return drop(argv[2], argv[3]);
     context = zmq_ctx_new();
     if (argc == 4 && !strcmp(argv[1], "push"))
         return push(argv[2], argv[3]);
@@ -101,6 +126,6 @@ int main(int argc, char **argv)
         return work(argv[2], argv[3], atol(argv[4]));
     if (argc == 4 && !strcmp(argv[1], "pull"))
         return pull(argv[2], atol(argv[3]));
-    fprintf(stderr, "usage: transport_bench push FILE TO | work FROM TO N | pull FROM N\n");
+    fprintf(stderr, "usage: transport_bench push FILE TO | work FROM TO N | pull FROM N | drop FROM HEAD\n");
     return 100;
 }

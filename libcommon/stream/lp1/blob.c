@@ -3,6 +3,19 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+/* Bodies come and go by the megabyte, in our threads and in libzmq's: what is given back is cleared by the
+ * kernel before it is ours again, which costs more than copying it. */
+void blob_memory_keep(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 16 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
+}
 
 static void plain_release(struct blob *b) { free(b); }
 

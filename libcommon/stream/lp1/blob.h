@@ -20,6 +20,8 @@ struct blob *blob_new(size_t size);     /* unset bytes; NULL: out of memory */
 struct blob *blob_copy(struct span bytes);
 struct blob *blob_share(struct blob *b);        /* b, counted once more */
 void blob_drop(struct blob *b);         /* NULL is fine */
+/* Once for the process, before there are many: their memory is kept rather than given back to the kernel each time. */
+void blob_memory_keep(void);
 static inline struct span blob_span(const struct blob *b) { return span_of(b->data, b->size); }
 
 #endif

@@ -364,6 +364,7 @@ int fan_local(const struct fan *f, const struct common *c)
     }
     *r = (struct fan_run){ .f = f, .c = c, .began = clock_seconds() };
     stop_install();
+    blob_memory_keep();
     int rc = (r->in = end_open(c->in, false, &e)) < 0 || (r->out = end_open(c->out, true, &e)) < 0 ? fail(r, &e) : 0;
     wire_init(&r->wire, r->in);
     buf_init(&r->pending, SIZE_MAX);

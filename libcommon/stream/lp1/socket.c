@@ -32,6 +32,7 @@ static int context_open(struct error *e)
         if (key_read(c->curve_key, security.public_key, security.secret_key, e) < 0 || peers_read(c->curve_peers, &security, e) < 0)
             return -1;
     }
+    blob_memory_keep();
     context = zmq_ctx_new();
     return context ? 0 : error_set(e, STATUS_AGAIN, "cannot start libzmq: %s", zmq_strerror(errno));
 }
@@ -50,7 +51,7 @@ static void limits_set(void *socket)
     set(socket, ZMQ_HEARTBEAT_IVL, 2000);
     set(socket, ZMQ_HEARTBEAT_TIMEOUT, 6000);
     set(socket, ZMQ_HEARTBEAT_TTL, 6000);
-    set(socket, ZMQ_RECONNECT_IVL, 100);
+    set(socket, ZMQ_RECONNECT_IVL, 20);
     set(socket, ZMQ_RECONNECT_IVL_MAX, 2000);
     set(socket, ZMQ_TCP_KEEPALIVE, 1);
     set(socket, ZMQ_IPV6, 1);
