@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "libcommon/ckpt/ckpt.h"
+#include "libcommon/sys/pipe.h"
 
 enum { BODY_MAX = CKPT_CHUNK + 64 };
 
 struct ckpt_in {
-    int fd;
-    const char *name;           /* for messages */
+    struct pipe_end end;
     struct buf frame;           /* one object at a time; what follows it is not read ahead */
     struct buf body;
     uint32_t crc;               /* of every byte before the object in `frame` */
@@ -33,14 +33,14 @@ struct body { uint64_t step, size, files, best; struct span name, data; };
 static ssize_t take(struct ckpt_in *in, struct buf *b, size_t n, struct error *e)
 {
     if (buf_reserve(b, n) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory reading '%s'", in->name);
+        return error_set(e, STATUS_AGAIN, "out of memory reading %s", in->end.name);
     size_t got = 0;
     while (got < n) {
-        ssize_t r = read(in->fd, b->data + b->size, n - got);
+        ssize_t r = read(in->end.fd, b->data + b->size, n - got);
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0)
-            return error_set(e, error_errno_status(errno), "cannot read '%s': %s", in->name, strerror(errno));
+            return error_set(e, error_errno_status(errno), "cannot read %s: %s", in->end.name, strerror(errno));
         if (r == 0)
             break;
         got += (size_t)r;
@@ -52,14 +52,14 @@ static ssize_t take(struct ckpt_in *in, struct buf *b, size_t n, struct error *e
 
 static int truncated(struct ckpt_in *in, struct error *e)
 {
-    return error_set(e, STATUS_AGAIN, "'%s' is truncated: it stops after %" PRIu64 " bytes without an end%s", in->name,
+    return error_set(e, STATUS_AGAIN, "%s is truncated: it stops after %" PRIu64 " bytes without an end%s", in->end.name,
                      in->at, in->at ? " (the trainer was killed, or failed: see what it said)"
                                     : " (nothing came: see what the trainer said)");
 }
 
 static int bad(struct ckpt_in *in, struct error *e, const char *what)
 {
-    return error_set(e, STATUS_BAD, "'%s' is not a sound checkpoint stream: %s, before byte %" PRIu64, in->name, what, in->at);
+    return error_set(e, STATUS_BAD, "%s is not a sound checkpoint stream: %s, before byte %" PRIu64, in->end.name, what, in->at);
 }
 
 /* One map of at most `max` bytes into in->frame. */
@@ -161,7 +161,7 @@ static int read_header(struct ckpt_in *in, struct error *e)
             kind = mp_str_is(&v, "checkpoint");
     }
     if (version == 1 && !kind)
-        return error_set(e, STATUS_BAD, "'%s' is a stream of samples, not of checkpoints: train-step goes in between", in->name);
+        return error_set(e, STATUS_BAD, "%s is a stream of samples, not of checkpoints: train-step goes in between", in->end.name);
     if (version != 1)
         return bad(in, e, "its header is not of version 1");
     in->begun = true;
@@ -171,25 +171,18 @@ static int read_header(struct ckpt_in *in, struct error *e)
 
 struct ckpt_in *ckpt_in_open(const char *spec, struct error *e)
 {
-    bool is_stdin = !spec || !strcmp(spec, "-");
-    if (is_stdin && isatty(STDIN_FILENO)) {
-        error_set(e, STATUS_BAD, "standard input is a terminal; checkpoints come from train-step: train-step ... | ckpt-write DIR");
+    struct pipe_end end;
+    if (pipe_end_open(&end, spec, O_RDONLY, "checkpoints come from train-step: train-step ... | ckpt-write DIR", e) < 0)
         return NULL;
-    }
     struct ckpt_in *in = calloc(1, sizeof *in);
     if (!in) {
         error_set(e, STATUS_AGAIN, "out of memory");
+        pipe_end_close(&end);
         return NULL;
     }
-    in->name = is_stdin ? "standard input" : spec;
+    in->end = end;
     buf_init(&in->frame, HEADER_MAX);
     buf_init(&in->body, BODY_MAX);
-    in->fd = is_stdin ? STDIN_FILENO : open(spec, O_RDONLY | O_CLOEXEC);
-    if (in->fd < 0) {
-        error_set(e, error_errno_status(errno), "cannot open '%s': %s", spec, strerror(errno));
-        ckpt_in_close(in);
-        return NULL;
-    }
     return in;
 }
 
@@ -205,7 +198,7 @@ static enum ckpt_event at_end(struct ckpt_in *in, const struct control *c, struc
     uint8_t more;
     ssize_t r;
     do
-        r = read(in->fd, &more, 1);
+        r = read(in->end.fd, &more, 1);
     while (r < 0 && errno == EINTR);
     return r > 0 ? (enum ckpt_event)bad(in, e, "bytes follow its end") : CKPT_EOF;
 }
@@ -283,8 +276,7 @@ void ckpt_in_close(struct ckpt_in *in)
 {
     if (!in)
         return;
-    if (in->fd > STDIN_FILENO)
-        close(in->fd);
+    pipe_end_close(&in->end);
     buf_release(&in->frame);
     buf_release(&in->body);
     free(in);

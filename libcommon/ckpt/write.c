@@ -8,10 +8,10 @@
 
 #include "libcommon/ckpt/ckpt.h"
 #include "libcommon/sys/file.h"
+#include "libcommon/sys/pipe.h"
 
 struct ckpt_out {
-    int fd;
-    const char *name;           /* for messages */
+    struct pipe_end end;
     struct buf frame;           /* a control map and what precedes the data of its body */
     struct buf body;
     uint32_t crc;               /* of every byte so far */
@@ -34,11 +34,11 @@ bool ckpt_name_ok(struct span name)
 static int put(struct ckpt_out *o, const void *data, size_t n, struct error *e)
 {
     o->crc = crc32c(o->crc, data, n);
-    if (file_write_all(o->fd, data, n) == 0)
+    if (file_write_all(o->end.fd, data, n) == 0)
         return 0;
     if (errno == EPIPE)
         return error_set(e, STATUS_AGAIN, "the reader of the checkpoints (ckpt-write) has left; see what it said");
-    return error_set(e, error_errno_status(errno), "cannot write checkpoint to '%s': %s", o->name, strerror(errno));
+    return error_set(e, error_errno_status(errno), "cannot write checkpoint to %s: %s", o->end.name, strerror(errno));
 }
 
 /* A record: control, body.  The body is o->body followed by `n` bytes of data. */
@@ -65,24 +65,18 @@ static int put_record(struct ckpt_out *o, const char *type, const void *data, si
 
 struct ckpt_out *ckpt_out_open(const char *spec, struct span run, const struct stage *stage, struct error *e)
 {
-    bool is_stdout = !spec || !strcmp(spec, "-");
-    if (is_stdout && isatty(STDOUT_FILENO)) {
-        error_set(e, STATUS_BAD, "standard output is a terminal; checkpoints go to ckpt-write: train-step ... | ckpt-write DIR");
+    struct pipe_end end;
+    if (pipe_end_open(&end, spec, O_WRONLY | O_CREAT | O_TRUNC, "checkpoints go to ckpt-write: train-step ... | ckpt-write DIR", e) < 0)
         return NULL;
-    }
     struct ckpt_out *o = calloc(1, sizeof *o);
     if (!o) {
         error_set(e, STATUS_AGAIN, "out of memory");
+        pipe_end_close(&end);
         return NULL;
     }
-    o->name = is_stdout ? "standard output" : spec;
+    o->end = end;
     buf_init(&o->frame, HEADER_MAX);
     buf_init(&o->body, CONTROL_MAX);
-    o->fd = is_stdout ? STDOUT_FILENO : open(spec, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (o->fd < 0) {
-        error_set(e, error_errno_status(errno), "cannot create '%s': %s", spec, strerror(errno));
-        goto fail;
-    }
     struct buf *h = &o->frame;
     mp_put_map(h, 4);
     mp_put_str(h, "penstock");
@@ -198,8 +192,8 @@ int ckpt_out_close(struct ckpt_out *o, struct error *e)
     if (!o)
         return 0;
     int rc = 0;
-    if (o->fd >= 0 && close(o->fd) < 0 && errno != EINTR)
-        rc = error_set(e, error_errno_status(errno), "cannot write checkpoint to '%s': %s", o->name, strerror(errno));
+    if (close(o->end.fd) < 0 && errno != EINTR)
+        rc = error_set(e, error_errno_status(errno), "cannot write checkpoint to %s: %s", o->end.name, strerror(errno));
     buf_release(&o->frame);
     buf_release(&o->body);
     free(o);

@@ -6,15 +6,14 @@
 #include "libcommon/stream/control.h"
 #include "libcommon/stream/end.h"
 #include "libcommon/sys/metrics.h"
+#include "libcommon/sys/pipe.h"
 #include "libcommon/sys/stop.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -321,36 +320,19 @@ static const struct stream_in_ops ops = { .next = pipe_next, .close = pipe_close
 
 struct stream_in *pipe_in_open(const char *spec, struct error *e)
 {
-    bool standard = !spec || !strcmp(spec, "-");
-    char name[300];
-    snprintf(name, sizeof name, standard ? "standard input" : "'%s'", spec);
-    int fd = standard ? STDIN_FILENO : open(spec, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        error_set(e, error_errno_status(errno), "cannot read %s: %s", name, strerror(errno));
-        if (fd > STDERR_FILENO)
-            close(fd);
+    struct pipe_end end;
+    if (pipe_end_open(&end, spec, O_RDONLY, "a stream is binary: pipe one in, or name it with --in", e) < 0)
         return NULL;
-    }
-    struct pipe_in *p = NULL;
-    if (isatty(fd))
-        error_set(e, STATUS_BAD, "%s is a terminal, and a stream is binary: pipe one in, or name it with --in", name);
-    else if (S_ISDIR(st.st_mode))
-        error_set(e, STATUS_BAD, "cannot read %s: it is a directory", name);
-    else if (!(p = calloc(1, sizeof *p)))
-        error_set(e, STATUS_AGAIN, "out of memory");
-    else if (stream_in_base(&p->base, &ops, name, e) == 0) {
-        p->fd = fd;
-        p->regular = S_ISREG(st.st_mode);
+    struct pipe_in *p = calloc(1, sizeof *p);
+    if (p && stream_in_base(&p->base, &ops, end.name, e) == 0) {
+        p->fd = end.fd;
+        p->regular = end.regular;
         buf_init(&p->buf, HEADER_MAX + 2 * READ_SIZE);
-#ifdef F_SETPIPE_SZ
-        if (S_ISFIFO(st.st_mode))
-            fcntl(fd, F_SETPIPE_SZ, 1 << 20);           /* refused over the user's limit: then it stays */
-#endif
         return &p->base;
     }
+    if (!p)
+        error_set(e, STATUS_AGAIN, "out of memory");
     free(p);
-    if (!standard)
-        close(fd);
+    pipe_end_close(&end);
     return NULL;
 }

@@ -7,14 +7,13 @@
 #include "libcommon/stream/unit.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
+#include "libcommon/sys/pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -188,35 +187,21 @@ static const struct stream_out_ops ops = { .put_header = pipe_put_header, .put_u
 
 struct stream_out *pipe_out_open(const char *spec, struct error *e)
 {
-    bool standard = !spec || !strcmp(spec, "-");
-    char name[300];
-    snprintf(name, sizeof name, standard ? "standard output" : "'%s'", spec);
-    int fd = standard ? STDOUT_FILENO : open(spec, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        error_set(e, error_errno_status(errno), "cannot write %s: %s", name, strerror(errno));
-        if (fd > STDERR_FILENO)
-            close(fd);
+    struct pipe_end end;
+    if (pipe_end_open(&end, spec, O_WRONLY | O_CREAT,
+                      "a stream is binary: pipe it on, or name a file with --out; stream-show prints one", e) < 0)
         return NULL;
-    }
-    struct pipe_out *p = NULL;
-    if (isatty(fd))
-        error_set(e, STATUS_BAD, "%s is a terminal, and a stream is binary: pipe it on, or name a file with --out; stream-show prints one", name);
-    else if (!(p = calloc(1, sizeof *p)))
-        error_set(e, STATUS_AGAIN, "out of memory");
-    else if (stream_out_base(&p->base, &ops, name, e) == 0) {
-        p->fd = fd;
-        p->fresh = !standard && S_ISREG(st.st_mode);
+    struct pipe_out *p = calloc(1, sizeof *p);
+    if (p && stream_out_base(&p->base, &ops, end.name, e) == 0) {
+        p->fd = end.fd;
+        p->fresh = !end.standard && end.regular;
         buf_init(&p->pending, SIZE_MAX);
         gather_init(&p->gather);
-#ifdef F_SETPIPE_SZ
-        if (S_ISFIFO(st.st_mode))
-            fcntl(fd, F_SETPIPE_SZ, 1 << 20);
-#endif
         return &p->base;
     }
+    if (!p)
+        error_set(e, STATUS_AGAIN, "out of memory");
     free(p);
-    if (!standard)
-        close(fd);
+    pipe_end_close(&end);
     return NULL;
 }

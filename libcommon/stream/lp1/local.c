@@ -15,6 +15,7 @@
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
+#include "libcommon/sys/pipe.h"
 #include "libcommon/sys/stop.h"
 
 enum { WINDOW = 8192, COPY_MAX = 32 << 10, COMBINE_MIN = 64 << 10, PENDING = 256 << 10, STOP_SECONDS = 30 };
@@ -340,20 +341,6 @@ static int loop(struct fan_run *r)
     return -1;
 }
 
-static int end_open(const char *spec, bool output, struct error *e)
-{
-    bool standard = !spec || !strcmp(spec, "-");
-    int fd = standard ? (output ? STDOUT_FILENO : STDIN_FILENO) : open(spec, output ? O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return error_set(e, error_errno_status(errno), "cannot %s '%s': %s", output ? "write" : "read", spec, strerror(errno));
-    if (isatty(fd))
-        return error_set(e, STATUS_BAD, "standard %s is a terminal, and a stream is binary: use a pipe, or --%s", output ? "output" : "input", output ? "out" : "in");
-#ifdef F_SETPIPE_SZ
-    fcntl(fd, F_SETPIPE_SZ, 1 << 20);           /* refused of what is no pipe, and over the user's limit */
-#endif
-    return fd;
-}
-
 int fan_local(const struct fan *f, const struct common *c)
 {
     struct error e = { 0 };
@@ -365,7 +352,13 @@ int fan_local(const struct fan *f, const struct common *c)
     *r = (struct fan_run){ .f = f, .c = c, .began = clock_seconds() };
     stop_install();
     blob_memory_keep();
-    int rc = (r->in = end_open(c->in, false, &e)) < 0 || (r->out = end_open(c->out, true, &e)) < 0 ? fail(r, &e) : 0;
+    struct pipe_end in, out;
+    int rc = 0;
+    if (pipe_end_open(&in, c->in, O_RDONLY, "a stream is binary: pipe one in, or name it with --in", &e) < 0 ||
+        pipe_end_open(&out, c->out, O_WRONLY | O_CREAT | O_TRUNC, "a stream is binary: pipe it on, or name a file with --out", &e) < 0)
+        rc = fail(r, &e);
+    else
+        r->in = in.fd, r->out = out.fd;
     wire_init(&r->wire, r->in);
     buf_init(&r->pending, SIZE_MAX);
     if (rc == 0)

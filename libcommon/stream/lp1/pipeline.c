@@ -1,5 +1,6 @@
 /* libcommon/stream/lp1/pipeline.c - see pipeline.h */
 #include "libcommon/stream/lp1/pipeline.h"
+#include "libcommon/sys/pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,9 +111,7 @@ static int pipe_make(int fd[2])
         return -1;
     for (int i = 0; i < 2; i++)
         fcntl(fd[i], F_SETFD, FD_CLOEXEC);
-#ifdef F_SETPIPE_SZ
-    fcntl(fd[1], F_SETPIPE_SZ, 1 << 20);        /* refused over the user's limit: then it stays */
-#endif
+    pipe_grow(fd[1]);
     return 0;
 }
 
