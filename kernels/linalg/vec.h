@@ -60,6 +60,9 @@ struct vec {
     void (*norm_weight)(float *dw, const float *x, const float *dy, float mean, float scale, size_t n);     /* dw += dy h */
 
     void (*add)(float *y, const float *a, const float *b, size_t n);
+    /* A head's rotation by angles of cosine c and sine sign s: (a, b) -> (a c - b s, b c + a s), a and b half a head
+     * each; y (+)= that.  y may be x unless it is added to. */
+    void (*rope)(float *y, bool add, const float *x, const float *c, const float *s, float sign, size_t half);
     void (*adamw)(float *w, float *m, float *v, const float *g, const struct adamw_row *a, size_t n);
 };
 extern const struct vec vec_ref, vec_avx2, vec_avx512, vec_avx512bf16;

@@ -4,7 +4,7 @@
  * sums marked as free to be taken in lanes (a fixed order for one compiler and
  * one instruction set).
  * gelu(x) = x P(x) with P the normal distribution, p its density: gelu' = P + x p.
- * gelu_tanh(x) = x (1 + tanh(u)) / 2, u = sqrt(2/pi) (x + 0.044715 x^3). */
+ * gelu_tanh(x) = x (1 + tanh(u)) / 2 = x / (1 + e^(-2 u)), u = sqrt(2/pi) (x + 0.044715 x^3). */
 #include "kernels/linalg/pack.h"
 #include "kernels/linalg/vec.h"
 #include "kernels/linalg/vmath.h"
@@ -78,15 +78,16 @@ static void gelu_back_narrow(uint16_t *dx, uint16_t *y, const float *dy, const u
 }
 #endif
 
-static inline float gelu_inner(float x)
+/* (1 + tanh(u)) / 2 */
+static inline float gelu_share(float x)
 {
-    return 0.7978845608f * (x + 0.044715f * x * x * x);
+    return 1.0f / (1.0f + exp_f32(-2.0f * 0.7978845608f * (x + 0.044715f * x * x * x)));
 }
 
 static void gated(float *restrict y, const float *restrict x, const float *restrict z, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = 0.5f * x[i] * (1.0f + tanh_f32(gelu_inner(x[i]))) * z[i];
+        y[i] = x[i] * gelu_share(x[i]) * z[i];
 }
 
 static void gated_back(float *dx, bool add_x, float *dz, bool add_z, const float *restrict x, const float *restrict z,
@@ -97,10 +98,10 @@ static void gated_back(float *dx, bool add_x, float *dz, bool add_z, const float
     for (size_t at = 0; at < n; at += BLOCK) {
         size_t some = n - at < BLOCK ? n - at : BLOCK;
         for (size_t i = 0; i < some; i++) {
-            float a = x[at + i], h = tanh_f32(gelu_inner(a));
-            float slope = 0.7978845608f * (1.0f + 3.0f * 0.044715f * a * a);
-            gx[i] = dy[at + i] * z[at + i] * (0.5f * (1.0f + h) + 0.5f * a * (1.0f - h * h) * slope);
-            gz[i] = dy[at + i] * 0.5f * a * (1.0f + h);
+            float a = x[at + i], s = gelu_share(a);
+            float slope = 2.0f * 0.7978845608f * (1.0f + 3.0f * 0.044715f * a * a);
+            gx[i] = dy[at + i] * z[at + i] * (s + a * s * (1.0f - s) * slope);
+            gz[i] = dy[at + i] * a * s;
         }
         if (dx && add_x)
             for (size_t i = 0; i < some; i++)
@@ -295,6 +296,26 @@ static void add(float *y, const float *a, const float *b, size_t n)
         y[i] = a[i] + b[i];
 }
 
+/* y may be x: both halves of an element are read before either is written. */
+static void rope(float *y, bool more, const float *x, const float *c, const float *s, float sign, size_t half)
+{
+    if (more) {
+#pragma omp simd
+        for (size_t i = 0; i < half; i++) {
+            float a = x[i], b = x[i + half], sin = sign * s[i];
+            y[i] += a * c[i] - b * sin;
+            y[i + half] += b * c[i] + a * sin;
+        }
+    } else {
+#pragma omp simd
+        for (size_t i = 0; i < half; i++) {
+            float a = x[i], b = x[i + half], sin = sign * s[i];
+            y[i] = a * c[i] - b * sin;
+            y[i + half] = b * c[i] + a * sin;
+        }
+    }
+}
+
 static void adamw(float *restrict w, float *restrict m, float *restrict v, const float *restrict g,
                   const struct adamw_row *a, size_t n)
 {
@@ -311,5 +332,6 @@ const struct vec VEC = {
     .gelu = gelu, .gelu_back = gelu_back, .gelu_narrow = gelu_narrow,
     .gelu_back_narrow = gelu_back_narrow, .gated = gated, .gated_back = gated_back, .max = max_of, .sum = sum,
     .squares = squares, .dot = dot, .exp_sum = exp_sum, .softmax_back = softmax_back, .cap = cap, .attend = attend,
-    .attend_back = attend_back, .norm = norm, .norm_affine = norm_affine, .norm_back = norm_back, .norm_weight = norm_weight, .add = add, .adamw = adamw,
+    .attend_back = attend_back, .norm = norm, .norm_affine = norm_affine, .norm_back = norm_back, .norm_weight = norm_weight, .add = add,
+    .rope = rope, .adamw = adamw,
 };

@@ -1,6 +1,7 @@
 /* kernels/nn/rope.c - rotary positions: J. Su and others, "RoFormer", 2021
  *
  * (a, b) -> (a cos - b sin, b cos + a sin); the gradient turns back. */
+#include "kernels/linalg/vec.h"
 #include "kernels/nn/record.h"
 
 #include <math.h>
@@ -40,16 +41,8 @@ static void rope_task(void *ctx, size_t i, int worker)
         const float *c = j->table + r * j->d, *s = c + half;
         const float *from = values_read(kernels, j->from, r * j->cols, j->cols, room);
         float *to = values_open(j->to, r * j->cols, room + j->cols);
-        for (size_t h = 0; h < j->cols; h += j->d) {
-            const float *x = from + h;
-            float *y = to + h;
-            for (size_t k = 0; k < half; k++) {
-                float a = x[k], b = x[k + half], sin = j->sign * s[k];
-                float ya = a * c[k] - b * sin, yb = b * c[k] + a * sin;
-                y[k] = j->beta == 0 ? ya : y[k] + ya;
-                y[k + half] = j->beta == 0 ? yb : y[k + half] + yb;
-            }
-        }
+        for (size_t h = 0; h < j->cols; h += j->d)
+            kernels->vec->rope(to + h, j->beta != 0, from + h, c, s, j->sign, half);
         values_close(kernels, j->to, r * j->cols, j->cols, to);
     }
 }

@@ -221,6 +221,18 @@ static bool optimizer(const struct vec *v, size_t n)
     m[n] = q[n] = 12345;
     v->adamw(y, m, q, dy, &a, n);
     bool good = near(m, want_x, n, 2e-7) && near(q, want_z, n, 2e-7) && near(y, want, n, 3e-7);
+    float turned[2 * MOST], plus[2 * MOST], pair[2 * MOST];
+    for (size_t i = 0; i < 2 * n; i++)
+        pair[i] = turned[i] = i < n ? x[i] : dy[i - n];
+    for (size_t i = 0; i < 2 * n; i++)
+        plus[i] = 1;
+    v->rope(turned, false, turned, m, z, -1, n);
+    v->rope(plus, true, pair, m, z, -1, n);
+    for (size_t i = 0; i < n; i++) {
+        double one = (double)x[i] * (double)m[i] + (double)dy[i] * (double)z[i], two = (double)dy[i] * (double)m[i] - (double)x[i] * (double)z[i];
+        good = fabs((double)turned[i] - one) <= 2e-6 * (1 + fabs(one)) && fabs((double)turned[i + n] - two) <= 2e-6 * (1 + fabs(two)) && good;
+        good = fabs((double)plus[i] - one - 1) <= 4e-6 * (2 + fabs(one)) && fabs((double)plus[i + n] - two - 1) <= 4e-6 * (2 + fabs(two)) && good;
+    }
     v->add(y, x, z, n);
     for (size_t i = 0; i < n; i++)
         good = y[i] == x[i] + z[i] && good;
@@ -251,7 +263,7 @@ int main(void)
         ok(good[2], "%s: probabilities and their gradients in bfloat16", variant);
         ok(good[3], "%s: layer norm and its gradient", variant);
         ok(good[4], "%s: rms norm and its gradient", variant);
-        ok(good[5], "%s: AdamW, sums of two", variant);
+        ok(good[5], "%s: AdamW, rotations, sums of two", variant);
     }
     return done();
 }
