@@ -16,7 +16,7 @@
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/metrics.h"
 
-enum { RENEW_SECONDS = 225, TOKEN_MAX = 64 << 10, METADATA_TRIES = 2 };
+enum { RENEW_SECONDS = 225, TOKEN_MAX = 64 << 10 };
 
 static struct {
     pthread_mutex_t lock;
@@ -30,68 +30,6 @@ static struct {
 void store_anonymous(void) { kept.anonymous = true; }
 bool store_is_anonymous(void) { return kept.anonymous; }
 void store_token_file(const char *path) { kept.file = path; }
-
-/* --- a token server ------------------------------------------------------------------- */
-
-/* A credentials file can name any address: only encrypted ones, or this machine. */
-static bool address_ok(const char *url)
-{
-    static const char *const here[] = { "http://localhost", "http://127.0.0.1", "http://[::1]" };
-    if (!strncmp(url, "https://", 8))
-        return true;
-    for (size_t i = 0; i < sizeof here / sizeof *here; i++) {
-        size_t n = strlen(here[i]);
-        if (!strncmp(url, here[i], n) && (url[n] == ':' || url[n] == '/' || !url[n]))
-            return true;
-    }
-    return false;
-}
-
-int token_exchange(const char *what, const char *url, const char *body, const char *content_type, const char *header, bool no_proxy,
-                   json_t **answer, struct error *e)
-{
-    struct retry t;
-    struct buf text;
-    json_error_t why;
-    *answer = NULL;
-    if (!no_proxy && !address_ok(url))
-        return error_set(e, STATUS_BAD, "%s: '%s' is not https, credentials are not sent there", what, url);
-    int silent = 0;
-    retry_begin(&t, what);
-    buf_init(&text, TOKEN_MAX);
-    for (;;) {
-        struct http_request r;
-        buf_clear(&text);
-        if (http_init(&r, body ? "POST" : "GET", url, e) < 0)
-            break;
-        r.into = &text;
-        r.no_proxy = no_proxy;
-        if (body) {
-            http_header(&r, "Content-Type: %s", content_type);
-            r.has_body = true;
-            r.body = span_of(body, strlen(body));
-        }
-        if (header)
-            http_header(&r, "%s", header);
-        http_perform((struct http_request *const[]){ &r }, 1);
-        int bad = 0;
-        if (r.code == CURLE_OK && r.status / 100 == 2) {
-            *answer = json_loadb((const char *)text.data, text.size, 0, &why);
-            if (!*answer)
-                error_set(e, STATUS_AGAIN, "%s: the answer is not JSON", what);
-            bad = 1;
-        } else if ((no_proxy && r.code != CURLE_OK && ++silent == METADATA_TRIES) || retry_after(&t, &r, 0, e) < 0) {
-            bad = 1;            /* no metadata server: we are not on Google's machines */
-        }
-        http_release(&r);
-        if (bad)
-            break;
-    }
-    if (text.data)
-        memset(text.data, 0, text.size);
-    buf_release(&text);
-    return *answer ? 0 : -1;
-}
 
 int token_take(const char *what, const json_t *answer, struct token *t, struct error *e)
 {

@@ -75,7 +75,7 @@ static int from_service_account(const json_t *c, const char *name, struct token 
         bad = error_set(e, STATUS_AGAIN, "out of memory");
     json_t *answer = NULL;
     if (!bad)
-        bad = token_exchange(name, uri, body, FORM, NULL, false, &answer, e);
+        bad = token_exchange(&(struct exchange){ name, "POST", uri, body, FORM, NULL, false }, &answer, e);
     if (!bad)
         bad = token_take(name, answer, t, e);
     json_decref(answer);
@@ -109,7 +109,7 @@ static int from_form(const char *name, const char *url, const char *const pairs[
 {
     char *body = form(pairs, n);
     json_t *answer = NULL;
-    int bad = body ? token_exchange(name, url, body, FORM, NULL, false, &answer, e) : error_set(e, STATUS_AGAIN, "out of memory");
+    int bad = body ? token_exchange(&(struct exchange){ name, "POST", url, body, FORM, NULL, false }, &answer, e) : error_set(e, STATUS_AGAIN, "out of memory");
     if (!bad)
         bad = token_take(name, answer, t, e);
     json_decref(answer);
@@ -143,7 +143,7 @@ static int impersonate(const char *name, const char *url, const json_t *delegate
     if (!body || asprintf(&header, "Authorization: Bearer %s", t->value) < 0)
         error_set(e, STATUS_AGAIN, "out of memory");
     else
-        bad = token_exchange(name, url, body, "application/json", header, false, &answer, e);
+        bad = token_exchange(&(struct exchange){ name, "POST", url, body, "application/json", header, false }, &answer, e);
     const char *value = json_string_value(json_object_get(answer, "accessToken"));
     if (!bad && (!value || strpbrk(value, "\r\n")))
         bad = error_set(e, STATUS_AGAIN, "%s: the answer holds no access token", name);
@@ -201,7 +201,7 @@ static char *subject_from_url(const json_t *source, const char *url, const char 
     json_object_foreach(headers, key, value)        /* one is all that is in use */
         if (!header && json_is_string(value) && asprintf(&header, "%s: %s", key, json_string_value(value)) < 0)
             header = NULL;
-    if (token_exchange(name, url, NULL, NULL, header, false, &answer, e) == 0) {
+    if (token_exchange(&(struct exchange){ name, "GET", url, NULL, NULL, header, false }, &answer, e) == 0) {
         char *text = json_dumps(answer, JSON_COMPACT);
         token = text ? subject_pick(source, text, strlen(text), name, e) : NULL;
         free(text);
@@ -275,7 +275,7 @@ int token_from_metadata(struct token *t, struct error *e)
                  host && *host ? host : "metadata.google.internal", AUTH_SCOPE) < 0)
         return error_set(e, STATUS_AGAIN, "out of memory");
     json_t *answer = NULL;
-    int bad = token_exchange("the metadata server", url, NULL, NULL, "Metadata-Flavor: Google", true, &answer, e);
+    int bad = token_exchange(&(struct exchange){ "the metadata server", "GET", url, NULL, NULL, "Metadata-Flavor: Google", true }, &answer, e);
     if (!bad)
         bad = token_take("the metadata server", answer, t, e);
     json_decref(answer);

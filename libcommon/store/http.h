@@ -22,6 +22,7 @@ struct http_request {
     struct span body;           /* borrowed; sent if `has_body` */
     bool has_body;
     bool no_proxy, follow;      /* follow: redirects, for anonymous reading */
+    int connect_seconds;        /* 0: 20 */
     /* where a 2xx body goes: `room` bytes at `to`, or `into` if that is set */
     uint8_t *to;
     size_t room;

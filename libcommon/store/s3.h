@@ -39,9 +39,18 @@ char *xml_plain(struct span text);
 /* Keys in listings come percent-encoded, because XML cannot hold all of them. */
 void s3_key_decode(struct buf *b, struct span text);
 
-/* Access keys: AWS_ACCESS_KEY_ID ..., or a profile of ~/.aws; *id NULL: anonymous. */
-struct s3_keys { char *id, *secret, *token, *region; };
+/* Access keys; id NULL: anonymous.  They are renewed before they end; older ones stay
+ * where they are, for those who sign with them just then. */
+struct s3_keys {
+    char *id, *secret, *token, *region;
+    double expires;             /* clock_seconds(); 0: never */
+    struct s3_keys *before;
+};
 int s3_keys_get(const struct s3_keys **keys, struct error *e);
+/* Keys of a role, from a token server; k->region is known.  1: *k filled; 0: the environment names none; -1. */
+int s3_keys_of_identity(struct s3_keys *k, struct error *e);    /* AWS_WEB_IDENTITY_TOKEN_FILE */
+int s3_keys_of_container(struct s3_keys *k, struct error *e);   /* AWS_CONTAINER_CREDENTIALS_... */
+int s3_keys_of_machine(struct s3_keys *k, struct error *e);     /* the metadata service of EC2; 0 also if nobody answers */
 
 /* "x-amz-checksum-crc32c: BASE64" of data, for an upload; *header NULL where AWS_REQUEST_CHECKSUM_CALCULATION
  * wants none.  The text holds it. */

@@ -1,7 +1,8 @@
 /* libcommon/store/s3_keys.c - access keys and region for s3://
  *
  * The environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
- * AWS_REGION), then the profile AWS_PROFILE of ~/.aws/credentials and ~/.aws/config. */
+ * AWS_REGION); a web identity; the profile AWS_PROFILE of ~/.aws/credentials and
+ * ~/.aws/config; then what the container or the machine offers (s3_roles.c). */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +12,14 @@
 #include "libcommon/store/auth.h"
 #include "libcommon/store/s3.h"
 #include "libcommon/sys/file.h"
+#include "libcommon/sys/metrics.h"
+
+enum { RENEW_SECONDS = 300, RENEW_PAUSE = 10 };
 
 static struct {
     pthread_mutex_t lock;
-    bool have;
-    struct s3_keys keys;
+    struct s3_keys *keys;       /* and those before */
+    double asked;               /* for a renewal, last */
 } kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static char *environment(const char *a, const char *b)
@@ -83,37 +87,65 @@ static int keys_find(struct s3_keys *k, struct error *e)
         return error_set(e, STATUS_AGAIN, "out of memory");
     if (store_is_anonymous())
         return 0;
+    int found = 1;
     if ((k->id = environment("AWS_ACCESS_KEY_ID", NULL))) {
         k->secret = environment("AWS_SECRET_ACCESS_KEY", NULL);
         k->token = environment("AWS_SESSION_TOKEN", NULL);
-    } else {
+    } else if ((found = s3_keys_of_identity(k, e)) == 0) {
         k->id = profile_find("AWS_SHARED_CREDENTIALS_FILE", "credentials", profile, "aws_access_key_id", e);
         k->secret = profile_find("AWS_SHARED_CREDENTIALS_FILE", "credentials", profile, "aws_secret_access_key", e);
         k->token = profile_find("AWS_SHARED_CREDENTIALS_FILE", "credentials", profile, "aws_session_token", e);
+        found = k->id ? 1 : s3_keys_of_container(k, e);
     }
+    if (found == 0)
+        found = s3_keys_of_machine(k, e);
+    if (found < 0)
+        return -1;
     if (k->id && k->secret && !strpbrk(k->id, "\r\n") && (!k->token || !strpbrk(k->token, "\r\n")))
         return 0;
     return error_set(e, STATUS_BAD, "no keys for s3://: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials; "
                                     "--no-auth reads what is public");
 }
 
+static void keys_free(struct s3_keys *k)
+{
+    if (k->secret)
+        memset(k->secret, 0, strlen(k->secret));
+    free(k->id);
+    free(k->secret);
+    free(k->token);
+    free(k->region);
+    free(k);
+}
+
+/* Worth asking for others?  A service may offer the same ones until shortly before they end. */
+static bool stale(double now)
+{
+    double left = kept.keys ? kept.keys->expires - now : 0;
+    if (!kept.keys)
+        return true;
+    return kept.keys->expires > 0 && (left <= 0 || (left < RENEW_SECONDS && now - kept.asked > RENEW_PAUSE));
+}
+
 int s3_keys_get(const struct s3_keys **keys, struct error *e)
 {
     int bad = 0;
+    double now = clock_seconds();
     pthread_mutex_lock(&kept.lock);
-    if (!kept.have) {
-        struct s3_keys k = { 0 };
-        if ((bad = keys_find(&k, e)) == 0) {
+    if (stale(now)) {
+        struct s3_keys *k = calloc(1, sizeof *k);
+        kept.asked = now;
+        bad = k ? keys_find(k, e) : error_set(e, STATUS_AGAIN, "out of memory");
+        if (!bad) {
+            k->before = kept.keys;
             kept.keys = k;
-            kept.have = true;
-        } else {
-            free(k.id);
-            free(k.secret);
-            free(k.token);
-            free(k.region);
+        } else if (k) {
+            keys_free(k);
         }
+        if (bad && kept.keys && kept.keys->expires > now)
+            bad = 0;            /* those are good for a while */
     }
+    *keys = kept.keys;
     pthread_mutex_unlock(&kept.lock);
-    *keys = &kept.keys;
     return bad;
 }

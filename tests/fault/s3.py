@@ -1,6 +1,7 @@
 """tests/fault/s3.py - the part of S3 that Penstock uses, for server.py: path style, under /s3/
 
-Signatures (version 4) are verified by code of their own, with key id "test" and secret "secret".
+Signatures (version 4) are verified by code of their own, with key id "test" and secret "secret", or
+with keys that were handed out here: to a web identity, a container, a machine (IMDSv2).
 """
 import hashlib
 import hmac
@@ -8,6 +9,7 @@ import urllib.parse
 from xml.sax.saxutils import escape
 
 uploads = {}        # id -> {"bucket", "key", "full", "parts": {number: (bytes, crc32c)}}
+roles = {}          # key id -> (secret, session token)
 known = {}          # (bucket, key) -> (MD5 of the bytes, ETag, crc32c): of what was uploaded here
 
 
@@ -23,8 +25,9 @@ def signature_wrong(handler, path, query, body):
         return "no signature"
     field = dict(f.split("=", 1) for f in auth[17:].split(", "))
     key_id, day, region, service, _ = field["Credential"].split("/")
-    if key_id != "test":
+    if key_id != "test" and (key_id not in roles or roles[key_id][1] != h["x-amz-security-token"]):
         return "no such key"
+    secret = roles[key_id][0] if key_id in roles else "secret"
     payload = h["x-amz-content-sha256"]
     if payload != "UNSIGNED-PAYLOAD" and payload != hashlib.sha256(body).hexdigest():
         return "the body is not the one that was signed"
@@ -39,7 +42,7 @@ def signature_wrong(handler, path, query, body):
     )
     scope = "%s/%s/%s/aws4_request" % (day, region, service)
     text = "AWS4-HMAC-SHA256\n%s\n%s\n%s" % (h["x-amz-date"], scope, hashlib.sha256(canonical.encode()).hexdigest())
-    key = b"AWS4secret"
+    key = b"AWS4" + secret.encode()
     for part in (day, region, service, "aws4_request"):
         key = sign(key, part)
     good = hmac.compare_digest(sign(key, text).hex(), field["Signature"])
@@ -48,6 +51,36 @@ def signature_wrong(handler, path, query, body):
 
 def error(handler, status, code, message=""):
     handler.answer(status, ("<Error><Code>%s</Code><Message>%s</Message></Error>" % (code, escape(message or code))).encode())
+
+
+def credentials(handler, store, url):
+    body, h = handler.body().decode(), handler.headers
+    fault = store.fault("token", url.path)
+    if handler.refuse(fault):
+        return None
+    n = len(roles) + 1
+    new = {"AccessKeyId": "role-%d" % n, "SecretAccessKey": "s/%d+&" % n, "Expiration": "2001-01-01T00:00:00Z" if fault == "ended" else "2099-01-01T00:00:00Z"}
+    token = "session/%d+==" % n
+    if url.path == "/latest/api/token":
+        good = handler.command == "PUT" and h.get("X-aws-ec2-metadata-token-ttl-seconds") == "21600"
+        return handler.answer(200, b"imds-token") if good else handler.answer(400)
+    if url.path.startswith("/latest/"):
+        if h.get("X-aws-ec2-metadata-token") != "imds-token":
+            return handler.answer(401)
+        if url.path.endswith("/security-credentials/"):
+            return handler.answer(200, b"a-role\n")
+        if not url.path.endswith("/a-role"):
+            return handler.answer(404)
+    if url.path == "/container" and h.get("Authorization") != "container-token":
+        return handler.answer(403)
+    roles[new["AccessKeyId"]] = (new["SecretAccessKey"], token)
+    if url.path != "/sts-aws":
+        return handler.answer(200, dict(new, Token=token, Code="Success"))
+    q = dict(urllib.parse.parse_qsl(body))
+    if (q.get("Action"), q.get("WebIdentityToken"), q.get("RoleArn")) != ("AssumeRoleWithWebIdentity", "identity+token/=", "arn:aws:iam::1:role/r"):
+        return error(handler, 403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+    fields = "".join("<%s>%s</%s>" % (k, escape(v), k) for k, v in dict(new, SessionToken=token).items())
+    return handler.answer(200, ("<AssumeRoleWithWebIdentityResponse><Credentials>%s</Credentials></AssumeRoleWithWebIdentityResponse>" % fields).encode())
 
 
 def quoted_md5(data):

@@ -4,8 +4,8 @@
     server.py --root DIR [--port-file FILE] [--latency MS] [--rate P --seed N] [--token T] [--page N] [--tool PATH]
 
 DIR/BUCKET/OBJECT are served as Google's JSON API (/storage/v1, /upload/storage/v1)
-as S3 (/s3/BUCKET/OBJECT, see s3.py) and as plain files (/plain/BUCKET/OBJECT).  Also a token server (/token), a metadata
-server (/computeMetadata/...), and what tests ask for:
+as S3 (/s3/BUCKET/OBJECT, see s3.py) and as plain files (/plain/BUCKET/OBJECT).  Also token servers (/token, /sts, /sts-aws, /container),
+metadata servers (/computeMetadata/..., /latest/...), and what tests ask for:
 
     GET /fault?on=get&name=503&times=2&path=a.wav    the next two reads of a.wav
     GET /fault?clear=1                               no more faults
@@ -21,6 +21,7 @@ Faults on "get" (content), "list", "stat", "put", "start" (of an upload), "chunk
   gzip_lie                   Content-Encoding: gzip, of what is none
   whole                      ranges are ignored
   401                        the token has expired
+  ended                      (token, of s3) keys that have expired already
   empty_page                 a page of a listing without items
   short_persist              of a chunk, only the first 256 KiB are kept
   forget                     the upload is forgotten (404; forget_410: 410)
@@ -258,6 +259,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.headers.get("Authorization") != "Bearer federated":
                 return self.answer(403, {"error": {"message": "not federated"}})
             return self.answer(200, {"accessToken": args.token, "expireTime": "2099-01-01T00:00:00Z"})
+        if part[1] in ("sts-aws", "container", "latest"):
+            return s3.credentials(self, store, url)
         if part[1] == "s3":
             return s3.handle(self, store, url)
         if part[1] == "plain":

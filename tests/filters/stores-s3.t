@@ -4,6 +4,8 @@
 command -v python3 >/dev/null || { skip 's3' 'python3 is missing'; plan; exit 0; }
 . "$top/tests/fault/lib.sh"
 cd "$tmp" || exit 1
+export AWS_EC2_METADATA_DISABLED=true
+unset AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL_S3 AWS_DEFAULT_REGION http_proxy HTTP_PROXY
 export HOME="$tmp" PENSTOCK_STORE_STALL=3 PENSTOCK_STORE_PATIENCE=30 AWS_REGION=eu-north-1 PYTHONDONTWRITEBYTECODE=1
 server_start --page 3
@@ -118,6 +120,32 @@ like 'a wrong key' "$st:$err" '^100:.*signature'
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION
 run "$tool" get s3://b/small
 like 'no keys: what to do is said' "$st:$err" '^100:.*AWS_ACCESS_KEY_ID'
+
+# --- keys of a role --------------------------------------------------------------------------------
+export AWS_REGION=eu-north-1 AWS_ENDPOINT_URL_STS="http://$server/sts-aws"
+echo 'identity+token/=' >identity
+AWS_WEB_IDENTITY_TOKEN_FILE=identity AWS_ROLE_ARN=arn:aws:iam::1:role/r same 'a web identity' s3://b/small small
+echo other >identity2
+AWS_WEB_IDENTITY_TOKEN_FILE=identity2 AWS_ROLE_ARN=arn:aws:iam::1:role/r run "$tool" get s3://b/small
+like 'one that is not trusted' "$st:$err" '^100:.*Not authorized to perform sts'
+AWS_WEB_IDENTITY_TOKEN_FILE=identity run "$tool" get s3://b/small
+like 'one without a role' "$st:$err" '^100:.*AWS_ROLE_ARN is not'
+fault token 503 1
+AWS_WEB_IDENTITY_TOKEN_FILE=identity AWS_ROLE_ARN=arn:aws:iam::1:role/r same 'a token service that is busy' s3://b/small small
+fault token ended 1
+had=$(stats | perl -ne 'print /"token": (\d+)/')
+AWS_WEB_IDENTITY_TOKEN_FILE=identity AWS_ROLE_ARN=arn:aws:iam::1:role/r same 'keys that have ended' s3://b/small small
+is 'are renewed' $(($(stats | perl -ne 'print /"token": (\d+)/') - had)) 2
+AWS_WEB_IDENTITY_TOKEN_FILE=identity AWS_ROLE_ARN=arn:aws:iam::1:role/r AWS_ENDPOINT_URL_STS=http://example.com/ run "$tool" get s3://b/small
+like 'an identity is not sent to just anybody' "$st:$err" '^100:.*not https'
+echo container-token >authorization
+AWS_CONTAINER_CREDENTIALS_FULL_URI="http://$server/container" AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=authorization same 'keys of a container' s3://b/small small
+AWS_CONTAINER_CREDENTIALS_FULL_URI="http://$server/container" AWS_CONTAINER_AUTHORIZATION_TOKEN=container-token same 'with a token of the environment' s3://b/small small
+AWS_CONTAINER_CREDENTIALS_FULL_URI="http://example.com/x" run "$tool" get s3://b/small
+like 'not from just anybody' "$st:$err" '^100:.*neither https nor this machine'
+AWS_EC2_METADATA_DISABLED=false AWS_EC2_METADATA_SERVICE_ENDPOINT="http://$server/" same 'keys of a machine' s3://b/small small
+is 'no secret is ever told' "$(cat err "$tmp/err" | grep -c -e 's/[0-9]' -e session/ -e identity+ -e container-token)" 0
+unset AWS_REGION
 mkdir .aws
 printf '[default]\naws_access_key_id = no\n[work]\naws_access_key_id = test\naws_secret_access_key = secret\naws_session_token=t\n' >.aws/credentials
 printf '[profile work]\nregion = us-west-2\n' >.aws/config
