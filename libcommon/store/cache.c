@@ -8,13 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "libcommon/store/lru.h"
 #include "libcommon/store/sigv4.h"
 #include "libcommon/stream/crc32c.h"
 #include "libcommon/sys/file.h"
+#include "libcommon/sys/opt.h"
 
 enum { NAME = 32, TRAILER = 4, STALE_SECONDS = 3600 };  /* a file is the bytes, then their crc32c */
 
@@ -33,6 +35,15 @@ char *cache_home(void)
     if (set && *set)
         return strdup(set);
     return asprintf(&path, "%s/.cache/penstock", home ? home : "/tmp") < 0 ? NULL : path;
+}
+
+int cache_limit(uint64_t *limit, struct error *e)
+{
+    const char *set = getenv("PENSTOCK_CACHE_SIZE");
+    *limit = UINT64_C(50) << 30;
+    if (set && *set && !opt_size(set, limit))
+        return error_set(e, STATUS_BAD, "PENSTOCK_CACHE_SIZE: '%s' is no size; 50G is one", set);
+    return 0;
 }
 
 void cache_close(struct cache *c)
@@ -95,79 +106,32 @@ bool cache_get(const struct cache *c, const char *url, uint64_t generation, void
 
 /* --- the bound ------------------------------------------------------------------------ */
 
-struct kept { char name[NAME + 1]; struct timespec used; uint64_t size; };
-
-static int by_use(const void *a, const void *b)
+static bool ours(const char *name)
 {
-    const struct kept *s = a, *t = b;
-    if (s->used.tv_sec != t->used.tv_sec)
-        return s->used.tv_sec < t->used.tv_sec ? -1 : 1;
-    return (s->used.tv_nsec > t->used.tv_nsec) - (s->used.tv_nsec < t->used.tv_nsec);
+    return strlen(name) == NAME && strspn(name, "0123456789abcdef") == NAME;
 }
 
-/* All files; part files that a kill left go. */
-static struct kept *list(const struct cache *c, size_t *n, uint64_t *total)
+static bool file_remove(const char *path)
 {
-    DIR *d = opendir(c->dir);
-    struct kept *all = NULL;
-    size_t room = 0;
-    *n = 0;
-    *total = 0;
-    for (struct dirent *entry; d && (entry = readdir(d));) {
-        struct stat s;
-        size_t length = strlen(entry->d_name);
-        if (fstatat(dirfd(d), entry->d_name, &s, 0) < 0 || !S_ISREG(s.st_mode))
-            continue;
-        if (!strncmp(entry->d_name, "part-", 5) && time(NULL) - s.st_mtime > STALE_SECONDS)
-            (void)unlinkat(dirfd(d), entry->d_name, 0);
-        if (length != NAME || strspn(entry->d_name, "0123456789abcdef") != NAME)
-            continue;
-        if (*n == room) {
-            struct kept *more = realloc(all, (room = room ? 2 * room : 1024) * sizeof *more);
-            if (!more)
-                break;
-            all = more;
-        }
-        memcpy(all[*n].name, entry->d_name, NAME + 1);
-#ifdef __APPLE__
-        all[*n].used = s.st_mtimespec;
-#else
-        all[*n].used = s.st_mtim;
-#endif
-        all[(*n)++].size = (uint64_t)s.st_size;
-        *total += (uint64_t)s.st_size;
-    }
-    if (d)
-        closedir(d);
-    return all;
+    return unlink(path) == 0;
 }
 
-/* Down to nine tenths of the limit, the longest unused first. */
+/* Down to nine tenths of the limit, so that it is not done for each file. */
 static void shrink(const struct cache *c)
 {
-    char *lock;
-    if (asprintf(&lock, "%s/.lock", c->dir) < 0)
-        return;
-    int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    free(lock);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {     /* else another process is at it */
-        size_t n;
-        uint64_t total;
-        struct kept *all = list(c, &n, &total);
-        if (n)
-            qsort(all, n, sizeof *all, by_use);
-        for (size_t i = 0; total > c->limit && i < n && total > c->limit / 10 * 9; i++) {
-            char *path;
-            if (asprintf(&path, "%s/%s", c->dir, all[i].name) < 0)
-                break;
-            if (unlink(path) == 0)
-                total -= all[i].size;
-            free(path);
-        }
-        free(all);
-    }
-    if (fd >= 0)
-        close(fd);
+    lru_shrink(c->dir, c->limit, c->limit / 10 * 9, ours, file_remove);
+}
+
+/* Part files that a kill left. */
+static void parts_remove(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct stat s;
+    for (struct dirent *entry; d && (entry = readdir(d));)
+        if (!strncmp(entry->d_name, "part-", 5) && fstatat(dirfd(d), entry->d_name, &s, 0) == 0 && time(NULL) - s.st_mtime > STALE_SECONDS)
+            (void)unlinkat(dirfd(d), entry->d_name, 0);
+    if (d)
+        closedir(d);
 }
 
 struct cache *cache_open(const char *dir, uint64_t limit, struct error *e)
@@ -184,6 +148,7 @@ struct cache *cache_open(const char *dir, uint64_t limit, struct error *e)
         cache_close(c);
         return NULL;
     }
+    parts_remove(dir);
     shrink(c);
     return c;
 }

@@ -11,6 +11,8 @@
 
 /* The directory of PENSTOCK_CACHE, else ~/.cache/penstock; malloc'd. */
 char *cache_home(void);
+/* PENSTOCK_CACHE_SIZE, else 50 GiB: how much of models and checkpoints is kept there.  -1: it is no size. */
+int cache_limit(uint64_t *limit, struct error *e);
 
 struct cache;
 struct cache *cache_open(const char *dir, uint64_t limit, struct error *e);

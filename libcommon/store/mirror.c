@@ -6,14 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "libcommon/store/cache.h"
+#include "libcommon/store/lru.h"
 #include "libcommon/store/sigv4.h"
 #include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
+#include "libcommon/sys/stop.h"
 
-enum { PIECE = 32 << 20, FILES_MAX = 10000, POINTER_MAX = 200 };
+enum { PIECE = 32 << 20, FILES_MAX = 10000, POINTER_MAX = 200, HASH = 32 };
+#define COPY "copy-"
 
 struct entry { char *url; struct object_info info; };
 
@@ -92,10 +98,9 @@ static int object_copy(const struct entry *from, const char *dir, size_t prefix,
     return bad;
 }
 
-/* CACHE/NAME, NAME a hash of all that the copy depends on. */
-static char *copy_path(const struct mirror *m, struct error *e)
+/* CACHE/copy-HASH, of all that the copy depends on. */
+static char *copy_path(const struct mirror *m, const char *home, struct error *e)
 {
-    const char *cache = getenv("PENSTOCK_CACHE"), *home = getenv("HOME");
     char hash[65], *path;
     struct buf b;
     buf_init(&b, 16 << 20);
@@ -104,32 +109,117 @@ static char *copy_path(const struct mirror *m, struct error *e)
         buf_printf(&b, "%s %llu %llu %08x\n", m->entry[i].url, (unsigned long long)m->entry[i].info.size,
                    (unsigned long long)m->entry[i].info.generation, m->entry[i].info.crc32c);
     sha256_hex(b.data, b.size, hash);
-    int r = cache && *cache ? asprintf(&path, "%s/copy-%.32s", cache, hash) : asprintf(&path, "%s/.cache/penstock/copy-%.32s", home ? home : "/tmp", hash);
-    bool failed = b.failed || r < 0;
+    bool failed = b.failed || asprintf(&path, "%s/" COPY "%.*s", home, HASH, hash) < 0;
     buf_release(&b);
     if (failed)
         error_set(e, STATUS_AGAIN, "out of memory");
     return failed ? NULL : path;
 }
 
+/* --- locks: whoever uses a copy shares its lock to the end of the process, whoever makes or
+ * removes it holds it alone.  A lock is a file beside it, copy-HASH.lock. --------------------- */
+
+/* how: of flock.  -1: busy (LOCK_NB), or there can be no lock. */
+static int copy_lock(const char *path, int how)
+{
+    char *name;
+    int fd = -1;
+    if (asprintf(&name, "%s.lock", path) < 0)
+        return -1;
+    for (;;) {
+        struct stat mine, named;
+        if ((fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
+            break;
+        int locked;
+        while ((locked = flock(fd, how)) < 0 && errno == EINTR && !stop_asked())
+            ;
+        bool same = locked == 0 && fstat(fd, &mine) == 0 && stat(name, &named) == 0 && mine.st_ino == named.st_ino;
+        if (same)
+            break;
+        close(fd);              /* or it was removed while we waited */
+        fd = -1;
+        if (locked < 0)
+            break;
+    }
+    free(name);
+    return fd;
+}
+
+static bool ours(const char *name)
+{
+    size_t n = strlen(name);
+    return !strncmp(name, COPY, strlen(COPY)) && n >= strlen(COPY) + HASH && (n < 5 || strcmp(name + n - 5, ".lock"));
+}
+
+/* A copy, or part of one, that nobody uses. */
+static bool copy_remove(const char *path)
+{
+    size_t n = (size_t)(strrchr(path, '/') - path) + 1 + strlen(COPY) + HASH;
+    char *copy = strndup(path, n), *lock, *part;
+    int fd = copy ? copy_lock(copy, LOCK_EX | LOCK_NB) : -1;
+    bool gone = false;
+    if (fd >= 0 && asprintf(&part, "%s.part", copy) >= 0) {
+        /* renamed, so that it is never seen half */
+        gone = (!strcmp(path, part) || (dir_remove(part, NULL) == 0 && rename(path, part) == 0)) && dir_remove(part, NULL) == 0;
+        if (gone && access(copy, F_OK) < 0 && asprintf(&lock, "%s.lock", copy) >= 0) {
+            (void)unlink(lock);
+            free(lock);
+        }
+        free(part);
+    }
+    if (fd >= 0)
+        close(fd);
+    free(copy);
+    return gone;
+}
+
+/* --- copying -------------------------------------------------------------------------------- */
+
 /* The copy appears under its name when it is whole. */
-static int copy_make(const struct mirror *m, const char *path, struct error *e)
+static int copy_make(const struct mirror *m, const char *home, const char *path, struct error *e)
 {
     char *part;
-    if (access(path, F_OK) == 0)
-        return 0;
-    if (asprintf(&part, "%s.part-%ld", path, (long)getpid()) < 0)
+    uint64_t size = 0, limit;
+    if (cache_limit(&limit, e) < 0)
+        return -1;
+    if (asprintf(&part, "%s.part", path) < 0)
         return error_set(e, STATUS_AGAIN, "out of memory");
+    for (size_t i = 0; i < m->n; i++)
+        size += m->entry[i].info.size;
+    lru_shrink(home, limit > size ? limit - size : 0, limit > size ? limit - size : 0, ours, copy_remove);
     note("copying '%s' to '%s'", m->prefix, path);
-    int bad = dir_make(part, e);
+    int bad = dir_remove(part, e) < 0 || dir_make(part, e) < 0;
     for (size_t i = 0; !bad && i < m->n; i++)
         bad = object_copy(&m->entry[i], part, strlen(m->prefix), e);
-    if (!bad && rename(part, path) < 0 && access(path, F_OK) < 0)
+    if (!bad && rename(part, path) < 0)
         bad = error_set(e, STATUS_AGAIN, "cannot rename '%s': %s", part, strerror(errno));
-    if (access(part, F_OK) == 0)
+    if (bad)
         dir_remove(part, NULL);
     free(part);
-    return bad;
+    return bad ? -1 : 0;
+}
+
+/* Makes the copy unless it is there.  Several programs of a pipeline want it at once: one copies. */
+static int copy_get(const struct mirror *m, const char *home, const char *path, struct error *e)
+{
+    if (dir_make(home, NULL) < 0 && access(path, F_OK) == 0)
+        return 0;
+    for (;;) {
+        int fd = copy_lock(path, LOCK_SH);
+        if (access(path, F_OK) == 0) {      /* fd stays open: nobody removes what is in use */
+            (void)utimensat(AT_FDCWD, path, NULL, 0);
+            return 0;
+        }
+        if (fd >= 0)
+            close(fd);
+        fd = copy_lock(path, LOCK_EX);
+        if (fd < 0)
+            return error_set(e, STATUS_AGAIN, "cannot write in '%s' (PENSTOCK_CACHE chooses another place): %s", home, strerror(errno));
+        int bad = access(path, F_OK) == 0 ? 0 : copy_make(m, home, path, e);
+        close(fd);
+        if (bad)
+            return -1;
+    }
 }
 
 static int mirror(const char *url, bool follow, char **path, struct error *e)
@@ -148,10 +238,16 @@ static int mirror(const char *url, bool follow, char **path, struct error *e)
         char *to = follow ? pointer_follow(url, &why) : NULL;
         bad = to ? mirror(to, false, path, e) : error_set(e, STATUS_BAD, "'%s': no such directory", url);
         free(to);
-    } else if (!bad && (!(*path = copy_path(&m, e)) || copy_make(&m, *path, e) < 0)) {
-        free(*path);
-        *path = NULL;
-        bad = -1;
+    } else if (!bad) {
+        char *home = cache_home();
+        if (!home)
+            error_set(e, STATUS_AGAIN, "out of memory");
+        bad = home && (*path = copy_path(&m, home, e)) ? copy_get(&m, home, *path, e) : -1;
+        free(home);
+        if (bad) {
+            free(*path);
+            *path = NULL;
+        }
     }
     mirror_release(&m);
     return bad;

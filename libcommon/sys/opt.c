@@ -131,22 +131,28 @@ _Noreturn static void misuse(const struct opt *o, const char *text)
     die(STATUS_BAD, "option --%s wants %s, not '%s'", o->name, range, text);
 }
 
-static void set_size(const struct opt *o, const char *text)
+bool opt_size(const char *text, uint64_t *bytes)
 {
     static const char units[] = "KMGT";
     char *end;
     if (*text < '0' || *text > '9')
-        misuse(o, text);                    /* strtoull would take "-1" */
+        return false;                       /* strtoull would take "-1" */
     errno = 0;
     unsigned long long v = strtoull(text, &end, 10);
-    if (errno)
-        misuse(o, text);
     const char *unit = *end ? strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end) : NULL;
     int shift = unit ? (int)(unit - units + 1) * 10 : 0;
     end += unit != NULL;
-    if (*end || v > UINT64_MAX >> shift)
+    if (errno || *end || v > UINT64_MAX >> shift)
+        return false;
+    *bytes = v << shift;
+    return true;
+}
+
+static void set_size(const struct opt *o, const char *text)
+{
+    uint64_t v;
+    if (!opt_size(text, &v))
         misuse(o, text);
-    v <<= shift;
     bool bounded = o->min < o->max;
     if (bounded && !((double)v >= o->min && (double)v <= o->max))
         misuse(o, text);

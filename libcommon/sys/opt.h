@@ -64,6 +64,9 @@ int opt_parse(const struct program *p, struct common *c, int ends, int argc, cha
 const struct common *opt_common(void);
 char *const *opt_argv(void);
 
+/* "50G": bytes with K M G T, powers of 1024; false: it is no size. */
+bool opt_size(const char *text, uint64_t *bytes);
+
 /* Splits "a,b,c" into a NULL-terminated list: one malloc, free it whole.  NULL if out of memory. */
 char **opt_list(const char *text, size_t *n);
 

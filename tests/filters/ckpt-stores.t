@@ -137,6 +137,36 @@ is 'latest names a model, too' "$(gcs-fetch -q gs://b/set/train.jsonl | audio-de
 server_stop
 server_start
 export STORAGE_EMULATOR_HOST="$server"
+# --- copies of models are kept within a bound ------------------------------------------------------
+for n in 1 2 3; do mkdir -p root/b/models/$n; cp root/b/model/preprocessor_config.json root/b/models/$n/; head -c 300000 /dev/urandom >root/b/models/$n/filler; done
+export PENSTOCK_CACHE="$tmp/few" PENSTOCK_CACHE_SIZE=700K
+use() { printf 'text\nx\n' | gcs-fetch -q - | mel-features --model "gs://b/models/$1" 2>>copied | cat >/dev/null; }
+copies() { ls -d few/copy-* 2>/dev/null | grep -c -v lock; }
+: >copied
+use 1; use 2; use 1; use 3
+is 'what was used longest ago goes' "$(copies):$(grep -c '^mel-features: copying' copied)" 2:3
+use 1
+is 'what was used since then stays' "$(grep -c copying copied)" 3
+use 2
+is 'and what went comes again' "$(copies):$(grep -c copying copied)" 2:4
+mkfifo hold
+mel-features -q --model gs://b/models/1 <hold >/dev/null 2>&1 &
+holder=$!
+exec 9>hold
+use 3; use 2; use 3; use 2
+is 'what a program uses stays, whatever comes' "$(use 1; grep -c 'copying .gs://b/models/1/' copied)" 1
+exec 9>&-
+wait $holder 2>/dev/null
+is 'locks go with their copies' "$(ls few/*.lock | wc -l | tr -d ' ')" "$(copies)"
+rm -rf few; : >copied
+use 1 & a=$!
+use 1 & b=$!
+use 1
+wait $a $b
+is 'several that want one model copy it once' "$(grep -c copying copied):$(copies)" 1:1
+PENSTOCK_CACHE_SIZE=lots run mel-features --model gs://b/models/2 </dev/null
+like 'a size that is none' "$st:$err" "^100:.*PENSTOCK_CACHE_SIZE: 'lots'"
+unset PENSTOCK_CACHE_SIZE
 run mel-features --model gs://b/none
 like 'a model that is not there' "$st:$err" "^100:.*'gs://b/none': no such directory"
 plan
