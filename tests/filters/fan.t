@@ -78,4 +78,6 @@ is 'a fan that is killed leaves no child behind' "$(cat "$out")" 0
 run fan --cpus 0-x cat --in "$tmp/a.stream"
 like 'a bad list of processors is refused' "$st $err" "^100 .*'0-x'"
 ok 'the copies are put where they belong' sh -c "fan -j 1 --cpus 0 'sh -c \"grep Cpus_allowed_list /proc/self/status >$tmp/where; exec cat\"' <'$tmp/a.stream' >/dev/null && grep -q '	0\$' '$tmp/where'"
+run fan --metrics "$tmp/nowhere/m" cat --in "$tmp/a.stream"
+like 'metrics that cannot be written are told before anything else' "$st $err $(wc -c <"$out")" "^100 fan: cannot write metrics to '.*nowhere/m': .* 0\$"
 plan

@@ -20,6 +20,7 @@ like 'cat of the parts is a stream' "$(cat "$out")" '"units": 300, .*"complete":
 run record "$tmp/d" --in "$tmp/a.stream"
 is 'a recording that is whole is left alone' "$st" 0
 like 'and it says so' "$err" 'whole already'
+is 'and of a directory that is not there, without making it' "$(record --next "$tmp/none") $(test -e "$tmp/none"; echo $?)" '0 1'
 is '--next says how many units there are' "$(record --next "$tmp/d")" 300
 
 # --- orders -----------------------------------------------------------------------

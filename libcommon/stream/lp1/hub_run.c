@@ -19,6 +19,7 @@ enum { BATCH = 256, WINDOW_BYTES = 256 << 20 };
 
 struct hub_run {
     const struct common *c;
+    struct metrics *metrics;
     const struct hub_ends *ends;
     void *above, *below, *up;           /* workers above deliver; workers and consumer below; DEALER to the head */
     struct lp1_hub *hub;
@@ -99,16 +100,12 @@ static void tell(struct hub_run *r, bool final)
     const char *on = !lp1_hub_tail(r->hub) ? "the consumer" : !t.head ? "the head" : t.held ? "the workers below" : "the workers above";
     progress_line(final, "%llu units in, %llu taken below, %zu workers above, %zu below, waits for %s", (unsigned long long)t.next,
                   (unsigned long long)h.base, t.workers, h.workers, on);
-    struct metrics *m = metrics_open(r->c->metrics, &e);
-    if (!m)
-        return;
     struct facts f = { .stage = "hub", .units_in = t.next, .units = h.base, .samples = FACTS_UNKNOWN, .errors = FACTS_UNKNOWN,
                        .window = t.held + (h.pos - h.base), .seconds = seconds, .wait_in = r->starved, .wait_out = r->blocked };
-    facts_begin(m, &f);
-    metrics_int(m, "workers_above", (int64_t)t.workers);
-    metrics_int(m, "workers_below", (int64_t)h.workers);
-    metrics_end(m, &e);
-    metrics_close(m);
+    facts_begin(r->metrics, &f);
+    metrics_int(r->metrics, "workers_above", (int64_t)t.workers);
+    metrics_int(r->metrics, "workers_below", (int64_t)h.workers);
+    metrics_end(r->metrics, &e);
 }
 
 static void wait_for_events(struct hub_run *r)
@@ -159,6 +156,8 @@ int hub_run(const struct hub_ends *ends, const struct common *c)
     clock_gettime(CLOCK_REALTIME, &t);
     r.hub = lp1_hub_new((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, ends->bytes ? ends->bytes : WINDOW_BYTES, &above, &below);
     int rc = r.hub ? 0 : error_set(&e, STATUS_AGAIN, "out of memory");
+    if (rc == 0 && !(r.metrics = metrics_open(c->metrics, &e)) && e.status)
+        rc = -1;
     if (rc == 0 && (!(r.above = socket_bind(ends->above, &e)) || !(r.below = socket_bind(ends->below, &e)) ||
                     !(r.up = socket_connect(ends->head, 1u << LP1_HEAD | 1u << LP1_HUB, &e))))
         rc = -1;
@@ -170,6 +169,7 @@ int hub_run(const struct hub_ends *ends, const struct common *c)
         warn("%s", e.text);
     lp1_hub_free(r.hub);
     blob_drop(r.header);
+    metrics_close(r.metrics);
     socket_close(r.above, 1000);
     socket_close(r.below, 1000);
     socket_close(r.up, 1000);

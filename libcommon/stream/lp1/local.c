@@ -23,6 +23,7 @@ enum { WINDOW = 8192, COPY_MAX = 32 << 10, COMBINE_MIN = 64 << 10, PENDING = 256
 struct fan_run {
     const struct fan *f;
     const struct common *c;
+    struct metrics *metrics;
     int in, out;
     struct wire wire;
     struct crew *crew;
@@ -250,17 +251,13 @@ static void tell(struct fan_run *r, bool final)
     const char *on = r->wait_out >= r->wait_in && r->wait_out >= r->wait_crew ? "its reader" : r->wait_in >= r->wait_crew ? "its input" : "its copies";
     progress_line(final, "%llu samples, %.0f/s, %zu units in %d copies, %zu waiting, waits for %s", (unsigned long long)samples,
                   seconds > 0 ? (double)samples / seconds : 0.0, s.running, s.up, s.waiting, on);
-    struct metrics *m = metrics_open(r->c->metrics, &e);
-    if (!m)
-        return;
     struct facts f = { .stage = "fan", .units_in = r->total.units + (r->crew ? r->taken : 0), .units = units, .samples = samples,
                        .errors = r->total.errors + r->end.errors, .window = r->taken - r->put, .seconds = seconds, .wait_in = r->wait_in,
                        .wait_out = r->wait_out };
-    facts_begin(m, &f);
-    metrics_real(m, "wait_copies", r->wait_crew);
-    metrics_int(m, "deaths", (int64_t)s.deaths);
-    metrics_end(m, &e);
-    metrics_close(m);
+    facts_begin(r->metrics, &f);
+    metrics_real(r->metrics, "wait_copies", r->wait_crew);
+    metrics_int(r->metrics, "deaths", (int64_t)s.deaths);
+    metrics_end(r->metrics, &e);
 }
 
 /* --- the loop ---------------------------------------------------------------------------------- */
@@ -359,6 +356,8 @@ int fan_local(const struct fan *f, const struct common *c)
         rc = fail(r, &e);
     else
         r->in = in.fd, r->out = out.fd;
+    if (rc == 0 && !(r->metrics = metrics_open(c->metrics, &e)) && e.status)
+        rc = fail(r, &e);
     wire_init(&r->wire, r->in);
     buf_init(&r->pending, SIZE_MAX);
     if (rc == 0)
@@ -372,6 +371,7 @@ int fan_local(const struct fan *f, const struct common *c)
         blob_drop(r->ring[i].body);
     wire_release(&r->wire);
     buf_release(&r->pending);
+    metrics_close(r->metrics);
     free(r);
     return status;
 }

@@ -18,6 +18,7 @@ enum { BATCH = 64, SLOTS_MIN = 32, LEAVE_SECONDS = 60 };
 
 struct supervisor {
     const struct common *c;
+    struct metrics *metrics;
     const char *spec[2];
     void *socket[2];
     struct lp1_worker *worker;
@@ -113,16 +114,12 @@ static void tell(struct supervisor *s, bool final)
     const char *on = !w.up[LP1_UP] ? "no head" : !w.up[LP1_DOWN] ? "no consumer" : s->starved > seconds / 2 ? "starved" : s->blocked > seconds / 2 ? "blocked" : "busy";
     progress_line(final, "%llu units done, %.1f/s, %zu running, %zu to be taken, %s", (unsigned long long)w.done,
                   seconds > 0 ? (double)w.done / seconds : 0.0, w.running, w.offered, on);
-    struct metrics *m = metrics_open(s->c->metrics, &e);
-    if (!m)
-        return;
     struct facts f = { .stage = log_program(), .units_in = w.done + w.running + w.offered, .units = w.done, .samples = FACTS_UNKNOWN,
                        .errors = FACTS_UNKNOWN, .window = w.running + w.offered, .seconds = seconds, .wait_in = s->starved,
                        .wait_out = s->blocked };
-    facts_begin(m, &f);
-    metrics_int(m, "deaths", (int64_t)k.deaths);
-    metrics_end(m, &e);
-    metrics_close(m);
+    facts_begin(s->metrics, &f);
+    metrics_int(s->metrics, "deaths", (int64_t)k.deaths);
+    metrics_end(s->metrics, &e);
 }
 
 static void receive(struct supervisor *s, enum lp1_link l, double now)
@@ -233,7 +230,8 @@ int worker_supervise(const struct fan *f, const struct common *c)
     s.crew = s.worker ? crew_new(&f->pipeline, f->copies, &f->cpus, f->timeout, &(struct crew_out){ &s, on_made_header, on_result }, &e) : NULL;
     if (!s.crew)
         error_set(&e, STATUS_AGAIN, "out of memory");
-    int rc = s.crew && (s.socket[LP1_UP] = dial(&s, LP1_UP, &e)) && (s.socket[LP1_DOWN] = dial(&s, LP1_DOWN, &e)) ? loop(&s) : fail(&s, &e);
+    bool told = s.crew && ((s.metrics = metrics_open(c->metrics, &e)) || !e.status);
+    int rc = told && (s.socket[LP1_UP] = dial(&s, LP1_UP, &e)) && (s.socket[LP1_DOWN] = dial(&s, LP1_DOWN, &e)) ? loop(&s) : fail(&s, &e);
     if (s.crew && s.socket[LP1_DOWN]) {
         if (rc == 0)
             crew_dismiss(&s);
@@ -241,6 +239,7 @@ int worker_supervise(const struct fan *f, const struct common *c)
     }
     if (rc < 0)
         warn("%s", s.error.text);
+    metrics_close(s.metrics);
     crew_free(s.crew);
     lp1_worker_free(s.worker);
     blob_drop(s.header);
