@@ -58,4 +58,30 @@ if command -v systemd-analyze >/dev/null 2>&1; then
 else
     skip 'systemd accepts the unit' 'no systemd-analyze here'
 fi
+
+manifest=$top/pipelines/kubernetes/penstock.yaml
+if command -v kubernetes-validate >/dev/null 2>&1; then      # of PyPI; the schemas come with it
+    run kubernetes-validate --strict "$manifest"
+    is 'Kubernetes accepts the manifests, and knows each of their keys' "$st" 0
+    is 'all five of them' "$(printf '%s\n' "$err" | cat - "$out" | grep -c 'passed for resource')" 5
+else
+    skip 'Kubernetes accepts the manifests' 'no kubernetes-validate here (pip install kubernetes-validate)'
+fi
+
+. "$here/slurm-cluster.sh"
+if slurm_can; then
+    slurm_up "$tmp/slurm" || echo '# the nodes are not idle'
+    run sbatch --test-only "$top/pipelines/slurm/penstock.sbatch"
+    like 'Slurm accepts the batch file' "$st $err" '^0 .*to start at .* using 288 processors'
+    mkdir "$tmp/keys"
+    for r in head tail worker; do keygen --role $r "$tmp/keys/$r.key" >>"$tmp/keys/peers"; done
+    cd "$tmp"
+    run env MODEL="$model" MANIFEST="$tmp/train.jsonl" DEST="$tmp/job" KEYS="$tmp/keys" SEED=1 JOBS=1 HEAD_PORT=$((port + 2)) TRAINER_PORT=$((port + 3)) \
+        PENSTOCK_PIPELINES="$top/pipelines" TRAIN_OPTIONS="$options" timeout 120 sbatch --wait "$top/pipelines/slurm/penstock.sbatch"
+    is 'and runs it on two nodes of this machine, with keys' "$st" 0
+    is 'to the bits of the plain pipe' "$(sha256sum <"$tmp/job/latest/model.safetensors")" "$want"
+    slurm_down "$tmp/slurm"
+else
+    skip 'Slurm accepts the batch file' 'no Slurm here (slurmctld, slurmd, slurm-client, munge), or not root'
+fi
 plan
