@@ -16,7 +16,7 @@ enum {
     TALL_DEPTH = 1536,          /* summed in registers at once: 96 rows of it and a panel fit the second cache */
     TALL_COLS = 256,            /* finished together, when something is done with them */
     SHORT_ROWS = 384,           /* under one panel */
-    SHORT_DEPTH = 512,          /* 384 rows of it fit the second cache */
+    SHORT_DEPTH = 1024,         /* 384 rows of it and a panel fit the second cache */
     SHORT_BLOCK = 1024,         /* most rows of a task: its result of 256 columns fits the scratch */
 };
 
@@ -91,17 +91,19 @@ void gemm_bf16_finish(const struct kernels *k, const struct gemm_out *y, size_t 
 
 /* --- many rows -------------------------------------------------------------------- */
 
-/* Rows of a task: so many that 2, 4 and 8 threads have about the same number of tasks each. */
+/* Rows of a task: so many that 2, 4 and 8 threads end together, as far as that goes. */
 static size_t tall_rows(size_t m)
 {
     size_t best = TALL_ROWS;
-    double least_waste = 1e9;
+    double best_time = 1e9;
     for (size_t rows = TALL_ROWS; rows >= TALL_ROWS * 3 / 4; rows -= SIX) {
-        double waste = 0;
-        for (size_t threads = 2; threads <= 8; threads *= 2)
-            waste += (double)(parts(parts(m, rows), threads) * threads * rows) / (double)m / (double)threads;
-        if (waste < least_waste) {
-            least_waste = waste;
+        double time = 0;
+        for (size_t threads = 2; threads <= 8; threads *= 2) {
+            size_t last = m / rows % threads ? rows : m % rows;
+            time += (double)((m / rows / threads * rows + last) * threads) / (double)m;
+        }
+        if (time < best_time - 0.005) {         /* more rows, all else equal */
+            best_time = time;
             best = rows;
         }
     }
