@@ -148,29 +148,36 @@ static int settings_read(const struct reader *r, struct generation *g)
            forced_read(r, g) < 0 || languages_read(r, g) < 0 || wish_read(r, g) < 0 ? -1 : 0;
 }
 
-int generation_from_dir(struct generation *g, const struct modeldir *dir, size_t vocab, struct error *e)
+int generation_read(struct generation *g, const json_t *own, const json_t *config, const char *name, size_t vocab, struct error *e)
 {
-    char why[WHY], name[600];
+    char why[WHY];
     *g = (struct generation){ .temperature = 1, .top_k = 50, .top_p = 1, .repetition_penalty = 1, .length_penalty = 1, .beams = 1,
                               .logprob_threshold = NAN, .compression_threshold = NAN, .no_speech_threshold = NAN };
+    struct reader first = { own ? own : config, name, vocab, e }, second = { config, name, vocab, e };
+    char *text = json_dumps(first.config, 0);
+    int rc = !text ? error_set(e, STATUS_AGAIN, "out of memory")
+             : rules_read(&g->rules, text, strlen(text), vocab, why) < 0 ? error_set(e, STATUS_BAD, "'%s': %s", name, why) : 0;
+    free(text);
+    if (rc == 0)
+        rc = settings_read(&first, g);
+    if (rc == 0 && own)
+        rc = forced_read(&second, g);
+    json_int_t end = json_integer_value(json_object_get(config, "eos_token_id"));
+    if (rc == 0 && !g->rules.n_end && end > 0 && (size_t)end < vocab)
+        g->rules.end[g->rules.n_end++] = (int32_t)end;
+    return rc;
+}
+
+int generation_from_dir(struct generation *g, const struct modeldir *dir, size_t vocab, struct error *e)
+{
+    char name[600];
     e->status = 0;
     json_t *own = json_read_in(dir->path, "generation_config.json", e);
     if (!own && e->status)
         return -1;
     snprintf(name, sizeof name, "%.500s/%s", dir->path, own ? "generation_config.json" : "config.json");
-    struct reader r = { own ? own : dir->json, name, vocab, e }, config = { dir->json, name, vocab, e };
-    char *text = json_dumps(r.config, 0);
-    int rc = !text ? error_set(e, STATUS_AGAIN, "out of memory")
-             : rules_read(&g->rules, text, strlen(text), vocab, why) < 0 ? error_set(e, STATUS_BAD, "'%s': %s", name, why) : 0;
-    free(text);
-    if (rc == 0)
-        rc = settings_read(&r, g);
-    if (rc == 0 && own)
-        rc = forced_read(&config, g);
+    int rc = generation_read(g, own, dir->json, name, vocab, e);
     json_decref(own);
-    json_int_t end = json_integer_value(json_object_get(dir->json, "eos_token_id"));
-    if (rc == 0 && !g->rules.n_end && end > 0 && (size_t)end < vocab)
-        g->rules.end[g->rules.n_end++] = (int32_t)end;
     return rc;
 }
 
