@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libcommon/plan/import.h"
 #include "libcommon/plan/source.h"
 #include "libcommon/store/cache.h"
 #include "libcommon/store/store.h"
@@ -24,28 +25,29 @@ static void bin_head(struct buf *b, size_t n)
 enum { KEPT = 32 };
 static struct {
     pthread_mutex_t lock;
-    struct { char *url; struct object *object; unsigned users; uint64_t used; } of[KEPT];
+    struct { char *url; uint64_t generation; struct object *object; unsigned users; uint64_t used; } of[KEPT];
     uint64_t now;
 } kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* NULL without e->status: all places are in use. */
-static struct object *kept_open(const char *url, size_t *place, struct error *e)
+static struct object *kept_open(const char *url, uint64_t generation, size_t *place, struct error *e)
 {
     size_t oldest = KEPT;
     struct object *o = NULL;
     pthread_mutex_lock(&kept.lock);
     for (size_t i = 0; i < KEPT && !o; i++) {
-        if (kept.of[i].url && !strcmp(kept.of[i].url, url)) {
+        if (kept.of[i].url && kept.of[i].generation == generation && !strcmp(kept.of[i].url, url)) {
             o = kept.of[i].object;
             *place = i;
         } else if (!kept.of[i].users && (oldest == KEPT || kept.of[i].used < kept.of[oldest].used)) {
             oldest = i;
         }
     }
-    if (!o && oldest < KEPT && (o = object_open(url, e))) {
+    if (!o && oldest < KEPT && (o = object_open_version(url, generation, e))) {
         free(kept.of[oldest].url);
         object_close(kept.of[oldest].object);
         kept.of[oldest].url = strdup(url);
+        kept.of[oldest].generation = generation;
         kept.of[oldest].object = o;
         *place = oldest;
     }
@@ -71,6 +73,7 @@ static struct cache *cache;
 int media_cache(const char *dir, uint64_t limit, struct error *e)
 {
     cache = cache_open(dir, limit, e);
+    import_cache(cache);
     return cache ? 0 : -1;
 }
 
@@ -124,7 +127,7 @@ int media_read(const struct media *m, struct buf *b, size_t room, struct error *
     int found = cached_read(m, &generation, b, room, e);
     if (found)
         return found < 0 ? -1 : 0;
-    struct object *o = m->part ? kept_open(m->url, &place, &why) : NULL;
+    struct object *o = m->part ? kept_open(m->url, m->generation, &place, &why) : NULL;
     if (!o && !why.status)
         o = object_open_version(m->url, generation ? generation : m->generation, &why);
     if (!o)

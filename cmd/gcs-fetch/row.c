@@ -74,11 +74,14 @@ int row_columns(const struct columns *c, const json_t *row, char *text, size_t s
 /* Where the bytes are that a value names; m->url is malloc'd. */
 static int media_find(const struct row_source *r, const json_t *v, const char *column, struct media *m, struct error *e)
 {
-    if (json_is_object(v)) {            /* {"path": ...}, as datasets writes it; of an archive also at, size (import.h) */
+    if (json_is_object(v)) {            /* {"path": ...}, as datasets writes it; of an archive also at, size, generation (import.h) */
         const char *why = json_string_value(json_object_get(v, "error"));
         json_t *at = json_object_get(v, "at"), *size = json_object_get(v, "size");
         if (why)
             return error_set(e, STATUS_BAD, "%s", why);
+        json_t *generation = json_object_get(v, "generation");
+        if (json_integer_value(generation) > 0)
+            m->generation = (uint64_t)json_integer_value(generation);
         m->part = json_integer_value(at) > 0 && json_is_integer(size) && json_integer_value(size) >= 0;
         m->at = m->part ? (uint64_t)json_integer_value(at) : 0;
         m->size = m->part ? (uint64_t)json_integer_value(size) : 0;

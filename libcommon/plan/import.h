@@ -2,8 +2,9 @@
  *
  * WebDataset shards (shard-{0000..0099}.tar, also several separated by blanks) and
  * Kaldi directories (wav.scp, text, segments ...).  Rows name their media as
- * {"path", "at", "size"} where they lie inside an archive; {"error": why} stands
- * for what cannot be read. */
+ * {"path", "at", "size", "generation"} where they lie inside an archive (the last, of
+ * gs://, is the version that the rows are of); {"error": why} stands for what cannot
+ * be read. */
 #ifndef PENSTOCK_IMPORT_H
 #define PENSTOCK_IMPORT_H
 
@@ -11,16 +12,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Is it one of these? */
 bool import_wanted(const char *name);
 /* The directory that media in the rows are relative to, so that they stay the same
  * wherever a data set lies: with its last slash, "" here.  malloc'd. */
 char *import_base(const char *name);
+/* Rows of shards of gs:// are kept there, so that they need not be read again; NULL: nowhere. */
+struct cache;
+void import_cache(struct cache *c);
 /* Writes the rows to fd. */
 int import_write(const char *name, int fd, struct error *e);
 
 int import_tar(const char *name, int fd, struct error *e);
+/* One shard; base: so much of its name is the directory that rows are relative to. */
+int import_shard(const char *path, size_t base, uint64_t generation, int fd, struct error *e);
 int import_kaldi(const char *dir, int fd, struct error *e);
 /* The length of the directory in the name of shards: up to the last slash before a brace. */
 size_t import_tar_base(const char *name);

@@ -1,4 +1,4 @@
-/* libcommon/plan/import_tar.c - WebDataset shards as rows
+/* libcommon/plan/import_tar.c - a WebDataset shard as rows
  *
  * https://github.com/webdataset/webdataset: members whose names agree up to the
  * first dot of the last part are one sample, and stand together.  Ids are
@@ -15,13 +15,15 @@
 #include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 
-enum { WINDOW_LOCAL = 16 << 10, WINDOW_REMOTE = 8 << 20, TEXT_MAX = 16 << 20, SHARDS_MAX = 1000000 };
+enum { WINDOW_LOCAL = 16 << 10, WINDOW_REMOTE = 8 << 20, WINDOW_HEADER = 64 << 10, LARGE = 4 << 20, TEXT_MAX = 16 << 20 };
 
 struct shard {
     const char *path;           /* or URL */
     size_t base;                /* so much of it is the directory of all */
     const char *title;
     struct object *object;
+    uint64_t generation;        /* to be pinned; 0: none */
+    uint64_t last;              /* size of the last member */
     uint8_t *window;            /* bytes [begin, begin + filled) */
     size_t room, filled;
     uint64_t begin;
@@ -30,7 +32,8 @@ struct shard {
     char key[TAR_NAME];
 };
 
-/* Headers are small and far apart: a window saves requests. */
+/* Headers are small and not far apart: a window saves requests.  Between large members
+ * only headers are read. */
 static int shard_read(void *ctx, uint64_t offset, size_t n, void *to, struct error *e)
 {
     struct shard *s = ctx;
@@ -38,8 +41,9 @@ static int shard_read(void *ctx, uint64_t offset, size_t n, void *to, struct err
     if (n > s->room)
         return object_read(s->object, offset, n, to, e);
     if (offset < s->begin || offset + n > s->begin + s->filled) {
+        size_t most = s->last >= LARGE && s->room > WINDOW_HEADER && n <= WINDOW_HEADER ? WINDOW_HEADER : s->room;
+        size_t want = left < most ? (size_t)left : most;
         s->filled = 0;
-        size_t want = left < s->room ? (size_t)left : s->room;
         if (object_read(s->object, offset, want, s->window, e) < 0)
             return -1;
         s->begin = offset;
@@ -123,8 +127,11 @@ static int member_add(struct shard *s, const struct tar_member *m, struct error 
         return text_add(s, m, kind, e);
     const char *field = one_of(kind, "wav flac mp3 ogg opus oga aiff aif au m4a") ? "audio" :
                         one_of(kind, "jpg jpeg png webp gif bmp ppm") ? "image" : NULL;
-    if (field)
-        json_object_set_new(s->row, field, json_pack("{s:s,s:I,s:I}", "path", s->path + s->base, "at", (json_int_t)m->offset, "size", (json_int_t)m->size));
+    json_t *place = field ? json_pack("{s:s,s:I,s:I}", "path", s->path + s->base, "at", (json_int_t)m->offset, "size", (json_int_t)m->size) : NULL;
+    if (place && s->generation)
+        json_object_set_new(place, "generation", json_integer((json_int_t)s->generation));
+    if (place)
+        json_object_set_new(s->row, field, place);
     return 0;
 }
 
@@ -135,9 +142,11 @@ static int shard_walk(struct shard *s, struct error *e)
     struct tar_member m;
     struct error why = { 0 };
     int r;
-    while ((r = tar_next(&t, &m, &why)) > 0)
+    while ((r = tar_next(&t, &m, &why)) > 0) {
         if (member_add(s, &m, e) < 0)
             return -1;
+        s->last = m.size;
+    }
     if (r < 0 && why.status == STATUS_AGAIN)
         return error_set(e, why.status, "%s", why.text);
     if (row_write(s, e) < 0)
@@ -152,64 +161,19 @@ static int shard_walk(struct shard *s, struct error *e)
     return 0;
 }
 
-static int shard_import(const char *path, size_t base, int fd, struct error *e)
+int import_shard(const char *path, size_t base, uint64_t generation, int fd, struct error *e)
 {
     const char *slash = strrchr(path, '/');
-    struct shard s = { .path = path, .base = base, .title = slash ? slash + 1 : path, .fd = fd };
+    struct shard s = { .path = path, .base = base, .title = slash ? slash + 1 : path, .generation = generation, .fd = fd };
     s.room = url_is_remote(path) ? WINDOW_REMOTE : WINDOW_LOCAL;
     s.window = malloc(s.room);
     int bad = -1;
     if (!s.window)
         error_set(e, STATUS_AGAIN, "out of memory");
-    else if ((s.object = object_open(path, e)))
+    else if ((s.object = object_open_version(path, generation, e)))
         bad = shard_walk(&s, e);
     json_decref(s.row);
     object_close(s.object);
     free(s.window);
     return bad;
-}
-
-/* The first {A..B} or {x,y} of a name, each in its turn. */
-static int braces(const char *name, size_t base, int fd, uint64_t *n, struct error *e)
-{
-    const char *open = strchr(name, '{'), *close = open ? strchr(open, '}') : NULL, *dots = open ? strstr(open, "..") : NULL;
-    int bad = 0;
-    char *one;
-    if (!close)
-        return ++*n > SHARDS_MAX ? error_set(e, STATUS_BAD, "more than %d shards", SHARDS_MAX) : shard_import(name, base, fd, e);
-    if (dots && dots < close) {
-        char *end_a, *end_b;
-        unsigned long long a = strtoull(open + 1, &end_a, 10), b = strtoull(dots + 2, &end_b, 10);
-        int width = (int)(dots - open - 1);
-        if (end_a != dots || end_b != close || width == 0 || b < a)
-            return error_set(e, STATUS_BAD, "'%s': {%.*s} is no range of numbers", name, (int)(close - open - 1), open + 1);
-        for (; !bad && a <= b; a++) {
-            if (asprintf(&one, "%.*s%0*llu%s", (int)(open - name), name, width, a, close + 1) < 0)
-                return error_set(e, STATUS_AGAIN, "out of memory");
-            bad = braces(one, base, fd, n, e);
-            free(one);
-        }
-        return bad;
-    }
-    for (const char *at = open + 1; !bad && at <= close; at += strcspn(at, ",}") + 1) {
-        if (asprintf(&one, "%.*s%.*s%s", (int)(open - name), name, (int)strcspn(at, ",}"), at, close + 1) < 0)
-            return error_set(e, STATUS_AGAIN, "out of memory");
-        bad = braces(one, base, fd, n, e);
-        free(one);
-    }
-    return bad;
-}
-
-size_t import_tar_base(const char *name)
-{
-    size_t n = strcspn(name, "{");
-    while (n && name[n - 1] != '/')
-        n--;
-    return n;
-}
-
-int import_tar(const char *name, int fd, struct error *e)
-{
-    uint64_t n = 0;
-    return braces(name, import_tar_base(name), fd, &n, e);
 }

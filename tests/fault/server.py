@@ -76,6 +76,7 @@ class Store:
         self.now, self.most, self.tokens = 0, 0, 0
         self.listed = {}            # bucket -> (when, names)
         self.received = {}          # what for -> bytes of bodies
+        self.sent = 0               # bytes of content
 
     def path(self, bucket, name):
         return os.path.join(self.root, bucket, name)
@@ -248,7 +249,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 store.faults.append(dict(q, times=int(q.get("times", 1))))
             return self.answer(200, b"ok")
         if url.path == "/stats":
-            return self.answer(200, {"counts": store.counts, "most": store.most, "bytes": store.received, "unfinished": len(s3.uploads)})
+            return self.answer(200, {"counts": store.counts, "most": store.most, "bytes": store.received, "unfinished": len(s3.uploads), "sent": store.sent})
         if url.path == "/token" or part[1] == "computeMetadata":
             return self.token()
         if url.path == "/sts":
@@ -354,6 +355,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault == "corrupt" and data:
             i = len(data) // 2
             data = data[:i] + bytes([data[i] ^ 1]) + data[i + 1 :]
+        with store.lock:
+            store.sent += len(data)
         self.answer(206 if r else 200, data, headers, fault)
 
     def content(self, bucket, name, q):

@@ -91,6 +91,24 @@ if command -v python3 >/dev/null; then
     server_start --rate 0.05
     export STORAGE_EMULATOR_HOST="$server"
     is 'shards in a bucket' "$(show 'gs://b/shard-{0000..0001}.tar' | cksum)" "$(cksum <got)"
+    server_stop
+    server_start
+    export STORAGE_EMULATOR_HOST="$server"
+    gets() { stats | perl -ne 'print /"get": (\d+)/'; }
+    plan_of() { gcs-fetch -q --plan-only --cache kept 'gs://b/shard-{0000..0001}.tar'; }
+    plan_of >planned
+    before=$(gets)
+    plan_of | cmp - planned
+    is 'with a cache, the index of a shard is not made twice' "$?:$(gets)" "0:$before"
+    for n in 1 2 3 4; do head -c 9000000 /dev/zero >large-$n.wav; done
+    tar cf root/b/large.tar large-?.wav
+    before=$(stats | perl -ne 'print /"sent": (\d+)/')
+    is 'of large members' "$(gcs-fetch -q --plan-only gs://b/large.tar | stream-show | grep -c fetch.audio)" 4
+    sent=$(($(stats | perl -ne 'print /"sent": (\d+)/') - before))
+    ok "only headers are read: $sent bytes of 36 MB" [ "$sent" -lt 12000000 ]
+    tar cf root/b/shard-0001.tar -C w clip-4.json clip-4.wav clip-1.wav
+    gcs-fetch -q --fetch <planned 2>/dev/null | stream-show -q >got
+    is 'a shard that was replaced since the plan: error records, no wrong bytes' "$(grep -c '"error": .*object changed' got):$(grep -c '"bytes"' got)" 2:2
 else
     skip 'shards in a bucket' 'python3 is missing'
 fi

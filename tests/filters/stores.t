@@ -23,7 +23,7 @@ same() { # NAME URL FILE
     if "$tool" get "$2" >got 2>err && cmp -s got "$3"; then result 0 "$1"; else result 1 "$1"; sed 's/^/# /' err; fi
 }
 same 'a small object' gs://b/small small
-is 'costs one request' "$(stats)" '{"counts": {"get": 1}, "most": 1, "bytes": {}, "unfinished": 0}'
+is 'costs one request' "$(stats)" '{"counts": {"get": 1}, "most": 1, "bytes": {}, "unfinished": 0, "sent": 300000}'
 same 'a large one, in parts side by side' gs://b/large large
 same 'an empty one' gs://b/empty empty
 same 'a name of odd characters' 'gs://b/a name+%2F#?&é' small
