@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tests/fault/server.py - object stores that misbehave on purpose
 
-    server.py --root DIR [--port-file FILE] [--latency MS] [--rate P --seed N] [--token T] [--page N] [--tool PATH]
+    server.py --root DIR [--port-file FILE] [--latency MS] [--rate P --seed N] [--token T] [--page N] [--tool PATH] [--payer P]
 
 DIR/BUCKET/OBJECT are served as Google's JSON API (/storage/v1, /upload/storage/v1)
 as S3 (/s3/BUCKET/OBJECT, see s3.py) and as plain files (/plain/BUCKET/OBJECT).  Also token servers (/token, /sts, /sts-aws, /container),
@@ -21,6 +21,7 @@ Faults on "get" (content), "list", "stat", "put", "start" (of an upload), "chunk
   gzip_lie                   Content-Encoding: gzip, of what is none
   whole                      ranges are ignored
   401                        the token has expired
+  short                      (token) one that soon expires
   ended                      (token, of s3) keys that have expired already
   empty_page                 a page of a listing without items
   short_persist              of a chunk, only the first 256 KiB are kept
@@ -255,9 +256,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if url.path == "/sts":
             self.body()
             return self.answer(200, {"access_token": "federated", "expires_in": 3600, "token_type": "Bearer"})
+        if url.path == "/subject":
+            good = self.headers.get("X-Who") == "test"
+            return self.answer(200 if good else 403, {"subject": "subject-token"})
         if url.path == "/impersonate":
             self.body()
-            if self.headers.get("Authorization") != "Bearer federated":
+            if self.headers.get("Authorization") != "Bearer federated" and not self.headers.get("Authorization").startswith("Bearer " + args.token):
                 return self.answer(403, {"error": {"message": "not federated"}})
             return self.answer(200, {"accessToken": args.token, "expireTime": "2099-01-01T00:00:00Z"})
         if part[1] in ("sts-aws", "container", "latest"):
@@ -269,6 +273,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not self.allowed():
             self.body()
             return None
+        if args.payer and q.get("userProject") != args.payer and "upload_id" not in q:
+            self.body()
+            return self.answer(400, {"error": {"message": "Bucket is a requester pays bucket but no user project provided."}})
         if part[1:4] == ["storage", "v1", "b"]:
             bucket, name = urllib.parse.unquote(part[4]), urllib.parse.unquote("/".join(part[6:]))
             if not name:
@@ -288,7 +295,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def token(self):
         body = self.body().decode()
-        if self.refuse(store.fault("token", self.path)):
+        fault = store.fault("token", self.path)
+        if self.refuse(fault):
             return
         if "computeMetadata" in self.path and self.headers.get("Metadata-Flavor") != "Google":
             return self.answer(403)
@@ -296,7 +304,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(400, {"error": "invalid_grant"})
         with store.lock:
             store.tokens += 1
-        self.answer(200, {"access_token": "%s%d" % (args.token, store.tokens), "expires_in": "3600", "token_type": "Bearer"})
+        self.answer(200, {"access_token": "%s%d" % (args.token, store.tokens), "expires_in": "100" if fault == "short" else "3600", "token_type": "Bearer"})
 
     def resource(self, bucket, name, found):
         size = {"size": str(len(found[2]))} if found[2] else {}     # as protobuf's JSON, which leaves zeros away
@@ -483,6 +491,7 @@ parser.add_argument("--rate", type=float, default=0)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--token", default="")
 parser.add_argument("--tool", default="")
+parser.add_argument("--payer", default="")
 parser.add_argument("--page", type=int, default=1000)
 args = parser.parse_args()
 store = Store(args.root)

@@ -30,7 +30,7 @@ is 'a local manifest names URLs of any store' "$(grep -c '"bytes": 100000' got)"
 like 'a missing object is an error record' "$(tail -n 1 got)" '"error": .*gs://b/nothing.wav.*no such object'
 server_stop
 
-server_start --latency 50
+server_start --latency 200
 export STORAGE_EMULATOR_HOST="$server"
 gcs-fetch --base gs://b/set - <root/b/set/m.jsonl | cmp - local
 is 'far away: still the same bytes' $? 0
@@ -50,6 +50,10 @@ like 'a plan names what is to be fetched' "$(stream-show plan.stream | head -n 1
 if command -v fan >/dev/null; then
     gcs-fetch --plan-only --base gs://b/set - <root/b/set/m.jsonl | fan -j 8 'gcs-fetch --fetch' | stream-show >got
     is 'and fan out' "$(cksum <got)" "$(stream-show local | cksum)"
+    fault get stall 3 media/; fault get reset 3 media/; fault get 503 3 media/
+    gcs-fetch --plan-only --base gs://b/set - <root/b/set/m.jsonl | fan -j 8 'gcs-fetch --fetch' 2>err | stream-show >got
+    is 'also when objects stall and break off' "$(cksum <got)" "$(stream-show local | cksum)"
+    like 'which is told' "$(cat err)" 'nothing came for 2 s; trying again'
 fi
 fault list empty_page 1
 run gcs-fetch --list gs://b/set/media/
@@ -72,6 +76,7 @@ ok 'it is bounded' [ "$(du -k cache | tail -n 1 | cut -f1)" -le 1400 ]
 head -c 100000 /dev/urandom >root/b/set/media/0.wav
 gcs-fetch -q list.jsonl | stream-show -q >got
 like 'and pins versions: an object replaced since then is an error record' "$(head -n 1 got)" '"id": "set/media/0.wav", "error": .*object changed'
+is 'by workers of a fan, too' "$(gcs-fetch -q --plan-only list.jsonl | fan -q -j 4 'gcs-fetch -q --fetch' 2>err | stream-show -q | grep -c '"error": .*object changed')" 1
 run gcs-fetch --list gs://b/none/
 like 'nothing there' "$st:$err" '^100:.*no objects'
 run gcs-fetch gs://b/nothing.jsonl

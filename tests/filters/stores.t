@@ -48,6 +48,9 @@ for f in 503 reset cut stall; do
     fault get $f 2 large
     same "$f at a plain server" "http://$server/plain/b/large" large
 done
+fault get 429 1 small
+"$tool" get gs://b/small 2>err >got
+like 'Retry-After is waited for' "$(cat err)" 'slow down; trying again in [1-9]'
 fault get cut 1 large
 "$tool" get gs://b/large 2>err >got
 like 'what broke off goes on from its last byte' "$(cat err)" "byte [1-9][0-9]*:"
@@ -172,10 +175,13 @@ put("strange.json", type="strange")
 open("subject", "w").write("subject-token\n")
 put("ext.json", type="external_account", audience="a", subject_token_type="t", token_url=at + "/sts", credential_source={"file": "subject"},
     service_account_impersonation_url=at + "/impersonate")
+put("ext-url.json", type="external_account", audience="a", subject_token_type="t", token_url=at + "/sts", service_account_impersonation_url=at + "/impersonate",
+    credential_source={"url": at + "/subject", "headers": {"X-Who": "test"}, "format": {"type": "json", "subject_token_field_name": "subject"}})
+put("imp.json", type="impersonated_service_account", service_account_impersonation_url=at + "/impersonate", source_credentials=user)
 END
 run "$tool" get gs://b/small
 like 'no credentials at all: what to do is said' "$st:$(tail -n 1 "$tmp/err")" '^100:.*gcloud auth application-default login'
-for f in sa user ext; do
+for f in sa user ext ext-url imp; do
     GOOGLE_APPLICATION_CREDENTIALS=$f.json same "credentials of $f.json" gs://b/small small
 done
 mkdir -p .config/gcloud && cp user.json .config/gcloud/application_default_credentials.json
@@ -188,6 +194,11 @@ GOOGLE_APPLICATION_CREDENTIALS=sa.json same 'a token that expired is renewed' gs
 fault get 401 2 small
 GOOGLE_APPLICATION_CREDENTIALS=sa.json run "$tool" get gs://b/small
 like 'but only once' "$st:$err" '^100:.*401'
+fault token short 9
+had=$(stats | perl -ne 'print /"token": (\d+)/')
+GOOGLE_APPLICATION_CREDENTIALS=sa.json "$tool" parts gs://b/large 2>err | cmp - large
+ok 'a token that soon expires is renewed before it does' [ "$(stats | perl -ne 'print /"token": (\d+)/')" -ge $((had + 2)) ]
+fault_clear
 fault token 503 1
 GOOGLE_APPLICATION_CREDENTIALS=sa.json same 'a token server that is busy' gs://b/small small
 wrong() { # NAME FILE PATTERN
@@ -201,4 +212,12 @@ wrong 'a type that is not supported' strange.json "^100:.*'strange'"
 GCS_OAUTH_TOKEN=wrong run "$tool" get gs://b/small
 like 'a wrong token' "$st:$err" '^100:.*401'
 is 'no secret is ever told' "$(cat err got 2>/dev/null | grep -c 'secret-')" 0
+server_stop
+server_start --payer me
+unset CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE
+export STORAGE_EMULATOR_HOST="$server"
+GCS_REQUESTER_PAYS_PROJECT=me same 'who pays is named when reading' gs://b/small small
+ok 'and when listing and writing' env GCS_REQUESTER_PAYS_PROJECT=me sh -c "'$tool' list gs://b/many- | grep -q many-9 && '$tool' write gs://b/paid <small && '$tool' put gs://b/paid <small && '$tool' delete gs://b/paid"
+run "$tool" get gs://b/small
+like 'else the store says so' "$st:$err" '^100:.*requester pays'
 plan
