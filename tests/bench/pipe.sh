@@ -7,8 +7,9 @@
 # every byte is summed twice in the filter.  Not a test: prints, never fails.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
-tool=${BUILD:-$top/build/obj}/unit/stream_test
-[ -x "$tool" ] || make -C "$top" -s "$tool"
+build=${BUILD:-$top/build/obj}
+tool=$build/unit/stream_test
+make -C "$top" -s BUILD="$build" "$tool"
 mb=${1:-400}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/penstock.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT

@@ -15,7 +15,7 @@ if [ $# = 0 ]; then
     find /usr/share/perl /usr/lib -name '*.pod' | sort | xargs cat | iconv -c -f utf8 -t utf8 >"$text"
     [ -s "$text" ] || cat "$top"/docs/* >"$text"
 fi
-make -C "$top" -s "$build/kernels.a"
+make -C "$top" -s BUILD="$build" "$build/kernels.a"
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -O3 -I"$top" -o "$tmp/bench" "$top/tests/bench/tokenizer_bench.c" "$build/kernels.a" -lm -pthread
 xz -dc "$golden/tokenizer-whisper/multilingual/tokenizer.json.xz" >"$tmp/whisper.json"
 xz -dc "$golden/tokenizer-gemma3/tokenizer.json.xz" >"$tmp/gemma3.json"

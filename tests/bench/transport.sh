@@ -11,7 +11,8 @@ set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${BUILD:-$top/build/obj}
 tool=$build/unit/stream_test bench=$build/bench/transport_bench
-make -C "$top" -s "$tool" "$bench"
+make -C "$top" -s BUILD="$build" all "$tool" "$bench"
+PATH="$top/bin:$PATH"
 mb=${1:-400}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/penstock.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
