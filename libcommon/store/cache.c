@@ -116,10 +116,10 @@ static bool file_remove(const char *path)
     return unlink(path) == 0;
 }
 
-/* Down to nine tenths of the limit, so that it is not done for each file. */
-static void shrink(const struct cache *c)
+/* Down to nine tenths of the limit, so that it is not done for each file. False: another process is at it. */
+static bool shrink(const struct cache *c)
 {
-    lru_shrink(c->dir, c->limit, c->limit / 10 * 9, ours, file_remove);
+    return lru_shrink(c->dir, c->limit, c->limit / 10 * 9, ours, file_remove);
 }
 
 /* Part files that a kill left. */
@@ -149,7 +149,7 @@ struct cache *cache_open(const char *dir, uint64_t limit, struct error *e)
         return NULL;
     }
     parts_remove(dir);
-    shrink(c);
+    (void)shrink(c);
     return c;
 }
 
@@ -163,13 +163,7 @@ void cache_put(struct cache *c, const char *url, uint64_t generation, const void
     }
     pthread_mutex_lock(&c->lock);
     unsigned number = c->parts++;
-    c->added += n + TRAILER;
-    bool full = c->added > c->limit / 16;
-    if (full)
-        c->added = 0;
     pthread_mutex_unlock(&c->lock);
-    if (full)
-        shrink(c);
     if (asprintf(&part, "%s/part-%ld-%u", c->dir, (long)getpid(), number) < 0)
         part = NULL;
     int fd = part ? open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
@@ -180,4 +174,10 @@ void cache_put(struct cache *c, const char *url, uint64_t generation, const void
         (void)unlink(part);
     free(part);
     free(path);
+    /* Once it is there, and one thread at a time: what is added meanwhile is measured by the next. */
+    pthread_mutex_lock(&c->lock);
+    c->added += n + TRAILER;
+    if (c->added > c->limit / 16 && shrink(c))
+        c->added = 0;
+    pthread_mutex_unlock(&c->lock);
 }

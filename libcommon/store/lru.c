@@ -74,12 +74,13 @@ static struct kept *list(const char *dir, bool (*ours)(const char *name), size_t
     return all;
 }
 
-void lru_shrink(const char *dir, uint64_t limit, uint64_t target, bool (*ours)(const char *name), bool (*gone)(const char *path))
+bool lru_shrink(const char *dir, uint64_t limit, uint64_t target, bool (*ours)(const char *name), bool (*gone)(const char *path))
 {
     char *lock = path_join(dir, ".lock");
     int fd = lock ? open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
     free(lock);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {     /* else another process is at it */
+    bool mine = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (mine) {
         size_t n;
         uint64_t total;
         struct kept *all = list(dir, ours, &n, &total);
@@ -97,4 +98,5 @@ void lru_shrink(const char *dir, uint64_t limit, uint64_t target, bool (*ours)(c
     }
     if (fd >= 0)
         close(fd);
+    return mine;
 }

@@ -186,7 +186,7 @@ static int copy_make(const struct mirror *m, const char *home, const char *path,
         return error_set(e, STATUS_AGAIN, "out of memory");
     for (size_t i = 0; i < m->n; i++)
         size += m->entry[i].info.size;
-    lru_shrink(home, limit > size ? limit - size : 0, limit > size ? limit - size : 0, ours, copy_remove);
+    (void)lru_shrink(home, limit > size ? limit - size : 0, limit > size ? limit - size : 0, ours, copy_remove);
     note("copying '%s' to '%s'", m->prefix, path);
     int bad = dir_remove(part, e) < 0 || dir_make(part, e) < 0;
     for (size_t i = 0; !bad && i < m->n; i++)

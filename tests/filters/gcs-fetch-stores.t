@@ -30,7 +30,7 @@ is 'a local manifest names URLs of any store' "$(grep -c '"bytes": 100000' got)"
 like 'a missing object is an error record' "$(tail -n 1 got)" '"error": .*gs://b/nothing.wav.*no such object'
 server_stop
 
-server_start --latency 200
+server_start --latency 400
 export STORAGE_EMULATOR_HOST="$server"
 gcs-fetch --base gs://b/set - <root/b/set/m.jsonl | cmp - local
 is 'far away: still the same bytes' $? 0
