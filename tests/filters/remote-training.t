@@ -74,7 +74,10 @@ for who in worker head trainer; do
     [ $who != worker ] || worker_of $c 2
     name=$who
     [ $who != worker ] || name=worker1
-    (stopped $c $name 7.5) &
+    (stopped $c $name 7.5
+        [ $who = worker ] || exit
+        until [ -e "$tmp/$c/trainer.st" ]; do sleep 0.2; done
+        kill "$(cat "$tmp/$c/worker1.pid")" 2>/dev/null) &      # what slept through the end looks for its head for minutes
 done
 wait
 
