@@ -5,50 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/text/align.h"
 #include "kernels/text/normalize_points.h"
-
-/* --- alignment of two lists of symbols ------------------------------------------------ */
-struct cell {                   /* the best alignment of two beginnings */
-    uint64_t cost;
-    uint64_t substitutions, deletions, insertions;
-};
-
-static int align(struct wer_count *c, const uint32_t *a, size_t n, const uint32_t *b, size_t m)
-{
-    struct cell *row = malloc((m + 1) * sizeof *row);   /* row[j]: a's first i against b's first j */
-    if (!row)
-        return -1;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = (struct cell){j, 0, 0, j};
-    for (size_t i = 1; i <= n; i++) {
-        struct cell diagonal = row[0];
-        row[0] = (struct cell){i, 0, i, 0};
-        for (size_t j = 1; j <= m; j++) {
-            struct cell best = diagonal, up = row[j], left = row[j - 1];
-            bool hit = a[i - 1] == b[j - 1];
-            best.cost += !hit;
-            best.substitutions += !hit;
-            if (up.cost + 1 < best.cost) {
-                best = up;
-                best.cost++;
-                best.deletions++;
-            }
-            if (left.cost + 1 < best.cost) {
-                best = left;
-                best.cost++;
-                best.insertions++;
-            }
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    c->substitutions += row[m].substitutions;
-    c->deletions += row[m].deletions;
-    c->insertions += row[m].insertions;
-    c->hits += n - row[m].substitutions - row[m].deletions;
-    free(row);
-    return 0;
-}
 
 /* --- what is aligned --------------------------------------------------------------------- */
 static void strip(struct points *p, size_t *start)

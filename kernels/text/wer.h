@@ -21,7 +21,7 @@ struct wer_count {              /* starts as { 0 }; counts add up */
 };
 
 /* Adds the errors of one text; UTF-8, neither needs a NUL behind it.  -1 out of memory.
- * Time grows with the product of the lengths, memory with their sum. */
+ * Time grows with the product of the lengths: 100,000 words against as many others take a second or two (align.h). */
 int wer_words(struct wer_count *c, const char *reference, size_t n, const char *text, size_t m);
 /* The same over characters: Unicode scalar values, spaces included, ends stripped. */
 int wer_characters(struct wer_count *c, const char *reference, size_t n, const char *text, size_t m);

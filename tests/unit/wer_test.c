@@ -1,8 +1,9 @@
 /* tests/unit/wer_test.c - error counts as jiwer makes them */
-#include "kernels/text/wer.h"
+#include "kernels/text/align.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "libcommon/format/json.h"
 #include "libcommon/sys/file.h"
@@ -86,10 +87,84 @@ static void against_definition(void)
     ok(good, "300 pairs cost what the definition says, and their lengths add up");
 }
 
+/* The whole table, cell by cell, and of equal costs the same choice. */
+struct cell {
+    uint64_t cost, substitutions, deletions, insertions;
+};
+
+static struct wer_count plain(const uint32_t *a, size_t n, const uint32_t *b, size_t m)
+{
+    struct cell *row = malloc((m + 1) * sizeof *row);
+    for (size_t j = 0; j <= m; j++)
+        row[j] = (struct cell){j, 0, 0, j};
+    for (size_t i = 1; i <= n; i++) {
+        struct cell diagonal = row[0];
+        row[0] = (struct cell){i, 0, i, 0};
+        for (size_t j = 1; j <= m; j++) {
+            struct cell best = diagonal, up = row[j], left = row[j - 1];
+            best.substitutions += a[i - 1] != b[j - 1];
+            best.cost += a[i - 1] != b[j - 1];
+            if (up.cost + 1 < best.cost)
+                best = (struct cell){up.cost + 1, up.substitutions, up.deletions + 1, up.insertions};
+            if (left.cost + 1 < best.cost)
+                best = (struct cell){left.cost + 1, left.substitutions, left.deletions, left.insertions + 1};
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    struct wer_count c = {row[m].substitutions, row[m].deletions, row[m].insertions, n - row[m].substitutions - row[m].deletions};
+    free(row);
+    return c;
+}
+
+static bool as_plain(size_t n, size_t m, unsigned symbols)
+{
+    uint32_t *a = malloc((n + 1) * sizeof *a), *b = malloc((m + 1) * sizeof *b);
+    for (size_t i = 0; i < n; i++)
+        a[i] = (uint32_t)rand() % symbols * 77777;
+    for (size_t j = 0; j < m; j++)                      /* half of it is what stands about there in a */
+        b[j] = n && rand() % 2 ? a[(j + (size_t)rand() % 3) % n] : (uint32_t)rand() % symbols * 77777;
+    struct wer_count got = {0}, want = plain(a, n, b, m);
+    bool same = align(&got, a, n, b, m) == 0 && !memcmp(&got, &want, sizeof got);
+    free(a);
+    free(b);
+    return same;
+}
+
+static void against_the_table(void)
+{
+    bool good = true;
+    for (int round = 0; round < 2000; round++)
+        good = good && as_plain((size_t)rand() % 200, (size_t)rand() % 200, 1u + (unsigned)rand() % (round % 2 ? 4 : 50));
+    ok(good, "2,000 pairs have the counts of the plain table, also where costs are equal");
+    ok(as_plain(3000, 2500, 2) && as_plain(2500, 3000, 1000), "and long ones, whose way back is in stretches");
+}
+
+/* Nothing of the one is in the other but every hundredth word. */
+static void long_row(void)
+{
+    size_t n = 100000;
+    uint32_t *a = malloc(n * sizeof *a), *b = malloc(n * sizeof *b);
+    for (size_t i = 0; i < n; i++) {
+        a[i] = (uint32_t)i;
+        b[i] = (uint32_t)(i % 100 ? i + n : i);
+    }
+    struct wer_count c = {0};
+    clock_t began = clock();
+    ok(align(&c, a, n, b, n) == 0 && c.hits == n / 100 && c.substitutions == n - n / 100, "100,000 words against 100,000 others");
+    double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+    ok(seconds <= 20, "take seconds, not the minutes of a whole table");
+    printf("# %.1f s\n", seconds);
+    free(a);
+    free(b);
+}
+
 int main(void)
 {
     golden();
     against_definition();
+    against_the_table();
+    long_row();
     size_t n = 3000;
     char *a = malloc(2 * n), *b = malloc(2 * n);
     for (size_t i = 0; i < n; i++) {
