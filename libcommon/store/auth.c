@@ -15,6 +15,7 @@
 #include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/metrics.h"
+#include "libcommon/sys/secret.h"
 
 enum { RENEW_SECONDS = 225, TOKEN_MAX = 64 << 10 };
 
@@ -63,9 +64,7 @@ static int from_token_file(const char *path, struct token *t, struct error *e)
     int bad = file_read(path, &b, e);
     if (!bad)
         bad = from_text((const char *)b.data, b.size, path, t, e);
-    if (b.data)
-        memset(b.data, 0, b.size);
-    buf_release(&b);
+    secret_release(&b);
     t->expires = clock_seconds() + RENEW_SECONDS + 60;
     return bad;
 }
@@ -123,9 +122,7 @@ static int token_find(struct token *t, struct error *e)
 
 static void token_release(struct token *t)
 {
-    if (t->value)
-        memset(t->value, 0, strlen(t->value));
-    free(t->value);
+    secret_free(t->value);
     free(t->quota_project);
     *t = (struct token){ 0 };
 }

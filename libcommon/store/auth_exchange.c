@@ -3,6 +3,7 @@
 
 #include "libcommon/store/auth_impl.h"
 #include "libcommon/store/retry.h"
+#include "libcommon/sys/secret.h"
 
 enum { METADATA_TRIES = 2, METADATA_SECONDS = 2 };
 
@@ -61,8 +62,6 @@ int token_exchange(const struct exchange *x, json_t **answer, struct error *e)
     buf_init(&text, EXCHANGE_MAX);
     if (auth_exchange(x, &text, e) == 0 && !(*answer = json_loadb((const char *)text.data, text.size, 0, &why)))
         error_set(e, STATUS_AGAIN, "%s: the answer is not JSON", x->what);
-    if (text.data)
-        memset(text.data, 0, text.size);
-    buf_release(&text);
+    secret_release(&text);
     return *answer ? 0 : -1;
 }

@@ -18,6 +18,7 @@
 #include "libcommon/store/sigv4.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
+#include "libcommon/sys/secret.h"
 
 enum { SESSION_SECONDS = 7 * 24 * 3600, NOTE_MAX = 16 << 20, NAME = 32 };
 
@@ -91,9 +92,7 @@ static void note_read(struct gs_note *t)
             t->sum[t->n++] = s;
         }
     }
-    if (b.data)
-        memset(b.data, 0, b.size);
-    buf_release(&b);
+    secret_release(&b);
 }
 
 void gs_note_open(struct gs_note *t, const char *url)
@@ -109,7 +108,7 @@ void gs_note_open(struct gs_note *t, const char *url)
 
 void gs_note_begin(struct gs_note *t, const char *session)
 {
-    free(t->session);
+    secret_free(t->session);
     t->session = NULL;
     t->n = 0;
     if (t->fd < 0)
@@ -118,10 +117,8 @@ void gs_note_begin(struct gs_note *t, const char *session)
     int n = asprintf(&text, "%s\n%s\n", t->url, session);
     if (n < 0 || ftruncate(t->fd, 0) < 0 || file_write_all(t->fd, text, (size_t)n) < 0)
         gs_note_close(t, false);
-    if (n >= 0) {
-        memset(text, 0, (size_t)n);
-        free(text);
-    }
+    if (n >= 0)
+        secret_free(text);
 }
 
 void gs_note_add(struct gs_note *t, uint64_t offset, uint32_t crc)
@@ -138,9 +135,7 @@ void gs_note_close(struct gs_note *t, bool keep)
         (void)unlink(t->path);
     if (t->fd >= 0)
         close(t->fd);
-    if (t->session)
-        memset(t->session, 0, strlen(t->session));
-    free(t->session);
+    secret_free(t->session);
     free(t->sum);
     free(t->path);
     free(t->url);

@@ -13,6 +13,7 @@
 #include "libcommon/store/s3.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/metrics.h"
+#include "libcommon/sys/secret.h"
 
 enum { RENEW_SECONDS = 300, RENEW_PAUSE = 10 };
 
@@ -66,9 +67,7 @@ static char *profile_find(const char *variable, const char *name, const char *se
     buf_init(&b, 1 << 20);
     if (access(path, F_OK) == 0 && file_read(path, &b, e) == 0)
         value = ini_find((char *)b.data, section, key);
-    if (b.data)
-        memset(b.data, 0, b.size);
-    buf_release(&b);
+    secret_release(&b);
     free(path);
     return value;
 }
@@ -109,11 +108,9 @@ static int keys_find(struct s3_keys *k, struct error *e)
 
 static void keys_free(struct s3_keys *k)
 {
-    if (k->secret)
-        memset(k->secret, 0, strlen(k->secret));
     free(k->id);
-    free(k->secret);
-    free(k->token);
+    secret_free(k->secret);
+    secret_free(k->token);
     free(k->region);
     free(k);
 }

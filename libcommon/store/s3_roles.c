@@ -15,6 +15,7 @@
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
+#include "libcommon/sys/secret.h"
 
 #define FORM "application/x-www-form-urlencoded"
 #define CONTAINER "http://169.254.170.2"
@@ -47,13 +48,6 @@ static int keys_take(struct s3_keys *k, const char *what, char *id, char *secret
     return id && secret && token ? 1 : error_set(e, STATUS_AGAIN, "%s: the answer holds no keys", what);
 }
 
-static void wipe(struct buf *b)
-{
-    if (b->data)
-        memset(b->data, 0, b->size);
-    buf_release(b);
-}
-
 /* The one line of a file; malloc'd. */
 static char *line_read(const char *path, struct error *e)
 {
@@ -68,7 +62,7 @@ static char *line_read(const char *path, struct error *e)
         else
             error_set(e, STATUS_BAD, "'%s' holds no token: one line is meant", path);
     }
-    wipe(&b);
+    secret_release(&b);
     return text;
 }
 
@@ -96,7 +90,7 @@ static int identity_trade(struct s3_keys *k, const char *body, struct error *e)
         found = keys_take(k, what, xml_copy(page, "AccessKeyId"), xml_copy(page, "SecretAccessKey"), xml_copy(page, "SessionToken"), ends, e);
         free(ends);
     }
-    wipe(&text);
+    secret_release(&text);
     free(url);
     return found;
 }
@@ -188,7 +182,7 @@ static char *machine_text(const char *method, const char *endpoint, const char *
         const uint8_t *newline = memchr(b.data, '\n', b.size);
         text = strndup((const char *)b.data, newline ? (size_t)(newline - b.data) : b.size);
     }
-    wipe(&b);
+    secret_release(&b);
     free(url);
     return text;
 }

@@ -1,5 +1,6 @@
 /* libcommon/store/sigv4.c - see sigv4.h */
 #include "libcommon/store/sigv4.h"
+#include "libcommon/sys/secret.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -104,9 +105,7 @@ char *sigv4_authorization(const struct sigv4_request *r, const struct sigv4_keys
                  (char *)names.data, signature) < 0)
         out = NULL;
 end:
-    if (secret)
-        memset(secret, 0, strlen(secret));
-    free(secret);
+    secret_free(secret);
     free(text);
     buf_release(&b);
     buf_release(&names);

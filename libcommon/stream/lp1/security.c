@@ -13,6 +13,7 @@
 
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
+#include "libcommon/sys/secret.h"
 
 /* --- files -------------------------------------------------------------------------- */
 
@@ -32,9 +33,7 @@ int key_read(const char *path, char public_key[KEY_TEXT], char secret_key[KEY_TE
     int rc = file_read(path, &b, e);
     if (rc == 0 && (sscanf((const char *)b.data, "public %40s secret %40s", public_key, secret_key) != 2 || !key_is(public_key) || !key_is(secret_key)))
         rc = error_set(e, STATUS_BAD, "'%s' is no key of keygen", path);
-    if (b.data)
-        explicit_bzero(b.data, b.size);
-    buf_release(&b);
+    secret_release(&b);
     return rc;
 }
 
@@ -49,8 +48,8 @@ int key_make(const char *path, char public_key[KEY_TEXT], struct error *e)
     snprintf(text, sizeof text, "public %s\nsecret %s\n", public_key, secret);
     int rc = file_write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0 ? error_set(e, STATUS_AGAIN, "cannot write '%s': %s", path, strerror(errno)) : 0;
     close(fd);
-    explicit_bzero(secret, sizeof secret);
-    explicit_bzero(text, sizeof text);
+    secret_wipe(secret, sizeof secret);
+    secret_wipe(text, sizeof text);
     return rc;
 }
 
@@ -92,7 +91,7 @@ int peers_read(const char *path, struct security *s, struct error *e)
 void security_release(struct security *s)
 {
     free(s->peer);
-    explicit_bzero(s, sizeof *s);
+    secret_wipe(s, sizeof *s);
 }
 
 /* The only key of a role; *n: how many there are. */
