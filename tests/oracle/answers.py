@@ -22,6 +22,7 @@ import transformers
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 import stream
+from tap import done, ok
 
 transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)
@@ -29,14 +30,6 @@ work, golden, speech = sys.argv[1:4]
 draw = random.Random(int(sys.argv[4]) if len(sys.argv) > 4 else 1)
 CASES, CLIPS, END, TIME = 24, 2, 400, 412
 clips = sorted(glob.glob(f"{speech}/cards/*.wav") + glob.glob(f"{speech}/librivox/*.wav"))
-count = failed = 0
-
-
-def ok(good, name, told=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}" + (f" ({told})" if told and not good else ""), flush=True)
 
 
 def settings():
@@ -136,12 +129,11 @@ for case in range(CASES):
             ours.pop()
         if any(a == b == TIME for a, b in zip(tokens, tokens[1:])):
             continue
-        ok(ours == tokens, f"{name}: ids of {features.shape[1]} frames", f"{ours} not {tokens}")
+        ok(ours == tokens, f"{name}: ids of {features.shape[1]} frames", why=f"{ours} not {tokens}")
         if "segments" in row:
             spans = [(s["start"], s["end"]) for s in row["segments"]]
-            ok(spans == times, "and times", f"{spans} not {times}")
+            ok(spans == times, "and times", why=f"{spans} not {times}")
 made = subprocess.run([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "long.py"), speech], capture_output=True, text=True).stdout
 with open(f"{golden}/../whisper-long/long.json") as f:
     ok(made == f.read(), "long.json is what this transformers makes")
-print(f"1..{count}")
-sys.exit(failed > 0)
+done()

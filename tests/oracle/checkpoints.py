@@ -14,17 +14,11 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import WhisperForConditionalGeneration, WhisperProcessor, get_linear_schedule_with_warmup
 
+from tap import done, ok
+
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
 work, golden = sys.argv[1:3]
-count = failed = 0
-
-
-def ok(good, name, told=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}" + (f" ({told})" if told else ""), flush=True)
 
 
 def metrics(name):
@@ -166,5 +160,4 @@ ok(worst <= 1e-6, "merged: as PEFT merges", f"{worst:.1e}")
 for name in ("full", "merged", "random"):
     path = f"{work}/{name}/latest"
     check_answers(name, path if os.path.exists(path) else f"{work}/{name}")
-print(f"1..{count}")
-sys.exit(failed > 0)
+done()

@@ -13,17 +13,11 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3ForConditionalGeneration
 
+from tap import done, ok
+
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
 work = sys.argv[1]
-count = failed = 0
-
-
-def ok(good, name, told=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}" + (f" ({told})" if told else ""), flush=True)
 
 
 def lines(path):
@@ -63,5 +57,4 @@ for kind, cls in ("text", Gemma3ForCausalLM), ("tower", Gemma3ForConditionalGene
             ok(out == answers[r["id"]], f"{name}: greedy tokens of row {r['id']}", "" if out == answers[r["id"]] else f"{answers[r['id']]} not {out}")
         got = [m["eval_loss"] for m in lines(f"{work}/{kind}.{how}.metrics") if "eval_loss" in m][-1]
         ok(abs(got - nll / tokens) <= 1e-5 * got, f"{name}: eval_loss", f"{got:.7f}, transformers {nll / tokens:.7f} over {tokens} tokens")
-print(f"1..{count}")
-sys.exit(failed > 0)
+done()

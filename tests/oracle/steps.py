@@ -20,20 +20,13 @@ from safetensors.torch import load_file
 from transformers import WhisperConfig, WhisperForConditionalGeneration, get_scheduler
 
 import stream
+from tap import done, ok
 
 transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)
 work, golden = sys.argv[1:3]
 seed = int(sys.argv[4]) if len(sys.argv) > 4 else 1
 CASES, START, END = 12, 401, 400
-count = failed = 0
-
-
-def ok(good, name, told=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}" + (f" ({told})" if told else ""), flush=True)
 
 
 def model_make(path, draw):
@@ -166,5 +159,4 @@ for case in range(CASES):
     far = max(((kept[k] - p).square().mean().sqrt() / p.abs().max().clamp_min(1e-2)).item() for k, p in trained.items() if k in kept)
     same = set(kept) == set(trained) and (mode != "lora" or set(kept) == {k.replace(".default", "") for k in matched})
     ok(same and far <= 2e-4, "and what it has learnt", f"rms {far:.1e}")     # AdamW divides by gradients, which may be nearly 0
-print(f"1..{count}")
-sys.exit(failed > 0)
+done()
