@@ -51,6 +51,7 @@ struct job {
     /* options */
     const char *path, *base, *language, *task, *system;
     bool timestamps, condition, chat;
+    bool no_timestamps, no_condition;   /* whatever the configuration says */
     int64_t batch_size, max_new_tokens;
     struct asked asked;
     /* the model */

@@ -6,12 +6,22 @@
 #include "cmd/generate/job.h"
 #include "cmd/shared/model_tokens.h"
 
+/* --NAME, --no-NAME, or as configured. */
+static int flag_settle(const char *name, bool *flag, bool no, bool configured, struct error *e)
+{
+    if (*flag && no)
+        return error_set(e, STATUS_BAD, "--%s and --no-%s: which?", name, name);
+    *flag |= configured && !no;
+    return 0;
+}
+
 /* Of speech: what is asked of rows that do not say. */
 static int asked_check(struct job *j, struct error *e)
 {
     const struct generation *g = &j->generation;
-    j->timestamps |= g->timestamps;
-    j->condition |= g->condition;
+    if (flag_settle("return-timestamps", &j->timestamps, j->no_timestamps, g->timestamps, e) < 0 ||
+        flag_settle("condition-on-prev-tokens", &j->condition, j->no_condition, g->condition, e) < 0)
+        return -1;
     if (j->timestamps && g->rules.timestamp < 0)
         return error_set(e, STATUS_BAD, "--return-timestamps: this model has no tokens for times");
     if (j->condition && j->previous < 0)
@@ -32,7 +42,8 @@ static int asked_check(struct job *j, struct error *e)
 static int text_only(struct job *j, struct error *e)
 {
     const char *option = j->language ? "--language" : j->task ? "--task" : j->timestamps ? "--return-timestamps" :
-                         j->condition ? "--condition-on-prev-tokens" : j->asked.no_speech_threshold > 0 ? "--no-speech-threshold" : NULL;
+                         j->no_timestamps ? "--no-return-timestamps" : j->condition ? "--condition-on-prev-tokens" :
+                         j->no_condition ? "--no-condition-on-prev-tokens" : j->asked.no_speech_threshold > 0 ? "--no-speech-threshold" : NULL;
     if (option)
         return error_set(e, STATUS_BAD, "%s: '%s' is a model of texts (%s)", option, j->path, j->loaded.model->model_type);
     struct rules *r = &j->generation.rules;

@@ -70,6 +70,17 @@ runsh "$condition --batch-size 1 <'$tmp/five'"
 cp "$out" "$tmp/one"
 runsh "$condition --batch-size 5 <'$tmp/five'"
 ok 'windows that hear what was said before are the same in any batch' cmp "$out" "$tmp/one"
+cp -r "$tmp/model" "$tmp/configured"
+sed -i 's/^{/{ "condition_on_prev_tokens": true,/' "$tmp/configured/generation_config.json"
+said="generate -q --model '$tmp/configured' --language de --max-new-tokens 12"
+runsh "$said <'$tmp/five'"
+ok 'so they do where the configuration says it' cmp "$out" "$tmp/one"
+runsh "generate -q --model '$tmp/model' --language de --max-new-tokens 12 <'$tmp/five'"
+cp "$out" "$tmp/deaf"
+runsh "$said --no-condition-on-prev-tokens <'$tmp/five'"
+ok 'unless an option forbids it' cmp "$out" "$tmp/deaf"
+runsh "$said --condition-on-prev-tokens --no-condition-on-prev-tokens <'$tmp/five'"
+is 'both are status 100' "$st $err" '100 generate: --condition-on-prev-tokens and --no-condition-on-prev-tokens: which?'
 again='--compression-ratio-threshold 0.01'      # every answer is drawn anew
 for t in 0.4 0.6; do
     runsh "$condition --temperature 0,$t $again <'$tmp/five'"

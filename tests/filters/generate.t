@@ -69,6 +69,7 @@ setting '"num_beams": 5, "length_penalty": -2' '--num-beams 5 --length-penalty -
 setting '"max_new_tokens": 4' '--max-new-tokens 4' '--max-new-tokens 64'
 setting '"max_length": 4' '--max-new-tokens 4' '--max-new-tokens 64'
 setting '"repetition_penalty": 3.5' '--repetition-penalty 3.5' '--repetition-penalty 1'
+setting '"return_timestamps": true' '--return-timestamps' '--no-return-timestamps'
 setting '"temperature": [0.9], "top_k": 7' '--do-sample --temperature 0.9 --top-k 7' '--temperature 0,1'
 setting '"temperature": [0, 0.6], "compression_ratio_threshold": 0.1' '--temperature 0,0.6 --compression-ratio-threshold 0.1' '--compression-ratio-threshold 0'
 setting '"logprob_threshold": -1e-3, "no_speech_threshold": 1e-30' '--temperature 0,0 --logprob-threshold -1e-3 --no-speech-threshold 1e-30' '--no-speech-threshold 0 --logprob-threshold 0'
