@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum { RECORD_MAX = 256 << 20 };
-enum { FIELD_START, PLAIN, QUOTED, QUOTE };     /* QUOTE: after a quote inside QUOTED */
+enum { FIELD_START, PLAIN, QUOTED, QUOTE, QUOTED_TAB };         /* QUOTE: after a quote inside QUOTED; QUOTED_TAB: TSV, after a tab in it */
 
 size_t csv_scan(struct csv_scan *s, struct span bytes, uint64_t *lines)
 {
@@ -14,12 +14,14 @@ size_t csv_scan(struct csv_scan *s, struct span bytes, uint64_t *lines)
         if (c == '\n') {
             ++*lines;
             if (state != QUOTED) {
-                s->state = FIELD_START;
+                s->state = state == QUOTED_TAB ? QUOTED_TAB : FIELD_START;
                 return i + 1;
             }
-        } else if (state == QUOTED) {
+        } else if (state == QUOTED || state == QUOTED_TAB) {
             if (c == '"')
                 state = QUOTE;
+            else if (c == '\t' && separator == '\t')
+                state = QUOTED_TAB;
         } else if (state == QUOTE && c == '"') {
             state = QUOTED;
         } else if (c == separator) {
@@ -34,7 +36,13 @@ size_t csv_scan(struct csv_scan *s, struct span bytes, uint64_t *lines)
 
 bool csv_scan_quoted(const struct csv_scan *s)
 {
-    return s->state == QUOTED;
+    return s->state == QUOTED || s->state == QUOTED_TAB;
+}
+
+size_t csv_record_size(const struct csv_scan *s, struct span bytes, size_t end)
+{
+    const uint8_t *newline = csv_scan_quoted(s) ? memchr(bytes.data, '\n', bytes.size) : NULL;
+    return newline ? (size_t)(newline + 1 - bytes.data) : end ? end : bytes.size;
 }
 
 void csv_record_init(struct csv_record *r)
@@ -66,6 +74,8 @@ static int quoted_read(struct buf *text, const uint8_t **p, const uint8_t *end)
     return 0;
 }
 
+static bool has(const uint8_t *from, const uint8_t *end, char c) { return memchr(from, c, (size_t)(end - from)); }
+
 int csv_record_read(struct csv_record *r, struct span bytes, char separator, struct error *e)
 {
     const uint8_t *p = bytes.data, *end = p + bytes.size;
@@ -84,12 +94,21 @@ int csv_record_read(struct csv_record *r, struct span bytes, char separator, str
         size_t start = r->text.size;
         bool quoted = p < end && *p == '"';
         if (quoted) {
-            if (quoted_read(&r->text, &p, end) < 0)
-                return error_set(e, STATUS_BAD, "the quote that opens field %zu never closes", r->n + 1);
-            if (p < end && *p != (uint8_t)separator)
-                return error_set(e, STATUS_BAD, "text after the quote that closes field %zu (a quote in a field is written twice)",
-                                 r->n + 1);
-        } else {
+            const uint8_t *from = p;
+            int open = quoted_read(&r->text, &p, end);
+            bool closes = !open && (p == end || *p == (uint8_t)separator), loose = !closes && separator == '\t';
+            if (!closes && !loose)
+                return error_set(e, STATUS_BAD, open ? "the quote that opens field %zu never closes"
+                                 : "text after the quote that closes field %zu (a quote in a field is written twice)", r->n + 1);
+            if (separator == '\t' && has(from, loose ? end : p, '\n') && (loose || has(from, p, '\t')))
+                return error_set(e, STATUS_BAD, "the quote that opens field %zu does not close before the line ends", r->n + 1);
+            if (loose) {
+                p = from;
+                r->text.size = start;
+                quoted = false;
+            }
+        }
+        if (!quoted) {
             const uint8_t *stop = p < end ? memchr(p, separator, (size_t)(end - p)) : NULL;
             buf_append(&r->text, p, (size_t)((stop ? stop : end) - p));
             p = stop ? stop : end;

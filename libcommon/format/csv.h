@@ -2,7 +2,11 @@
  *
  * A field that begins with a quote ends at the next single quote; two quotes in
  * it are one; commas and newlines in it are text.  A quote elsewhere is a
- * character like any other.  Lines end with LF or CRLF. */
+ * character like any other.  Lines end with LF or CRLF.
+ *
+ * Tab separated values are often written without any such rule (Common Voice).
+ * There a first quote is a character too unless its field ends at a closing one, and
+ * a quoted field holds newlines or tabs, not both: it would be the rows that follow. */
 #ifndef PENSTOCK_CSV_H
 #define PENSTOCK_CSV_H
 
@@ -19,6 +23,10 @@ struct csv_scan {
  * that were passed. */
 size_t csv_scan(struct csv_scan *s, struct span bytes, uint64_t *lines);
 bool csv_scan_quoted(const struct csv_scan *s);     /* inside a quoted field now? */
+/* Of the bytes of a record, all of which were fed and of which `end` is what csv_scan said,
+ * those that are one: of a quote that never closes only the line is taken, since what
+ * follows may be sound. */
+size_t csv_record_size(const struct csv_scan *s, struct span bytes, size_t end);
 
 /* --- one record into fields ------------------------------------------------------ */
 enum { CSV_FIELDS = 1024 };
@@ -31,7 +39,7 @@ struct csv_record {
 void csv_record_init(struct csv_record *r);
 void csv_record_release(struct csv_record *r);
 /* bytes: one record, its newline with it or not.  -1: a quote that never closes,
- * text after a closing quote, too many fields. */
+ * text after a closing quote (in CSV), too many fields. */
 int csv_record_read(struct csv_record *r, struct span bytes, char separator, struct error *e);
 
 #endif

@@ -68,9 +68,15 @@ static void window_pass(struct pass *p, size_t n)
     p->at += n;
 }
 
+static int64_t record_take(const struct csv_scan *scan, struct span bytes, size_t end, uint64_t *lines)
+{
+    if (csv_scan_quoted(scan))
+        *lines = 1;
+    return (int64_t)csv_record_size(scan, bytes, end);
+}
+
 /* The length of the next record in the window with its newline, of which it holds
- * *lines; 0 at the end.  Of a quote that never closes only the line is taken: it
- * is a broken row, and what follows may be sound.  -1 failed. */
+ * *lines; 0 at the end.  -1 failed. */
 static int64_t record_find(struct pass *p, uint64_t *lines, struct error *e)
 {
     struct csv_scan scan = { .separator = manifest_separator(p->m->format) };
@@ -88,17 +94,15 @@ static int64_t record_find(struct pass *p, uint64_t *lines, struct error *e)
             *lines += n > 0;
         }
         if (n)
-            return (int64_t)(scanned + n);
+            return record_take(&scan, span_of(start, scanned + n), scanned + n, lines);
         scanned += fresh.size;
         int more = 0;
         if (scanned <= MANIFEST_ROW_MAX && (more = window_fill(p, e)) < 0)
             return -1;
         if (!more) {
             p->cut = scanned > MANIFEST_ROW_MAX && !csv_scan_quoted(&scan);
-            start = p->window.data + p->at;
-            const uint8_t *newline = csv_scan_quoted(&scan) ? memchr(start, '\n', scanned) : NULL;
             *lines = 1;
-            return newline ? newline + 1 - start : (int64_t)scanned;
+            return record_take(&scan, span_of(p->window.data + p->at, scanned), 0, lines);
         }
     }
 }

@@ -65,8 +65,7 @@ static json_t *csv_row(const struct manifest *m, struct span text, bool cut, str
     struct csv_scan scan = { .separator = manifest_separator(m->format) };
     uint64_t lines = 0;
     size_t end = csv_scan(&scan, text, &lines);
-    if (end)
-        text.size = end;
+    text.size = csv_record_size(&scan, text, end);
     int bad = 0;
     if (!end && cut && !csv_scan_quoted(&scan))
         bad = too_long(e);

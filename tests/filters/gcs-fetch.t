@@ -37,6 +37,12 @@ is 'CSV: an empty path is a row without media' "$(show m.csv | sed -n 2p)" '{"id
 printf 'client\tpath\tsentence\tduration\n1\tmedia/a.wav\ta, b\t2.5\n' >m.tsv
 is 'TSV, as Common Voice has it' "$(show m.tsv)" \
     "{\"id\": \"m.tsv:2\", \"audio\": {\"bytes\": $size_a}, \"text\": \"a, b\", \"duration\": 2.5, \"row\": {\"client\": \"1\"}}"
+printf 'id\tsentence\tvotes\n1\t"Well," he said.\t2\n2\t"Ich komme\t2\n3\tgleich"\t0\n4\t"quoted ""so"""\t1\n' >quotes.tsv
+is 'TSV: a quote that does not close its field is text, and takes no other rows' "$(gcs-fetch quotes.tsv | stream-show | sed 's/, "row.*/}/')" \
+'{"id": "1", "text": "\"Well,\" he said."}
+{"id": "2", "text": "\"Ich komme"}
+{"id": "3", "text": "gleich\""}
+{"id": "4", "text": "quoted \"so\""}'
 printf '{"clip": "media/a.wav", "said": "x", "name": "n", "text": "other"}\n' >named.jsonl
 is 'columns can be named' "$(show named.jsonl --audio-column clip --text-column said --id-column name)" \
     "{\"id\": \"n\", \"audio\": {\"bytes\": $size_a}, \"text\": \"x\", \"row\": {\"text\": \"other\"}}"

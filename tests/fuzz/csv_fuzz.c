@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char separator = size && data[0] & 1 ? '\t' : ',';
     while (at < size) {
         struct csv_scan scan = { .separator = separator };
-        size_t end = csv_scan(&scan, span_of(data + at, size - at), &lines), n = end ? end : size - at;
-        bool open = end == 0 && csv_scan_quoted(&scan);
+        size_t end = csv_scan(&scan, span_of(data + at, size - at), &lines), n = csv_record_size(&scan, span_of(data + at, size - at), end);
+        bool open = csv_scan_quoted(&scan) && separator == ',';
         if (csv_record_read(&record, span_of(data + at, n), separator, &e) == 0) {
             if (open)
                 abort();        /* a record was read whose quote is open */
