@@ -1,6 +1,7 @@
 """The rival of step_bench: PyTorch + Transformers + PEFT, true shapes, random weights, the same rows.
 
-Usage: steps.py MODEL ROWS TOKENS float32|autocast|compile [THREADS [STEPS [LORA_R]]]
+Usage: steps.py MODEL ROWS TOKENS float32|autocast|compile|padded [THREADS [STEPS [LORA_R]]]
+compile and padded are under autocast, too; padded: rows of text padded to 512, the way of the seed projects.
 One JSON object: seconds of the fastest and the median step, processor time of the best, peak memory.
 """
 import json
@@ -33,11 +34,11 @@ MODELS = {
 }
 
 
-def batch(torch, name, rows, tokens):
+def batch(torch, name, rows, tokens, padded):
     if name.startswith("whisper"):
         return {"input_features": torch.randn(rows, 80, 3000), "labels": torch.randint(0, 50000, (rows, tokens))}
     lengths = [tokens // 2 + (r * tokens // (rows - 1) if rows > 1 else tokens // 2) for r in range(rows)]
-    longest = max(lengths)                      # rows are padded to it
+    longest = 512 if padded else max(lengths)   # rows are padded to it
     ids = torch.zeros(rows, longest, dtype=torch.long)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
     for r, n in enumerate(lengths):
@@ -67,7 +68,7 @@ def main():
         model = get_peft_model(model, LoraConfig(r=lora, lora_alpha=16, target_modules=["q_proj", "v_proj"]))
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
-    data = batch(torch, name, rows, tokens)
+    data = batch(torch, name, rows, tokens, mode == "padded")
     run = torch.compile(model) if mode == "compile" else model
     seconds, busy = [], []
     setup = time.perf_counter() - start
