@@ -3,10 +3,9 @@
 
 #include <stdlib.h>
 
-#include "kernels/models/generate.h"
-#include "tests/unit/golden.h"
+#include "tests/unit/whisper_case.h"
 
-#define CASE "tests/golden/whisper-micro/"
+#define CASE WHISPER_CASE
 
 static struct compute compute;
 static const json_t *rows;
@@ -59,26 +58,12 @@ static void test_setting(struct generator *g, const char *weights, bool timestam
 static void test_weights(const char *name, const float *features)
 {
     static const struct { size_t beams; double penalty; } ways[] = { { 2, 1 }, { 5, 1 }, { 3, 0 }, { 4, 2 } };
-    char path[100], why[WHY] = "";
-    snprintf(path, sizeof path, CASE "%s", name);
-    struct model *m = golden_model(path);
-    snprintf(path, sizeof path, CASE "%s/generation_config.json", name);
-    json_t *c = golden_json(path);
-    char *text = json_dumps(c, 0);
-    struct rules rules;
-    struct generator g;
-    struct tape *t = tape_new(&compute);
-    ok(rules_read(&rules, text, strlen(text), m->vocab, why) == 0, "rules of '%s' %s", name, why);
-    ok(generator_open(&g, t, m, &rules, 15, 0, why) == 0, "room %s", why);
+    struct whisper_decoder d;
+    whisper_decoder_open(&d, &compute, name, 15);
     for (size_t i = 0; i < 4; i++)
         for (int times = 0; times < 2; times++)
-            test_setting(&g, name, times, ways[i].beams, ways[i].penalty, features);
-    generator_close(&g);
-    rules_release(&rules);
-    free(text);
-    json_decref(c);
-    tape_free(t);
-    model_free(m);
+            test_setting(&d.g, name, times, ways[i].beams, ways[i].penalty, features);
+    whisper_decoder_close(&d);
 }
 
 int main(void)

@@ -180,12 +180,8 @@ static void test_threads(void)
         train(m[i], t, &micro, &batches, &batches, "loss", false);
         tape_free(t);
     }
-    for (int i = 1; i < 3; i++) {
-        size_t differ = 0;
-        for (size_t k = 0; k < m[0]->params.n; k++)
-            differ += memcmp(m[0]->params.p[k]->data, m[i]->params.p[k]->data, m[0]->params.p[k]->count * sizeof(float)) != 0;
-        is_int((long long)differ, 0, i == 1 ? "two threads give the bits of one" : "and so do three, with layers computed again");
-    }
+    for (int i = 1; i < 3; i++)
+        is_int((long long)golden_differ(m[0], m[i]), 0, i == 1 ? "two threads give the bits of one" : "and so do three, with layers computed again");
     for (int i = 0; i < 3; i++)
         model_free(m[i]);
     safetensors_close(&batches);

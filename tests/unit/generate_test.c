@@ -3,10 +3,9 @@
 
 #include <stdlib.h>
 
-#include "kernels/models/generate.h"
-#include "tests/unit/golden.h"
+#include "tests/unit/whisper_case.h"
 
-#define CASE "tests/golden/whisper-micro/"
+#define CASE WHISPER_CASE
 
 static struct compute compute;
 static json_t *rows;
@@ -69,26 +68,12 @@ static void test_batch(struct generator *g, const char *weights, bool timestamps
 
 static void test_weights(const char *name, const float *features)
 {
-    char path[100], why[WHY] = "";
-    snprintf(path, sizeof path, CASE "%s", name);
-    struct model *m = golden_model(path);
-    snprintf(path, sizeof path, CASE "%s/generation_config.json", name);
-    json_t *c = golden_json(path);
-    char *text = json_dumps(c, 0);
-    struct rules rules;
-    struct generator g;
-    struct tape *t = tape_new(&compute);
-    ok(rules_read(&rules, text, strlen(text), m->vocab, why) == 0, "generation config of '%s' %s", name, why);
-    ok(generator_open(&g, t, m, &rules, 3, 0, why) == 0, "room for three rows %s", why);
+    struct whisper_decoder d;
+    whisper_decoder_open(&d, &compute, name, 3);
     for (size_t at_once = 1; at_once <= 3; at_once++)
         for (int times = 0; times < 2; times++)
-            test_batch(&g, name, times, features, at_once);
-    generator_close(&g);
-    rules_release(&rules);
-    free(text);
-    json_decref(c);
-    tape_free(t);
-    model_free(m);
+            test_batch(&d.g, name, times, features, at_once);
+    whisper_decoder_close(&d);
 }
 
 /* A row in one go and token by token are the same function. */

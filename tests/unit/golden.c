@@ -96,6 +96,14 @@ struct model *golden_model(const char *dir)
     return m;
 }
 
+size_t golden_differ(const struct model *a, const struct model *b)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < a->params.n; i++)
+        n += memcmp(a->params.p[i]->data, b->params.p[i]->data, a->params.p[i]->count * sizeof(float)) != 0;
+    return n;
+}
+
 void golden_compute(struct compute *k, int threads)
 {
     *k = (struct compute){ .team = team_new(threads, NULL), .k = kernels_choose(getenv("PENSTOCK_KERNELS")) };

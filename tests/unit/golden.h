@@ -15,6 +15,7 @@ int64_t *golden_ints(const struct safetensors *st, const char *name, size_t *cou
 json_t *golden_json(const char *path);
 struct model *golden_model(const char *dir);            /* with weights, everything but buffers trained, room for training */
 void golden_weights(struct model *m, const char *path); /* every tensor of the file that the model has */
+size_t golden_differ(const struct model *a, const struct model *b);    /* tensors whose weights are not the same bits */
 void golden_compute(struct compute *k, int threads);
 
 #endif

@@ -6,33 +6,12 @@
 #include "kernels/nn/lora.h"
 #include "kernels/nn/optim.h"
 #include "kernels/nn/schedule.h"
-#include "tests/unit/golden.h"
+#include "tests/unit/whisper_case.h"
 
-#define CASE "tests/golden/whisper-micro/"
+#define CASE WHISPER_CASE
 
 static struct compute compute;
 static struct safetensors inputs;
-
-static void batch_fill(struct batch *b)
-{
-    char why[WHY] = "";
-    float *f = golden_f32(&inputs, "input_features", NULL);
-    int64_t *labels = golden_ints(&inputs, "labels", NULL), *ids = golden_ints(&inputs, "decoder_input_ids", NULL);
-    if (batch_reserve(b, 3, 66, 80, 300, why))
-        ok(false, "batch: %s", why);
-    for (size_t r = 0; r < 3; r++) {
-        int32_t row_ids[22], row_labels[22];
-        for (size_t i = 0; i < 22; i++) {
-            row_ids[i] = (int32_t)ids[r * 22 + i];
-            row_labels[i] = (int32_t)labels[r * 22 + i];
-        }
-        if (batch_add(b, row_ids, row_labels, 22, f + r * 80 * 300, 80, 300, 0, r, why))
-            ok(false, "batch: %s", why);
-    }
-    free(f);
-    free(labels);
-    free(ids);
-}
 
 static void check_gradients(struct model *m, const struct safetensors *expect, const struct loss *l)
 {
@@ -108,7 +87,7 @@ static void test_case(const char *dir, const char *targets, const char *layers)
     t->poison = true;
     snprintf(path, sizeof path, CASE "%s/expect.safetensors", dir);
     golden_open(&expect, path);
-    batch_fill(&b);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3, .tokens = WHISPER_WIDTH });
     int status = model_step(t, m, &b, TAPE_TRAIN, 1, &l, why);
     float *loss = golden_f32(&expect, "loss", NULL);
     ok(status == 0 && fabs(l.nll / (double)l.tokens - (double)loss[0]) <= 2e-6 * (double)loss[0], "%s: loss %.7f (%.7f) %s", dir,
@@ -173,7 +152,7 @@ static void test_dropout(void)
         struct tape *t = tape_new(&compute);
         t->recompute = i >= 2;
         t->poison = true;
-        batch_fill(&b);
+        whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3, .tokens = WHISPER_WIDTH });
         ok(model_step(t, m, &b, TAPE_TRAIN, 11, &l, why) == 0, "a step with it %s", why);
         struct param *p = params_find(&m->params, "base_model.model.model.encoder.layers.0.fc2.lora_A.weight");
         if (!first) {

@@ -5,9 +5,9 @@
 
 #include "kernels/nn/optim.h"
 #include "kernels/nn/random.h"
-#include "tests/unit/golden.h"
+#include "tests/unit/whisper_case.h"
 
-#define CASE "tests/golden/whisper-micro/"
+#define CASE WHISPER_CASE
 
 static struct compute compute;
 static struct safetensors inputs;
@@ -31,30 +31,6 @@ static struct model *model_with(const char *keys)
     return m;
 }
 
-static void batch_fill(struct batch *b, size_t heard)
-{
-    char why[WHY] = "";
-    float *f = golden_f32(&inputs, "input_features", NULL), *cut = malloc(80 * heard * sizeof *cut);
-    int64_t *labels = golden_ints(&inputs, "labels", NULL), *ids = golden_ints(&inputs, "decoder_input_ids", NULL);
-    if (batch_reserve(b, 3, 30, 80, 300, why))
-        ok(false, "%s", why);
-    for (size_t r = 0; r < 3; r++) {
-        int32_t row_ids[10], row_labels[10];
-        for (size_t i = 0; i < 10; i++) {
-            row_ids[i] = (int32_t)ids[r * 22 + i];
-            row_labels[i] = (int32_t)labels[r * 22 + i];
-        }
-        for (size_t i = 0; i < 80; i++)
-            memcpy(cut + i * heard, f + (r * 80 + i) * 300, heard * sizeof *cut);
-        if (batch_add(b, row_ids, row_labels, 10, cut, 80, heard, 0.5f, random_key(3, r), why))
-            ok(false, "%s", why);
-    }
-    free(f);
-    free(cut);
-    free(labels);
-    free(ids);
-}
-
 static double loss_of(struct model *m, const struct batch *b, int threads, bool recompute, uint64_t key)
 {
     struct loss l = { 0 };
@@ -75,7 +51,7 @@ static void test_dropout(const char *keys, bool drops)
 {
     struct model *m = model_with(keys);
     struct batch b;
-    batch_fill(&b, 300);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3, .tokens = 10, .heard = 300, .padding = 0.5f });
     double loss = loss_of(m, &b, 1, false, 5);
     struct param *p[] = { params_find(&m->params, "model.encoder.layers.0.self_attn.q_proj.weight"),
                           params_find(&m->params, "model.decoder.layers.1.encoder_attn.v_proj.weight"),
@@ -157,7 +133,7 @@ static void test_augment(void)
     char why[WHY] = "";
     struct batch b;
     struct tape *t = tape_new(&compute);
-    batch_fill(&b, 200);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3, .tokens = 10, .heard = 200, .padding = 0.5f });
     t->tap = count_masks;
     for (int i = 0; i < 3; i++) {
         t->tap_ctx = seen + i;

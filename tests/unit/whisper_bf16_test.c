@@ -9,35 +9,12 @@
 #include "kernels/nn/lora.h"
 #include "kernels/nn/optim.h"
 #include "kernels/nn/schedule.h"
-#include "tests/unit/golden.h"
+#include "tests/unit/whisper_case.h"
 
-#define CASE "tests/golden/whisper-micro/"
+#define CASE WHISPER_CASE
 
 static struct compute compute;
 static struct safetensors expect, inputs;
-
-static void batch_fill(struct batch *b)
-{
-    char why[WHY] = "";
-    float *f = golden_f32(&inputs, "input_features", NULL);
-    int64_t *labels = golden_ints(&inputs, "labels", NULL), *ids = golden_ints(&inputs, "decoder_input_ids", NULL);
-    int64_t *lengths = golden_ints(&inputs, "label_lengths", NULL);
-    if (batch_reserve(b, 3, 66, 80, 300, why))
-        ok(false, "%s", why);
-    for (size_t r = 0; r < 3; r++) {
-        int32_t row_ids[22], row_labels[22];
-        for (size_t i = 0; i < 22; i++) {
-            row_ids[i] = (int32_t)ids[r * 22 + i];
-            row_labels[i] = (int32_t)labels[r * 22 + i];
-        }
-        if (batch_add(b, row_ids, row_labels, (size_t)lengths[r], f + r * 80 * 300, 80, 300, 0, r, why))
-            ok(false, "%s", why);
-    }
-    free(f);
-    free(labels);
-    free(ids);
-    free(lengths);
-}
 
 static void check_gradients(struct model *m, const struct safetensors *st, double tokens, double limit, const char *what)
 {
@@ -119,7 +96,7 @@ static void test_whole(void)
 {
     struct model *m = golden_model(CASE "model");
     struct batch b;
-    batch_fill(&b);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3 });
     float *want = golden_f32(&expect, "loss", NULL);
     double loss = step(m, &b, 2, false, TAPE_TRAIN), tokens = 54;
     ok(fabs(loss - (double)want[0]) <= 0.01 * (double)want[0], "loss %.4f (float32: %.4f)", loss, (double)want[0]);
@@ -143,7 +120,7 @@ static void test_adapter(void)
         ok(false, "%s", why);
     golden_weights(m, CASE "lora-ffn/adapter_model.safetensors");
     golden_open(&st, CASE "lora-ffn/expect.safetensors");
-    batch_fill(&b);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3 });
     step(m, &b, 2, false, TAPE_TRAIN);
     check_gradients(m, &st, 54, 0.06, "adapters");
     test_bits(m, &b, "adapters");
@@ -163,7 +140,7 @@ static void test_frozen(void)
     struct match *encoder = match_new("encoder", why);
     struct batch b;
     params_freeze(&m->params, encoder);
-    batch_fill(&b);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3 });
     step(m, &b, 2, false, TAPE_TRAIN);
     check_gradients(m, &expect, 54, 0.06, "decoder alone");
     test_bits(m, &b, "decoder alone");
@@ -183,7 +160,7 @@ static void test_training(void)
     struct loss l;
     char why[WHY] = "";
     double worst = 0;
-    batch_fill(&b);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3 });
     for (uint64_t s = 0; s < 10; s++) {
         double want = json_number_value(json_object_get(json_array_get(steps, s), "loss"));
         if (model_step(t, m, &b, TAPE_TRAIN, s + 1, &l, why))

@@ -5,39 +5,12 @@
 
 #include "kernels/nn/optim.h"
 #include "kernels/nn/schedule.h"
-#include "tests/unit/golden.h"
+#include "tests/unit/whisper_case.h"
 
-#define CASE "tests/golden/whisper-micro/"
+#define CASE WHISPER_CASE
 
 static struct compute compute;
 static struct safetensors expect, inputs;
-
-/* --- batches ------------------------------------------------------------------------ */
-/* Clips first .. end - 1 with rows cut to their labels, or all of them padded as the golden rows are. */
-static void batch_fill(struct batch *b, size_t first, size_t end, bool padded)
-{
-    char why[WHY] = "";
-    size_t n;
-    float *f = golden_f32(&inputs, "input_features", &n);
-    int64_t *labels = golden_ints(&inputs, "labels", NULL), *ids = golden_ints(&inputs, "decoder_input_ids", &n);
-    int64_t *lengths = golden_ints(&inputs, "label_lengths", NULL);
-    size_t width = n / 3;
-    if (batch_reserve(b, 3, 3 * width, 80, 300, why))
-        ok(false, "batch: %s", why);
-    for (size_t r = first; r < end; r++) {
-        int32_t row_ids[64], row_labels[64];
-        for (size_t i = 0; i < width; i++) {
-            row_ids[i] = (int32_t)ids[r * width + i];
-            row_labels[i] = (int32_t)labels[r * width + i];
-        }
-        if (batch_add(b, row_ids, row_labels, padded ? width : (size_t)lengths[r], f + r * 80 * 300, 80, 300, 0, r, why))
-            ok(false, "batch: %s", why);
-    }
-    free(f);
-    free(labels);
-    free(ids);
-    free(lengths);
-}
 
 /* --- stages --------------------------------------------------------------------------- */
 /* The golden convolutions are [B, D, T], ours [B * T, D]. */
@@ -97,7 +70,7 @@ static void test_stages(struct model *m)
     struct tape *t = tape_new(&compute);
     t->tap = check_stage;
     t->poison = true;
-    batch_fill(&b, 0, 3, true);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3, .tokens = WHISPER_WIDTH });
     ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "a step of whole padded rows: %s", why);
     float *want = golden_f32(&expect, "loss", NULL);
     double loss = l.nll / (double)l.tokens;
@@ -107,7 +80,7 @@ static void test_stages(struct model *m)
     grads_clear(&m->params);
 
     batch_release(&b);
-    batch_fill(&b, 0, 3, false);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3 });
     t->tap = NULL;
     ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "the same rows without padding: %s", why);
     ok(fabs(l.nll / (double)l.tokens - loss) <= 2e-6 * loss, "give the same loss %.8f", l.nll / (double)l.tokens);
@@ -161,7 +134,7 @@ static void train(struct model *m, struct tape *t, const char *path, bool tell)
     struct adamw a = { .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1.0 };
     struct batch b;
     char why[WHY] = "";
-    batch_fill(&b, 0, 3, false);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3 });
     for (uint64_t s = 0; s < total; s++) {
         const json_t *want = json_array_get(steps, s);
         double want_loss = json_number_value(json_object_get(want, "loss"));
@@ -199,7 +172,7 @@ static void test_accumulation(struct model *m)
     struct loss l, sum = { 0 };
     char why[WHY] = "";
     for (size_t i = 0; i < 2; i++) {
-        batch_fill(&b, i ? 2 : 0, i ? 3 : 2, false);
+        whisper_rows(&b, &inputs, &(struct whisper_rows){ .first = i ? 2 : 0, .end = i ? 3 : 2 });
         ok(model_step(t, m, &b, TAPE_TRAIN, i + 1, &l, why) == 0, "micro-batch %zu %s", i, why);
         sum.nll += l.nll;
         sum.tokens += l.tokens;
@@ -233,7 +206,7 @@ static void test_frozen(void)
     int status = model_plan(t, m, 3, 22, TAPE_TRAIN, &part, why);
     ok(status == 0 && part.forward * 2 < whole.forward,
        "with the encoder frozen less is kept: %zu of %zu bytes", part.forward, whole.forward);
-    batch_fill(&b, 0, 3, true);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3, .tokens = WHISPER_WIDTH });
     ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "a step %s", why);
     for (size_t i = 0; i < m->params.n; i++) {
         struct param *p = m->params.p[i];
@@ -270,12 +243,8 @@ static void test_threads(void)
         train(m[i], t, CASE "adamw.json", false);
         tape_free(t);
     }
-    for (int i = 1; i < 3; i++) {
-        size_t differ = 0;
-        for (size_t k = 0; k < m[0]->params.n; k++)
-            differ += memcmp(m[0]->params.p[k]->data, m[i]->params.p[k]->data, m[0]->params.p[k]->count * sizeof(float)) != 0;
-        is_int((long long)differ, 0, i == 1 ? "two threads give the bits of one" : "and so do three, with layers computed again");
-    }
+    for (int i = 1; i < 3; i++)
+        is_int((long long)golden_differ(m[0], m[i]), 0, i == 1 ? "two threads give the bits of one" : "and so do three, with layers computed again");
     for (int i = 0; i < 3; i++)
         model_free(m[i]);
 }
