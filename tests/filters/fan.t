@@ -27,6 +27,12 @@ like 'a stream behind a stream is legal' "$(cat "$out")" '"headers": 2, "units":
 runsh "head -c 9000 '$tmp/a.stream' | fan -j 2 cat >'$tmp/cut'"
 like 'a cut input is an error' "$st $err" '^111 .*cut off'
 like 'after all that was whole' "$(stream-show --stats "$tmp/cut" 2>/dev/null </dev/null || stream-show --stats <"$tmp/cut" 2>/dev/null)" '"units": 1[0-9][0-9],'
+perl -e 'local $/; open F, "<", $ARGV[0]; $_ = <F>; /row 200/g; substr($_, pos() - 1, 1) = "1"; print' "$tmp/a.stream" >"$tmp/damaged"
+for j in 1 3; do
+    run fan -j $j cat --in "$tmp/damaged"
+    like "a damaged body is told once, with input, place and unit ($j copies)" "$st $err" "^100 fan: '$tmp/damaged': byte [0-9]+: unit 200: checksum of the body is [0-9a-f]+, its control map says [0-9a-f]+\$"
+    is 'and all before it went out' "$(head -c "$(wc -c <"$out")" "$tmp/a.stream" | cmp - "$out" && stream-show --stats <"$out" 2>/dev/null | grep -o '"units": [0-9]*')" '"units": 200'
+done
 run fan -j 2 cat --in "$tmp/m.jsonl"
 like 'what is no stream is refused' "$st $err" '^100 '
 runsh "fan -j 2 cat <'$tmp/a.stream' | head -c 2000 >/dev/null; echo fan ended"
@@ -61,6 +67,12 @@ done
 like 'the error says how' "$(stream-show <"$tmp/made1")" 'killed by signal 11 \(.*\) at this sample alone, 3 times'
 gcs-fetch "$tmp/bad.jsonl" >"$tmp/bad.stream"
 ok 'what kills once only is no error' sh -c "fan -q -j 2 '$bad -once $tmp/once' <'$tmp/bad.stream' 2>/dev/null | cmp - '$tmp/bad.stream'"
+perl -e 'printf qq({"id": "s%d", "text": "%s%s"}\n), $_, "x" x (2e5 + 5e4 * $_), $_ % 13 == 7 ? "segv" : "" for 0 .. 29' | gcs-fetch -q - >"$tmp/large.stream"
+fan -q -j 2 --in "$tmp/large.stream" --out "$tmp/made" "$bad" 2>/dev/null
+for j in 1 3; do
+    is "large units through pipes: the same ($j copies)" "$(cat "$tmp/large.stream" | fan -q -j $j "$bad" 2>/dev/null | cat >"$tmp/made$j"; errors <"$tmp/made$j")" 's7 perl s20 perl '
+    ok 'and through files, byte for byte' cmp "$tmp/made$j" "$tmp/made"
+done
 sed 's/row 50"/hang"/' "$tmp/m.jsonl" | gcs-fetch - | fan -q --timeout 0.3 -j 2 "$bad" 2>/dev/null >"$tmp/hung"
 is 'what hangs is killed in time' "$(errors <"$tmp/hung")" 's50 perl '
 

@@ -28,6 +28,7 @@ struct blob *blob_new(size_t size)
     b->size = size;
     b->data = (uint8_t *)(b + 1);
     b->release = plain_release;
+    b->shadow = NULL;
     return b;
 }
 

@@ -14,6 +14,7 @@ struct blob {
     size_t size;
     uint8_t *data;
     void (*release)(struct blob *b);    /* frees data and b */
+    struct shadow *shadow;      /* shadow.h; mostly NULL */
 };
 
 struct blob *blob_new(size_t size);     /* unset bytes; NULL: out of memory */

@@ -6,15 +6,15 @@
 
 #include "libcommon/stream/lp1/crew_impl.h"
 
-struct crew *crew_new(const struct pipeline *p, int copies, const struct cpus *cpus, double timeout, const struct crew_out *out,
-                      struct error *e)
+struct crew *crew_new(const struct pipeline *p, int copies, const struct cpus *cpus, double timeout, struct shadows *shadows,
+                      const struct crew_out *out, struct error *e)
 {
     struct crew *c = calloc(1, sizeof *c);
     if (!c) {
         error_set(e, STATUS_AGAIN, "out of memory");
         return NULL;
     }
-    *c = (struct crew){ .p = p, .copies = copies, .cpus = cpus, .timeout = timeout, .out = *out };
+    *c = (struct crew){ .p = p, .copies = copies, .cpus = cpus, .timeout = timeout, .shadows = shadows, .out = *out };
     for (int i = 0; i < p->n; i++) {
         size_t at = strlen(c->names);
         snprintf(c->names + at, sizeof c->names - at, "%s%s", i ? "|" : "", pipeline_name(p, i));
@@ -39,6 +39,7 @@ void crew_wait_first(struct crew *c, struct job *j)
     if (!j->next)
         c->last = j;
     c->nwaiting++;
+    c->bytes += j->body->size;
 }
 
 /* By number, so that what all wait for goes first.  Mostly that is at the end. */
@@ -52,6 +53,7 @@ static void wait_in_order(struct crew *c, struct job *j)
     if (!j->next)
         c->last = j;
     c->nwaiting++;
+    c->bytes += j->body->size;
 }
 
 static struct job *wait_take(struct crew *c)
@@ -59,6 +61,7 @@ static struct job *wait_take(struct crew *c)
     struct job *j = c->waiting;
     c->waiting = j->next;
     c->nwaiting--;
+    c->bytes -= j->body->size;
     return j;
 }
 
@@ -112,6 +115,8 @@ int crew_give(struct crew *c, const struct control *unit, struct blob *body, dou
     }
     return 0;
 }
+
+bool crew_wants(const struct crew *c) { return !c->nwaiting || c->bytes < AHEAD_BYTES; }
 
 size_t crew_take_back(struct crew *c, uint64_t *q, size_t max)
 {

@@ -10,6 +10,7 @@
 
 #include "libcommon/stream/lp1/job.h"
 #include "libcommon/stream/lp1/pipeline.h"
+#include "libcommon/stream/lp1/shadow.h"
 
 enum { CREW_MAX = 256 };
 
@@ -26,15 +27,18 @@ struct crew_state {
 };
 
 struct crew;
-/* p, cpus: borrowed.  timeout: seconds that a copy may hold a unit without a result; 0: for ever. */
-struct crew *crew_new(const struct pipeline *p, int copies, const struct cpus *cpus, double timeout, const struct crew_out *out,
-                      struct error *e);
+/* p, cpus, shadows: borrowed.  timeout: seconds that a copy may hold a unit without a result; 0: for ever.  shadows: for
+ * results that go on to a pipe, else NULL. */
+struct crew *crew_new(const struct pipeline *p, int copies, const struct cpus *cpus, double timeout, struct shadows *shadows,
+                      const struct crew_out *out, struct error *e);
 void crew_free(struct crew *c);         /* kills what runs */
 
 /* The input's header: starts the copies.  The same again is fine; another one fails. */
 int crew_header(struct crew *c, struct span header, double now, struct error *e);
 /* Takes body; unit: its q, e, k, n, c.  As many as the owner likes: they wait here. */
 int crew_give(struct crew *c, const struct control *unit, struct blob *body, double now, struct error *e);
+/* Would a copy soon take one more?  What waits here longer leaves the caches meanwhile. */
+bool crew_wants(const struct crew *c);
 /* Numbers of units that no copy has been given yet, newest first, and forgets them.  Returns how many. */
 size_t crew_take_back(struct crew *c, uint64_t *q, size_t max);
 /* No more units: copies end, each with its end of stream. */

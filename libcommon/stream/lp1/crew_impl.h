@@ -5,7 +5,7 @@
 #include "libcommon/stream/lp1/crew.h"
 #include "libcommon/stream/lp1/wire.h"
 
-enum { DEPTH = 64, DEEP_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16, COMBINE_MIN = 64 << 10, PATIENCE = 200, SMALL = 32 << 10, GATHER = 64 << 10 };
+enum { DEPTH = 64, DEEP_BYTES = 1 << 20, AHEAD_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16, COMBINE_MIN = 64 << 10, PATIENCE = 200, SMALL = 32 << 10, GATHER = 64 << 10 };
 
 struct member {
     bool up, headed, ending;            /* its header came; its end of stream was sent */
@@ -29,12 +29,13 @@ struct crew {
     const struct pipeline *p;
     const struct cpus *cpus;
     double timeout;
+    struct shadows *shadows;
     struct crew_out out;
     struct member member[CREW_MAX];
     int copies;
     struct blob *header, *made_header;
     struct job *waiting, *last;         /* last: of those, if there are any */
-    size_t nwaiting;
+    size_t nwaiting, bytes;             /* bytes: of their bodies */
     bool ending, failed;
     struct error error;
     uint64_t deaths, given_up;

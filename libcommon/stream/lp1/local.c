@@ -24,8 +24,9 @@ struct fan_run {
     const struct fan *f;
     const struct common *c;
     struct metrics *metrics;
-    int in, out;
+    struct pipe_end in, out;
     struct wire wire;
+    struct shadows shadows;
     struct crew *crew;
     bool any, inside, hungry, drain, ending, at_end, eof, gone, truncated;   /* drain: what is inside goes out, nothing comes in */
     uint64_t first, taken, put;                         /* of this stream: its first q; units in; units out */
@@ -50,13 +51,25 @@ static int fail(struct fan_run *r, const struct error *e)
 
 /* --- output ------------------------------------------------------------------------- */
 
-static int flush(struct fan_run *r, const struct blob *body)
+/* As writev, of what is pending and a body (NULL: none) behind it, of which `at` bytes are written. */
+static ssize_t some_write(struct fan_run *r, struct blob *body, size_t at)
 {
-    struct iovec v[2] = { { r->pending.data, r->pending.size }, { body ? body->data : NULL, body ? body->size : 0 } };
+    size_t first = at < r->pending.size ? at : r->pending.size, second = at - first, text = r->pending.size - first;
+    size_t here = body ? shadow_before(body, second) : 0;
+    if (!text && !here)
+        return shadow_pass(body, r->out.fd, true);
+    struct iovec v[2] = { { r->pending.data + first, text }, { body ? body->data + second : NULL, here } };
+    return writev(r->out.fd, v, 2);
+}
+
+/* What is pending, and body (NULL: none) behind it. */
+static int flush(struct fan_run *r, struct blob *body)
+{
     struct error e;
     double began = clock_seconds();
-    for (int i = 0; i < 2 && !r->pending.failed;) {
-        ssize_t n = writev(r->out, v + i, 2 - i);
+    size_t size = r->pending.size + (body ? body->size : 0);
+    for (size_t at = 0; at < size && !r->pending.failed;) {
+        ssize_t n = some_write(r, body, at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
@@ -64,13 +77,7 @@ static int flush(struct fan_run *r, const struct blob *body)
             error_set(&e, error_errno_status(errno), "cannot write: %s", strerror(errno));
             return fail(r, &e);
         }
-        size_t left = (size_t)n;
-        for (; i < 2 && left >= v[i].iov_len; i++)
-            left -= v[i].iov_len;
-        if (i < 2) {
-            v[i].iov_base = (uint8_t *)v[i].iov_base + left;
-            v[i].iov_len -= left;
-        }
+        at += (size_t)n;
     }
     r->wait_out += clock_seconds() - began;
     if (r->pending.failed) {
@@ -107,6 +114,8 @@ static int in_order_put(struct fan_run *r)
 {
     for (;;) {
         uint64_t at = r->put % WINDOW;
+        if (r->failed)
+            return -1;
         if (r->put == r->taken || !r->ring[at].body)
             return 0;
         int rc = unit_put(r, &r->ring[at].c, r->ring[at].body);
@@ -134,6 +143,7 @@ static void on_result(void *ctx, const struct control *c, struct blob *body)
     uint64_t at = (c->q - r->first) % WINDOW;
     r->ring[at].c = *c;
     r->ring[at].body = body;
+    (void)in_order_put(r);                      /* at once, while it is in the cache; the loop sees r->failed */
 }
 
 /* --- input --------------------------------------------------------------------------- */
@@ -147,7 +157,8 @@ static int header_take(struct fan_run *r, struct span map)
     header_release(&h);
     if (rc < 0)
         return fail(r, &e);
-    r->crew = crew_new(&r->f->pipeline, r->f->copies, &r->f->cpus, r->f->timeout, &(struct crew_out){ r, on_header, on_result }, &e);
+    r->crew = crew_new(&r->f->pipeline, r->f->copies, &r->f->cpus, r->f->timeout, shadow_fits(r->out.fd) ? &r->shadows : NULL,
+                       &(struct crew_out){ r, on_header, on_result }, &e);
     r->any = r->inside = true;
     r->taken = r->put = 0;
     if (!r->crew || crew_header(r->crew, map, clock_seconds(), &e) < 0)
@@ -174,7 +185,9 @@ static int unit_take(struct fan_run *r, struct blob *body)
 
 static bool has_room(const struct fan_run *r)
 {
-    return !r->drain && !r->eof && r->taken - r->put < WINDOW && (r->bytes < r->f->budget || r->taken == r->put);
+    if (r->drain || r->eof || (r->crew && !crew_wants(r->crew)))
+        return false;
+    return r->taken - r->put < WINDOW && (r->bytes < r->f->budget || r->taken == r->put);
 }
 
 /* What has been read, as far as there is room. */
@@ -191,7 +204,7 @@ static int input_take(struct fan_run *r)
             return 0;
         }
         if (event == WIRE_BAD) {
-            error_prefix(&e, "the input");
+            error_prefix(&e, "%s", r->in.name);
             fail(r, &e);
             r->failed = false;                  /* what came before goes out first */
             r->drain = r->truncated = true;
@@ -212,7 +225,7 @@ static void input_ended(struct fan_run *r)
     r->eof = true;
     if (!r->inside && r->any && r->wire.at == r->wire.in.size)
         return;
-    bool file = fstat(r->in, &st) == 0 && S_ISREG(st.st_mode);
+    bool file = fstat(r->in.fd, &st) == 0 && S_ISREG(st.st_mode);
     error_set(&r->error, file ? STATUS_BAD : STATUS_AGAIN, "the input is cut off: %s", file ? "the file is not complete" : "the stage before it died or was stopped");
     r->drain = r->truncated = true;
 }
@@ -270,7 +283,7 @@ static int wait_for_events(struct fan_run *r)
     p[n++] = (struct pollfd){ .fd = r->stopped > 0 ? -1 : stop_fd(), .events = POLLIN };
     bool reads = has_room(r) && r->hungry, more = has_room(r) && !r->hungry;      /* more: what was read is not used up */
     if (reads)
-        p[n++] = (struct pollfd){ .fd = r->in, .events = POLLIN };
+        p[n++] = (struct pollfd){ .fd = r->in.fd, .events = POLLIN };
     first = n;
     if (r->crew)
         n += crew_poll(r->crew, p + n);
@@ -349,16 +362,14 @@ int fan_local(const struct fan *f, const struct common *c)
     *r = (struct fan_run){ .f = f, .c = c, .began = clock_seconds() };
     stop_install();
     blob_memory_keep();
-    struct pipe_end in, out;
     int rc = 0;
-    if (pipe_end_open(&in, c->in, O_RDONLY, "a stream is binary: pipe one in, or name it with --in", &e) < 0 ||
-        pipe_end_open(&out, c->out, O_WRONLY | O_CREAT | O_TRUNC, "a stream is binary: pipe it on, or name a file with --out", &e) < 0)
+    if (pipe_end_open(&r->in, c->in, O_RDONLY, "a stream is binary: pipe one in, or name it with --in", &e) < 0 ||
+        pipe_end_open(&r->out, c->out, O_WRONLY | O_CREAT | O_TRUNC, "a stream is binary: pipe it on, or name a file with --out", &e) < 0)
         rc = fail(r, &e);
-    else
-        r->in = in.fd, r->out = out.fd;
     if (rc == 0 && !(r->metrics = metrics_open(c->metrics, &e)) && e.status)
         rc = fail(r, &e);
-    wire_init(&r->wire, r->in);
+    wire_init(&r->wire, r->in.fd);
+    r->wire.shadows = shadow_fits(r->in.fd) ? &r->shadows : NULL;
     buf_init(&r->pending, SIZE_MAX);
     if (rc == 0)
         rc = loop(r);
@@ -370,6 +381,7 @@ int fan_local(const struct fan *f, const struct common *c)
     for (size_t i = 0; i < WINDOW; i++)
         blob_drop(r->ring[i].body);
     wire_release(&r->wire);
+    shadows_release(&r->shadows);
     buf_release(&r->pending);
     metrics_close(r->metrics);
     free(r);

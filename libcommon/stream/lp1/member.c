@@ -83,6 +83,8 @@ static int member_start(struct crew *c, struct member *m, double now)
     m->sent = (struct stream_end){ 0 };
     m->since = now;
     wire_init(&m->wire, m->run.out);
+    m->wire.trusts = true;
+    m->wire.shadows = c->shadows;
     buf_init(&m->control, CONTROL_MAX);
     m->crc = crc32c(0, c->header->data, c->header->size);
     return seg_add(c, m, blob_share(c->header));
@@ -274,14 +276,26 @@ static int member_read(struct crew *c, struct member *m, double now)
     return 0;
 }
 
+/* As writev: what comes next of them, up to a shadow, or that. */
+static ssize_t segments_write(struct member *m)
+{
+    struct iovec v[16];
+    int n = 0;
+    for (bool whole = true; whole && n < m->nseg && n < 16; n++) {
+        struct blob *b = m->seg[n].blob;
+        size_t at = m->seg[n].at, here = shadow_before(b, at);
+        if (!n && !here)
+            return shadow_pass(b, m->run.in, false);
+        v[n] = (struct iovec){ b->data + at, here };
+        whole = here == b->size - at;
+    }
+    return writev(m->run.in, v, n);
+}
+
 void member_write(struct member *m)
 {
     while (m->up && m->nseg) {
-        struct iovec v[16];
-        int n = 0;
-        for (; n < m->nseg && n < 16; n++)
-            v[n] = (struct iovec){ m->seg[n].blob->data + m->seg[n].at, m->seg[n].blob->size - m->seg[n].at };
-        ssize_t done = writev(m->run.in, v, n);
+        ssize_t done = segments_write(m);
         if (done < 0)
             return;                             /* full; or dead, which its output will tell */
         int gone = 0;

@@ -119,6 +119,7 @@ static struct blob *blob_of(zmq_msg_t *msg)
     h->blob.size = zmq_msg_size(&h->msg);
     h->blob.data = zmq_msg_data(&h->msg);
     h->blob.release = held_release;
+    h->blob.shadow = NULL;
     return &h->blob;
 }
 

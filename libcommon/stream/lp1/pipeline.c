@@ -214,11 +214,19 @@ void pipeline_kill(struct running *r, int patience)
             r->status[i] = 0;                   /* that was us */
 }
 
+/* A signal says more than a status, which may follow from another stage's death; a broken pipe always does. */
+static int weight(int status)
+{
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) == SIGPIPE ? 1 : 3;
+    return WIFEXITED(status) && WEXITSTATUS(status) ? 2 : 0;
+}
+
 int pipeline_culprit(const struct pipeline *p, const struct running *r, char *how, size_t size, int *status)
 {
     int at = -1;
-    for (int i = 0; i < r->n && (at < 0 || !WIFSIGNALED(r->status[at])); i++)
-        if (WIFSIGNALED(r->status[i]) || (at < 0 && WIFEXITED(r->status[i]) && WEXITSTATUS(r->status[i])))
+    for (int i = 0; i < r->n; i++)
+        if (weight(r->status[i]) > (at < 0 ? 0 : weight(r->status[at])))
             at = i;
     *status = 0;
     if (at < 0)

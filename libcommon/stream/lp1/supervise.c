@@ -227,7 +227,7 @@ int worker_supervise(const struct fan *f, const struct common *c)
     stop_install();
     const struct lp1_worker_out actions = { &s, on_send, on_reset, on_header, on_run, on_free };
     s.worker = lp1_worker_new(incarnation_random(), slots, host, &actions);
-    s.crew = s.worker ? crew_new(&f->pipeline, f->copies, &f->cpus, f->timeout, &(struct crew_out){ &s, on_made_header, on_result }, &e) : NULL;
+    s.crew = s.worker ? crew_new(&f->pipeline, f->copies, &f->cpus, f->timeout, NULL, &(struct crew_out){ &s, on_made_header, on_result }, &e) : NULL;
     if (!s.crew)
         error_set(&e, STATUS_AGAIN, "out of memory");
     bool told = s.crew && ((s.metrics = metrics_open(c->metrics, &e)) || !e.status);

@@ -3,9 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-enum { CHUNK = 256 << 10, COMBINE_MIN = 64 << 10 };
+enum { CHUNK = 256 << 10, LITTLE = 4 << 10, LARGE = 64 << 10, COMBINE_MIN = 64 << 10 };
 
 void wire_init(struct wire *w, int fd)
 {
@@ -36,7 +37,7 @@ static int map_next(struct wire *w, size_t limit, struct span *map, const char *
     return got;
 }
 
-static enum wire_event body_next(struct wire *w, struct blob **body)
+static enum wire_event body_next(struct wire *w, struct blob **body, struct error *e)
 {
     size_t here = w->in.size - w->at, wants = w->body->size - w->have;
     size_t n = here < wants ? here : wants;
@@ -44,8 +45,17 @@ static enum wire_event body_next(struct wire *w, struct blob **body)
         memcpy(w->body->data + w->have, w->in.data + w->at, n);
     w->have += n;
     w->at += n;
+    w->used += n;
+    if (!w->trusts)
+        w->sum = crc32c(w->sum, w->body->data + w->summed, w->have - w->summed);     /* while it is in the cache */
+    w->summed = w->have;
     if (w->have < w->body->size)
         return WIRE_MORE;
+    if (!w->trusts && w->sum != w->c.c) {
+        w->used -= w->c.n;                      /* where it begins */
+        error_set(e, STATUS_BAD, "unit %llu: checksum of the body is %08x, its control map says %08x", (unsigned long long)w->c.q, w->sum, w->c.c);
+        return WIRE_BAD;
+    }
     w->crc = w->c.n < COMBINE_MIN ? crc32c(w->crc, w->body->data, w->body->size) : crc32c_combine(w->crc, w->c.c, w->c.n);
     w->in_body = false;
     w->units++;
@@ -64,6 +74,7 @@ static enum wire_event control_next(struct wire *w, struct blob **body, struct e
     if (control_read(map, &w->c, e) < 0)
         return WIRE_BAD;
     w->at += map.size;
+    w->used += map.size;
     if (w->c.type == CONTROL_END) {
         w->inside = false;
         if (w->c.c == w->crc && w->c.end.units == w->units && w->c.end.samples == w->samples)
@@ -73,57 +84,65 @@ static enum wire_event control_next(struct wire *w, struct blob **body, struct e
     }
     w->crc = crc32c(w->crc, map.data, map.size);
     w->body = blob_new((size_t)w->c.n);
-    w->have = 0;
+    w->have = w->summed = w->sum = 0;
+    w->lately = w->c.n > w->lately ? w->c.n : w->lately - w->lately / 16;
     w->in_body = true;
+    if (w->body && w->shadows && w->c.n >= SHADOW_MIN)
+        shadow_add(w->shadows, w->body);
     if (w->body)
-        return body_next(w, body);
+        return body_next(w, body, e);
     error_set(e, STATUS_AGAIN, "out of memory for a body of %llu bytes", (unsigned long long)w->c.n);
     return WIRE_BAD;
 }
 
-enum wire_event wire_next(struct wire *w, struct span *header, struct blob **body, struct error *e)
+static enum wire_event header_next(struct wire *w, struct span *header, struct error *e)
 {
-    if (w->in_body)
-        return body_next(w, body);
-    if (w->inside)
-        return control_next(w, body, e);
     int got = map_next(w, HEADER_MAX, header, "the header of a stream", e);
     if (got < 1)
         return got < 0 ? WIRE_BAD : WIRE_MORE;
     w->at += header->size;
+    w->used += header->size;
     w->crc = crc32c(0, header->data, header->size);
     w->units = w->samples = 0;
     w->inside = true;
     return WIRE_HEADER;
 }
 
+enum wire_event wire_next(struct wire *w, struct span *header, struct blob **body, struct error *e)
+{
+    enum wire_event event = w->in_body ? body_next(w, body, e) : w->inside ? control_next(w, body, e) : header_next(w, header, e);
+    if (event == WIRE_BAD)
+        error_prefix(e, "byte %llu", (unsigned long long)w->used);
+    return event;
+}
+
+/* As readv.  What has a shadow is read as far as the shadow got it. */
+static ssize_t body_read(const struct wire *w, struct iovec v[2])
+{
+    size_t n = w->body->shadow ? shadow_tee(w->body, w->fd, w->have, v[0].iov_len) : 0;
+    return n ? read(w->fd, v[0].iov_base, n) : readv(w->fd, v, 2);
+}
+
 int wire_fill(struct wire *w, struct error *e)
 {
-    size_t left = w->in.size - w->at;
+    /* Where large bodies are, little is read beside them: what comes here of one is copied once more. */
+    size_t left = w->in.size - w->at, room = w->lately >= LARGE ? LITTLE : CHUNK;
     if (w->at && left)
         memmove(w->in.data, w->in.data + w->at, left);
     w->in.size = left;
     w->at = 0;
-    uint8_t *to;
-    size_t room;
-    bool direct = w->in_body && !left && w->body->size - w->have >= CHUNK;      /* straight to where it belongs */
-    if (direct) {
-        to = w->body->data + w->have;
-        room = w->body->size - w->have;
-    } else {
-        if (buf_reserve(&w->in, CHUNK) < 0)
-            return error_set(e, STATUS_AGAIN, "out of memory");
-        to = w->in.data + left;
-        room = CHUNK;
-    }
-    ssize_t n = read(w->fd, to, room);
+    if (buf_reserve(&w->in, room) < 0)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    size_t rest = w->in_body ? w->body->size - w->have : 0;     /* nothing is left then: straight to where it belongs */
+    struct iovec v[2] = { { rest ? w->body->data + w->have : NULL, rest }, { w->in.data + left, room } };
+    ssize_t n = rest ? body_read(w, v) : readv(w->fd, v, 2);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 2;
     if (n < 0)
         return error_set(e, error_errno_status(errno), "%s", strerror(errno));
-    if (direct)
-        w->have += (size_t)n;
-    else
-        w->in.size += (size_t)n;
+    size_t mine = (size_t)n < rest ? (size_t)n : rest;
+    w->have += mine;
+    w->used += mine;
+    w->in.size += (size_t)n - mine;
     return n > 0;
 }
