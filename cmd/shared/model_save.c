@@ -50,8 +50,9 @@ static int put_weights(const char *path, const struct params *ps, const char *dt
 int model_save(const char *path, const struct modeldir *dir, const char *extras, const struct params *ps, const char *dtype, struct error *e)
 {
     struct buf config;
-    if (rmdir(path) < 0 && errno != ENOENT)
-        return error_set(e, STATUS_BAD, "'%s' is there already%s", path, errno == ENOTEMPTY || errno == EEXIST ? " and not empty" : "");
+    bool full = rmdir(path) < 0 && (errno == ENOTEMPTY || errno == EEXIST);
+    if (access(path, F_OK) == 0)
+        return error_set(e, STATUS_BAD, "'%s' is there already%s", path, full ? " and not empty" : "");
     int rc = config_text(dir, dtype, &config, e);
     if (rc == 0)
         rc = dir_make(path, e);

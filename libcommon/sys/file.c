@@ -206,10 +206,12 @@ int dir_make(const char *path, struct error *e)
         char was = *s;
         *s = 0;
         struct stat st;
-        if (*dir && mkdir(dir, 0777) < 0 && !(stat(dir, &st) == 0 && S_ISDIR(st.st_mode))) {
-            if (stat(dir, &st) == 0)
-                errno = ENOTDIR;
-            bad = cannot(e, "make directory", dir);
+        if (*dir && mkdir(dir, 0777) < 0) {
+            int why = errno;            /* which stat sets anew */
+            bool there = stat(dir, &st) == 0;
+            errno = there ? ENOTDIR : why;
+            if (!there || !S_ISDIR(st.st_mode))
+                bad = cannot(e, "make directory", dir);
         }
         *s = was;
         if (!was)

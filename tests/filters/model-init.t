@@ -66,4 +66,11 @@ run lora-merge "$tmp/adapter/latest" "$tmp/merged"
 run train-step -q --model "$tmp/merged" --in "$tmp/one" --learning-rate 0 --out "$tmp/null" --eval-stream "$tmp/one" --metrics "$tmp/m2"
 loss() { perl -MJSON::PP -ne 'printf "%.5f", decode_json($_)->{eval_loss}' "$1"; }
 is 'an adapter of ours, merged, gives the loss it had' "$(loss "$tmp/m2")" "$(loss "$tmp/m1")"
+if [ "$(id -u)" = 0 ] && mkdir -p "$tmp/fixed" && mount -t tmpfs -o ro none "$tmp/fixed" 2>/dev/null; then
+    run model-init "$micro/model" "$tmp/fixed/m"
+    is 'a file system that is read only is named so' "$st $err" "100 model-init: cannot make directory '$tmp/fixed/m': Read-only file system"
+    umount "$tmp/fixed"
+else
+    skip 'a file system that is read only' 'needs root, to mount one'
+fi
 plan

@@ -53,6 +53,7 @@ static void directories(void)
     ok(dir_make(at("x/y//z"), &e) == 0 && stat(at("x/y/z"), &st) == 0 && S_ISDIR(st.st_mode), "a directory is made with its parents");
     ok(dir_make(at("x/y/z/"), &e) == 0, "and is fine if it is there");
     ok(dir_make(at("a/b"), &e) < 0 && strstr(e.text, "Not a directory"), "not below a file: %s", e.text);
+    ok(dir_make("/sys/penstock/x", &e) < 0 && !strstr(e.text, "No such file"), "what the system says is told: %s", e.text);
     file_replace(at("x/y/file"), "1", 1, &e);
     ok(symlink(dir, at("x/link")) == 0 && dir_remove(at("x"), &e) == 0 && stat(at("x"), &st) < 0, "a directory is removed with its content");
     ok(stat(at("a"), &st) == 0, "but not what a link in it names");
