@@ -155,6 +155,9 @@ int main(int argc, char **argv)
         warn("%llu of %llu records failed, more than --max-errors %s allows", (unsigned long long)t.source.failed,
              (unsigned long long)t.source.samples, o.max_errors);
         status = STATUS_FAILED_RECORDS;
+    } else if (status == STATUS_OK && t.source.samples && !t.state.step) {
+        warn("none of %llu records could be trained on, and there is no checkpoint", (unsigned long long)t.source.samples);
+        status = STATUS_BAD;
     }
     if (ckpt_out_close(t.out, &e) < 0) {
         warn("%s", e.text);

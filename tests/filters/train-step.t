@@ -55,6 +55,10 @@ like 'what was skipped is in the state' "$(tr -d ' \n' <"$tmp/skip/latest/traine
 run train-step --model "$micro/model" --in "$tmp/bad" --out "$tmp/null" --max-errors 1
 is 'too many failed records: done, with status 1' "$st" 1
 like 'and a line that counts them' "$err" '2 of 6 records failed, more than --max-errors 1 allows'
+echo '{"id": "a", "audio": "gone.wav"}' >"$tmp/gone.jsonl"
+gcs-fetch -q "$tmp/gone.jsonl" >"$tmp/gone" 2>/dev/null
+run train-step --model "$micro/model" --in "$tmp/gone" --out "$tmp/null"
+is 'not one record to train on is no success' "$st $err" '100 train-step: none of 1 records could be trained on, and there is no checkpoint'
 train most --in "$tmp/ten" --batch-size 3 --max-steps 4
 is 'a number of steps ends training early' "$st $(field "$tmp/m.most" step)" '0 1 2 3 4 '
 cat "$tmp/one" "$tmp/one" >"$tmp/oneone"
