@@ -370,7 +370,7 @@ int recording_find(const struct recording *r, uint64_t i, uint64_t *unit, uint64
 {
     const struct part *p = part_of(r, i, true);
     uint64_t lo = 0, hi = p->units, want = i - p->sample;
-    struct part_entry en[2];
+    struct part_entry en[2] = { { 0 } };
     if (r->units == r->samples && want < p->units) {        /* one sample a unit, mostly: then it needs no search */
         if (entries_read(p, want, en, e) < 0)
             return -1;

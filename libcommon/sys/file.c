@@ -40,7 +40,7 @@ static int regular_open(const char *path, uint64_t *size, struct error *e)
 
 int file_read(const char *path, struct buf *b, struct error *e)
 {
-    uint64_t size;
+    uint64_t size = 0;
     int fd = regular_open(path, &size, e);
     if (fd < 0)
         return -1;
@@ -94,7 +94,7 @@ fail:
 int file_map_open(const char *path, struct file_map *m, struct error *e)
 {
     *m = (struct file_map){ NULL, 0 };
-    uint64_t size;
+    uint64_t size = 0;
     int fd = regular_open(path, &size, e);
     if (fd < 0)
         return -1;
