@@ -41,11 +41,11 @@ int job_sample(struct job *j, const struct sample *s, struct error *e)
 {
     struct row *r = j->row + j->rows++;
     struct span text;
-    *r = (struct row){ .id = copy(sample_id(s)), .language = -1 };
+    struct span id = sample_id(s);
+    *r = (struct row){ .language = -1 };
     j->samples++;
-    if (!r->id)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    if (j->speech && sample_str(s, "text", &text, e) > 0 && !(r->reference = copy(text)))
+    r->referenced = j->speech && sample_str(s, "text", &text, e) > 0;
+    if (text_add(&r->id, (const char *)id.data, id.size) || (r->referenced && text_add(&r->reference, (const char *)text.data, text.size)))
         return error_set(e, STATUS_AGAIN, "out of memory");
     if (sample_failed(s)) {
         error_read(s, r);
@@ -57,7 +57,7 @@ int job_sample(struct job *j, const struct sample *s, struct error *e)
         r->error = strdup(e->text);
         r->stage = strdup("generate");
     } else {
-        r->key = j->answer[j->good].key = random_text(0, r->id);
+        r->key = j->answer[j->good].key = random_text(0, r->id.s, r->id.n);
         j->going[j->good++] = r;
     }
     j->failed += r->error != NULL;
@@ -77,8 +77,8 @@ int row_extend(struct row *r, const struct generate_row *answer, size_t n, struc
 
 void row_clear(struct row *r)
 {
-    free(r->id);
-    free(r->reference);
+    text_release(&r->id);
+    text_release(&r->reference);
     free(r->error);
     free(r->stage);
     free(r->sound.features);

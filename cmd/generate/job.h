@@ -15,7 +15,8 @@
 enum { TEXT_NEW_TOKENS = 256 };  /* of an answer, unless asked otherwise; speech ends by itself */
 
 struct row {                    /* a sample on its way out */
-    char *id, *reference;       /* malloc'd; reference NULL: the sample had none */
+    struct text id, reference;
+    bool referenced;            /* the sample had a reference */
     char *error;                /* malloc'd, NULL: it is a row of the batch */
     char *stage;                /* of the error */
     int language;               /* index, or -1: to be detected */

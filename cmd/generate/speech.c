@@ -54,6 +54,7 @@ static int features_read(struct job *j, const struct sample *s, struct row *r, s
     const struct model *m = j->loaded.model;
     struct array a;
     double pad = 0;
+    char why[WHY];
     int got = sample_array(s, "input_features", &a, e);
     if (got < 0)
         return -1;
@@ -73,7 +74,7 @@ static int features_read(struct job *j, const struct sample *s, struct row *r, s
     if (!r->sound.features)
         return error_set(e, STATUS_AGAIN, "out of memory: sound of %zu frames", heard);
     features_copy(r->sound.features, &a, r->sound.frames, (float)pad);
-    return 0;
+    return features_finite(r->sound.features, m->bins, r->sound.frames, (float)pad, why) < 0 ? error_set(e, STATUS_BAD, "%s", why) : 0;
 }
 
 /* First what the row says, then the options, then the configuration. */

@@ -51,18 +51,13 @@ static bool ends(const struct rules *r, int32_t id)
 /* What was to be said, without the end and what follows it. */
 static int reference_read(const struct job *j, const int32_t *ids, size_t n, struct row *r, struct error *e)
 {
-    struct text text = { 0 };
     char why[WHY];
     size_t said = 0;
     while (said < n && !ends(&j->generation.rules, ids[said]))
         said++;
-    if (decode(j->tokenizer, ids, said, true, &text, why) || !(r->reference = malloc(text.n + 1))) {
-        text_release(&text);
+    if (decode(j->tokenizer, ids, said, true, &r->reference, why))
         return error_set(e, STATUS_AGAIN, "out of memory");
-    }
-    memcpy(r->reference, text.s ? text.s : "", text.n);
-    r->reference[text.n] = 0;
-    text_release(&text);
+    r->referenced = true;
     return 0;
 }
 
@@ -88,7 +83,7 @@ int text_row_add(struct job *j, const struct sample *s, struct row *r, struct er
     for (size_t i = 0; i < end; i++) {
         double id = array_at(&ids, i);
         if (!(id >= 0 && id < (double)m->vocab))
-            return error_set(e, STATUS_BAD, "'input_ids' holds %.0f; this model knows %zu", id, m->vocab);
+            return error_set(e, STATUS_BAD, "'input_ids' holds %.0f; this model's end at %zu", id, m->vocab - 1);
         j->ids[i] = (int32_t)id;
     }
     if (batch_add(&j->batch, j->ids, NULL, begin, NULL, 0, 0, 0, 0, why) < 0)

@@ -43,7 +43,11 @@ static int answer_put(struct job *j, struct buf *b, const struct row *r, char wh
 {
     buf_printf(b, ", ");
     int rc = text_put(j, b, "text", r->said.id, r->said.n, why);
-    put(b, "reference", r->reference);
+    buf_printf(b, ", \"reference\": ");
+    if (r->referenced)
+        text_put_json(b, r->reference.s ? r->reference.s : "", r->reference.n);
+    else
+        buf_printf(b, "null");
     buf_printf(b, ", \"tokens\": [");
     for (size_t i = 0; i < r->said.n; i++)
         buf_printf(b, "%s%d", i ? ", " : "", r->said.id[i]);
@@ -67,7 +71,7 @@ int row_write(struct job *j, const struct row *r, struct error *e)
     int rc = 0;
     buf_init(&b, 16 << 20);
     buf_printf(&b, "{\"id\": ");
-    text_put_json(&b, r->id, strlen(r->id));
+    text_put_json(&b, r->id.s ? r->id.s : "", r->id.n);
     if (!r->error) {
         rc = answer_put(j, &b, r, why);
     } else {
@@ -78,7 +82,7 @@ int row_write(struct job *j, const struct row *r, struct error *e)
     }
     buf_printf(&b, "}\n");
     if (rc < 0)
-        error_set(e, STATUS_BAD, "row '%s': %s", r->id, why);
+        error_set(e, STATUS_BAD, "row '%.*s': %s", (int)(r->id.n < 200 ? r->id.n : 200), r->id.s, why);
     else if (b.failed)
         rc = error_set(e, STATUS_AGAIN, "out of memory");
     else if (fwrite(b.data, 1, b.size, j->out) != b.size)

@@ -56,7 +56,7 @@ static enum collate read_ids(struct collator *c, const struct sample *s, const c
     for (size_t i = 0; i < *n; i++) {
         double v = array_at(&a, i);
         if (!(v >= 0 && v < (double)c->model->vocab) && !(labels && v == -100)) {
-            error_set(e, STATUS_BAD, "'%s' holds id %.0f, but the model knows %zu: tokenized for another model", field, v, c->model->vocab);
+            error_set(e, STATUS_BAD, "'%s' holds id %.0f, but the model's end at %zu: tokenized for another model", field, v, c->model->vocab - 1);
             return COLLATE_FATAL;
         }
         to[i] = (int32_t)v;

@@ -148,7 +148,7 @@ static void sinusoids(struct param *p)
 
 void param_init(struct param *p, uint64_t seed)
 {
-    uint64_t key = random_text(seed, p->name);
+    uint64_t key = random_text(seed, p->name, strlen(p->name));
     if (p->init == INIT_SINUSOID) {
         sinusoids(p);
         return;

@@ -17,11 +17,11 @@ static inline uint64_t random_mix(uint64_t x)
 
 static inline uint64_t random_key(uint64_t a, uint64_t b) { return random_mix(random_mix(a) ^ b); }
 
-static inline uint64_t random_text(uint64_t seed, const char *text)
+static inline uint64_t random_text(uint64_t seed, const char *text, size_t n)
 {
     uint64_t h = random_mix(seed);
-    for (; *text; text++)
-        h = random_mix(h ^ (uint8_t)*text);
+    for (size_t i = 0; i < n; i++)
+        h = random_mix(h ^ (uint8_t)text[i]);
     return h;
 }
 

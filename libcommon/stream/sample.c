@@ -95,11 +95,9 @@ struct span sample_id(const struct sample *s)
 bool sample_failed(const struct sample *s) { return sample_has(s, "error"); }
 
 /* --- reading one field ------------------------------------------------------------------- */
-static int wrong(const struct sample *s, const char *key, const char *what, struct error *e)
+static int wrong(const char *key, const char *what, struct error *e)
 {
-    struct span id = sample_id(s);
-    return error_set(e, STATUS_BAD, "sample '%.*s': field '%s' is %s", (int)(id.size < 200 ? id.size : 200), (const char *)id.data,
-                     key, what);
+    return error_set(e, STATUS_BAD, "field '%s' is %s", key, what);
 }
 
 /* 1 with the value; 0 absent or nil; -1 no msgpack. */
@@ -121,7 +119,7 @@ static int bytes_of(const struct sample *s, const char *key, enum mp_type type, 
     if (got == 0)
         return 0;
     if (got < 0 || v.type != type)
-        return wrong(s, key, not_that, e);
+        return wrong(key, not_that, e);
     *to = v.bytes;
     return 1;
 }
@@ -154,7 +152,7 @@ int sample_real(const struct sample *s, const char *key, double *v, struct error
     if (got > 0 && mp_to_real(&x, v))
         return 1;
     if (got < 0 || !scalar_array(f, &a))
-        return wrong(s, key, "not a number", e);
+        return wrong(key, "not a number", e);
     *v = array_at(&a, 0);
     return 1;
 }
@@ -170,7 +168,7 @@ int sample_int(const struct sample *s, const char *key, int64_t *v, struct error
     if (got > 0 && mp_to_i64(&x, v))
         return 1;
     if (got < 0 || !scalar_array(f, &a) || a.type == ARRAY_F32 || a.type == ARRAY_F64 || a.type == ARRAY_BF16)
-        return wrong(s, key, "not a whole number", e);
+        return wrong(key, "not a whole number", e);
     if (a.type == ARRAY_I64)
         memcpy(v, a.data.data, sizeof *v);
     else
@@ -187,7 +185,7 @@ int sample_array(const struct sample *s, const char *key, struct array *a, struc
     if (got == 0)
         return 0;
     if (got < 0 || array_read(f->value, a, &why) < 0)
-        return wrong(s, key, why, e);
+        return wrong(key, why, e);
     return 1;
 }
 
@@ -202,7 +200,7 @@ static uint8_t *put(struct sample *s, const char *key, size_t n, struct error *e
         goto memory;
     if (!f) {
         if (s->n == SAMPLE_FIELDS) {
-            wrong(s, key, "one too many: a sample has 64 fields at most", e);
+            wrong(key, "one too many: a sample has 64 fields at most", e);
             return NULL;
         }
         size_t k = strlen(key);

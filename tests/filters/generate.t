@@ -90,6 +90,14 @@ for bad in '"num_beams": 0' '"temperature": "hot"' '"forced_decoder_ids": [[2, 4
 done
 settings '"max_length": 64'
 
+# odd rows
+perl "$here/micro-stream.pl" "$case" --nan 1 >"$tmp/nan"
+runsh "generate -q --model '$model' --language en --max-new-tokens 2 <'$tmp/nan'"
+is 'features that are no numbers are a failed record' "$(grep -c '"error": .*is -*nan' "$out"):$(grep -c '"tokens"' "$out")" 1:2
+printf '{"id": "a\\u0000b", "audio": "cards/004.wav", "text": "c\\u0000d"}\n' >"$tmp/rows.jsonl"
+runsh "gcs-fetch -q --base '$data/speech' '$tmp/rows.jsonl' | audio-decode | mel-features --model '$model' | generate -q --model '$model' --max-new-tokens 2"
+like 'a NUL in an id and a text stays' "$(cat "$out")" '^\{"id": "a\\u0000b", .*"reference": "c\\u0000d"'
+
 # what a row says of itself
 row() { printf '{"id": "r", "audio": "cards/004.wav", %s}\n' "$1" >"$tmp/rows.jsonl"
         gcs-fetch -q --base "$data/speech" "$tmp/rows.jsonl" | audio-decode | mel-features --model "$model" >"$tmp/row"; }

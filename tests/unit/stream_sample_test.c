@@ -19,7 +19,7 @@ static void fields(void)
     ok(sample_str(s, "text", &text, &e) == 1 && text.size == 4 && sample_int(s, "rate", &i, &e) == 1 && i == -3
            && sample_real(s, "duration", &r, &e) == 1 && r == 1.5 && sample_real(s, "rate", &r, &e) == 1 && r == -3,
        "fields are read as they were put");
-    ok(sample_int(s, "text", &i, &e) == -1 && strstr(e.text, "sample 'it/17.mp3': field 'text' is not a whole number"),
+    ok(sample_int(s, "text", &i, &e) == -1 && strstr(e.text, "field 'text' is not a whole number"),
        "a field of another type is told: %s", e.text);
     ok(sample_int(s, "duration", &i, &e) == -1 && sample_bin(s, "text", &text, &e) == -1, "reals are no whole numbers, text is no bin");
     sample_put_str(s, "text", "a\xff" "b\xc3", 4, &e);
