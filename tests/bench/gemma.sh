@@ -5,15 +5,13 @@
 # 270m takes 5 GB of memory, 1b 18 GB; options are train-step's (--dtype bfloat16, --lora-r 16 ...).
 # The start: from the shell's line to the end of the first step, the best of three, with the files in the system's cache.
 # PyTorch with transformers (gemma.py) takes the same steps from the same weights on the same rows, if
-# $PENSTOCK_PYTHON, tests/.venv-bench or python3 has them (PENSTOCK_PYTHON=none: not), all of the model
+# Python (see lib.sh; PENSTOCK_PYTHON=none: not) has them, all of the model
 # and in float32 or, with --dtype bfloat16, under autocast.  Not a test: prints, never fails.
 set -eu
-top=$(cd "$(dirname "$0")/../.." && pwd)
-here=$top/tests/bench size=${1:-270m} steps=${2:-6}
+. "$(dirname "$0")/lib.sh"
+size=${1:-270m} steps=${2:-6}
 [ $# -lt 2 ] || shift
 [ $# -lt 1 ] || shift
-python=${PENSTOCK_PYTHON:-$top/tests/.venv-bench/bin/python}
-[ "$python" = none ] || [ -x "$python" ] || python=python3
 PATH=${BIN:-$top/bin}:$PATH
 tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/penstock.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
@@ -66,10 +64,12 @@ for _ in 1 2 3; do
     train 1 "$tmp/first" "$@" 2>/dev/null
     wait
 done
-sort -n "$tmp/starts" | awk -v size="$size" 'NR == 1 { printf "Gemma 3 %s, ours: the first step ends %.2f s after the start, of which the step %.2f s\n", size, $1, $2 }'
+sort -n "$tmp/starts" | head -1 >"$tmp/start"
+awk -v size="$size" '{ printf "Gemma 3 %s, ours: the first step ends %.2f s after the start, of which the step %.2f s\n", size, $1, $2 }' "$tmp/start"
+[ "$size" = 1b ] || goal "Gemma 3 $size, from start to the first step, without the step, s" most 2 "$(awk '{ printf "%.2f", $1 - $2 }' "$tmp/start")"
 [ "$python" != none ] || exit 0
 bf16=0; for o; do [ "$o" != bfloat16 ] || bf16=1; done
 for n in "$steps" 1 1; do
-    "$python" "$here/gemma.py" "$tmp/m" "$tmp/rows.jsonl" "$n" "$size" "$bf16" "$(date +%s.%N)" 2>"$tmp/err" ||
+    "$python" "$top/tests/bench/gemma.py" "$tmp/m" "$tmp/rows.jsonl" "$n" "$size" "$bf16" "$(date +%s.%N)" 2>"$tmp/err" ||
         { tail -1 "$tmp/err"; echo "Gemma 3 $size, PyTorch: not measured, transformers is not in $python"; break; }
 done
