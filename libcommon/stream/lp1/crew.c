@@ -69,7 +69,9 @@ static bool member_takes(const struct member *m, const struct job *j)
 {
     if (!m->up || m->ending || (m->njob && (j->alone || m->held[0].job->alone)))
         return false;
-    return m->njob < 2 || (m->njob < DEPTH && m->bytes + j->body->size < DEEP_BYTES);
+    if (m->njob < 2)
+        return true;
+    return m->njob < DEPTH && m->bytes + j->body->size < DEEP_BYTES && m->pace > 0 && m->njob * m->pace < DEEP_SECONDS;
 }
 
 static int hand_out(struct crew *c, double now)

@@ -5,7 +5,9 @@
 #include "libcommon/stream/lp1/crew.h"
 #include "libcommon/stream/lp1/wire.h"
 
-enum { DEPTH = 64, DEEP_BYTES = 1 << 20, AHEAD_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16, COMBINE_MIN = 64 << 10, PATIENCE = 200, SMALL = 32 << 10, GATHER = 64 << 10 };
+/* A copy holds two units, or so many as it computes in DEEP_SECONDS: they wait for it when it is slow, and are tried again when it dies. */
+#define DEEP_SECONDS 0.05
+enum { DEPTH = 256, DEEP_BYTES = 1 << 20, AHEAD_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16, COMBINE_MIN = 64 << 10, PATIENCE = 200, SMALL = 32 << 10, GATHER = 64 << 10 };
 
 struct member {
     bool up, headed, ending;            /* its header came; its end of stream was sent */
@@ -22,6 +24,8 @@ struct member {
     struct stream_end sent;
     uint32_t crc;
     double since, start_at;             /* of its last sign of life; not before this */
+    double pace;                        /* seconds that a unit took of late; 0: none is known */
+    int came;                           /* units in this step */
     int starts;                         /* in a row without a result */
 };
 

@@ -208,6 +208,7 @@ static int unit_came(struct crew *c, struct member *m, struct blob *body, double
     memmove(m->held, m->held + 1, (size_t)--m->njob * sizeof *m->held);
     m->since = now;
     m->starts = 0;
+    m->came++;
     int rc = job_answer(j, &m->wire.c, body, &out, &crc, &e);
     if (rc < 0) {
         job_free(j);
@@ -325,9 +326,15 @@ int member_step(struct crew *c, struct member *m, double now)
     if (!m->up && (!c->ending || c->waiting) && now >= m->start_at && member_start(c, m, now) < 0)
         return -1;
     member_write(m);
+    double since = m->since;
+    m->came = 0;
     if (m->up && m->readable && member_read(c, m, now) < 0)
         return -1;
     m->readable = false;
+    if (m->came) {
+        double one = (now - since) / m->came + 1e-9;
+        m->pace = m->pace > 0 ? (m->pace + one) / 2 : one;
+    }
     if (m->up && m->njob && c->timeout > 0 && now - m->since > c->timeout) {
         char how[80];
         snprintf(how, sizeof how, "gave no result for %.0f s and was killed", c->timeout);
