@@ -75,21 +75,32 @@ static size_t distance(const char *a, const char *b)
     return one[m];
 }
 
-const char *opt_nearest(const char *word, const char *const *names)
+/* The name of least distance, however far; *near: is it? */
+static const char *closest(const char *word, const char *const *names, bool *near)
 {
     const char *best = NULL;
     size_t best_d = SIZE_MAX, n = strlen(word);
+    *near = false;
     for (; *names; names++) {
         size_t m = strlen(*names), d = distance(word, *names);
         size_t limit = (n > m ? n : m) / 3 + 1;
-        if (n >= 3 && (!strncmp(word, *names, n) || strstr(*names, word)))
-            d = d < 2 ? d : 2;              /* an abbreviation or a part is near, however long the rest */
-        if (d <= limit && d < best_d) {
+        if ((n >= 3 && strstr(*names, word)) || (m >= 5 && strstr(word, *names)))
+            d = d < 2 ? d : 2;              /* an abbreviation, a part or a whole is near, however long the rest */
+        bool here = d <= limit;
+        if (here == *near ? d < best_d : here) {
             best = *names;
             best_d = d;
+            *near = here;
         }
     }
     return best;
+}
+
+const char *opt_nearest(const char *word, const char *const *names)
+{
+    bool near;
+    const char *name = closest(word, names, &near);
+    return near ? name : NULL;
 }
 
 _Noreturn static void unknown(const struct parse *ps, const char *dashes, const char *word, size_t n)
@@ -102,12 +113,16 @@ _Noreturn static void unknown(const struct parse *ps, const char *dashes, const 
             if (o->kind != OPT_GROUP)
                 names[k++] = o->name;
     names[k] = NULL;
-    char text[WORD_MAX + 1];
+    char text[WORD_MAX + 1], plain[WORD_MAX + 1];
     snprintf(text, sizeof text, "%.*s", (int)(n < WORD_MAX ? n : WORD_MAX), word);
-    const char *near = opt_nearest(text, names);
+    memcpy(plain, text, sizeof plain);
+    for (char *s = plain; *s; s++)
+        *s = *s == '_' ? '-' : *s;          /* as Python spells them */
+    bool near;
+    const char *name = closest(plain, names, &near);
     if (near)
-        die(STATUS_BAD, "unknown option '%s%s'; the nearest is '--%s'", dashes, text, near);
-    die(STATUS_BAD, "unknown option '%s%s'; %s --help lists what there is", dashes, text, ps->p->name);
+        die(STATUS_BAD, "unknown option '%s%s'; the nearest is '--%s'", dashes, text, name);
+    die(STATUS_BAD, "unknown option '%s%s'; the nearest is '--%s', which is far: %s --help lists what there is", dashes, text, name, ps->p->name);
 }
 
 static const struct opt *find(const struct parse *ps, const char *name, size_t n, char letter)
