@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cmd/gcs-fetch/media.h"
 #include "libcommon/format/json.h"
@@ -16,6 +17,8 @@
 
 static const char *const audio_names[] = { "audio", "audio_filepath", "audio_path", "path", NULL };
 static const char *const image_names[] = { "image", "image_path", NULL };
+static const char *const audio_endings[] = { ".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".au", ".caf", ".w64", ".m4a", NULL };
+static const char *const image_endings[] = { ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", NULL };
 const char *const row_texts[] = { "text", "text_perfect", "sentence", "transcription", "caption", NULL };
 static const char *const pairs[][2] = { { "prompt", "response" }, { "instruction", "response" }, { "prompt", "completion" } };
 
@@ -36,6 +39,17 @@ static const char *column_find(const json_t *row, const char *set, const char *c
     return NULL;
 }
 
+/* The column of sound or pictures.  Folders of Hugging Face's datasets call either file_name: its ending tells. */
+static const char *media_column(const json_t *row, const char *set, const char *const *names, const char *const *endings)
+{
+    const char *column = column_find(row, set, names), *file = json_string_value(json_object_get(row, "file_name"));
+    const char *dot = file ? strrchr(file, '.') : NULL;
+    for (; !column && !set && dot && *endings; endings++)
+        if (!strcasecmp(dot, *endings))
+            column = "file_name";
+    return column;
+}
+
 static void pair_find(const struct columns *c, const json_t *row, const char **prompt, const char **response)
 {
     *prompt = *response = NULL;
@@ -54,7 +68,7 @@ int row_columns(const struct columns *c, const json_t *row, char *text, size_t s
     const char *prompt, *response, *messages = c->messages ? c->messages : "messages";
     pair_find(c, row, &prompt, &response);
     struct { const char *role, *name; } found[] = {
-        { "audio", column_find(row, c->audio, audio_names) }, { "image", column_find(row, c->image, image_names) },
+        { "audio", media_column(row, c->audio, audio_names, audio_endings) }, { "image", media_column(row, c->image, image_names, image_endings) },
         { "text", column_find(row, c->text, row_texts) }, { "prompt", prompt }, { "response", response },
         { "messages", present(row, messages) ? messages : NULL },
     };
@@ -264,7 +278,8 @@ static int texts_put(const struct columns *c, json_t *row, struct sample *s, str
 int row_sample(const struct row_source *r, json_t *row, struct sample *s, size_t room, struct error *e)
 {
     const struct columns *c = &r->columns;
-    const char *audio = column_find(row, c->audio, audio_names), *image = column_find(row, c->image, image_names);
+    const char *audio = media_column(row, c->audio, audio_names, audio_endings);
+    const char *image = media_column(row, c->image, image_names, image_endings);
     if (audio && media_put(r, row, audio, "audio", s, &room, e) < 0)
         return -1;
     if (image && media_put(r, row, image, "image", s, &room, e) < 0)

@@ -43,6 +43,10 @@ is 'TSV: a quote that does not close its field is text, and takes no other rows'
 {"id": "2", "text": "\"Ich komme"}
 {"id": "3", "text": "gleich\""}
 {"id": "4", "text": "quoted \"so\""}'
+printf '{"file_name": "media/a.wav", "transcription": "x"}\n{"file_name": "notes.txt", "text": "y"}\n' >folder.jsonl
+is 'file_name is sound where its ending says so' "$(show folder.jsonl)" \
+    "{\"id\": \"folder.jsonl:1\", \"audio\": {\"bytes\": $size_a}, \"text\": \"x\"}
+{\"id\": \"folder.jsonl:2\", \"text\": \"y\", \"row\": {\"file_name\": \"notes.txt\"}}"
 printf '{"clip": "media/a.wav", "said": "x", "name": "n", "text": "other"}\n' >named.jsonl
 is 'columns can be named' "$(show named.jsonl --audio-column clip --text-column said --id-column name)" \
     "{\"id\": \"n\", \"audio\": {\"bytes\": $size_a}, \"text\": \"x\", \"row\": {\"text\": \"other\"}}"
