@@ -84,6 +84,42 @@ int control_read(struct span map, struct control *c, struct error *e)
     return 0;
 }
 
+/* A whole number from 0 at p; behind it, or NULL. */
+static const uint8_t *number_quick(const uint8_t *p, const uint8_t *end, uint64_t *v)
+{
+    if (p == end)
+        return NULL;
+    if (*p < 0x80) {
+        *v = *p;
+        return p + 1;
+    }
+    if (*p < 0xcc || *p > 0xcf)
+        return NULL;
+    int bytes = 1 << (*p - 0xcc);
+    if (end - ++p < bytes)
+        return NULL;
+    for (*v = 0; bytes; bytes--)
+        *v = *v << 8 | *p++;
+    return p;
+}
+
+size_t control_quick(struct span bytes, struct control *c)
+{
+    static const uint8_t begin[8] = { 0x86, 0xa1, 't', 0xa4, 'D', 'A', 'T', 'A' };
+    static const char key[] = "qeknc";
+    uint64_t v[5];
+    if (bytes.size < sizeof begin || memcmp(bytes.data, begin, sizeof begin))
+        return 0;
+    const uint8_t *p = bytes.data + sizeof begin, *end = bytes.data + bytes.size;
+    for (int i = 0; i < 5; i++)
+        if (end - p < 2 || p[0] != 0xa1 || p[1] != key[i] || !(p = number_quick(p + 2, end, &v[i])))
+            return 0;
+    if (v[2] > UNIT_SAMPLES || v[3] > UNIT_MAX || v[4] > UINT32_MAX)
+        return 0;
+    *c = (struct control){ .type = CONTROL_DATA, .q = v[0], .e = v[1], .k = v[2], .n = v[3], .c = (uint32_t)v[4] };
+    return (size_t)(p - bytes.data);
+}
+
 static void put(struct buf *b, const char *key, uint64_t v)
 {
     mp_put_str(b, key);

@@ -222,12 +222,6 @@ bool mp_to_real(const struct mp_value *v, double *to)
     return true;
 }
 
-bool mp_str_is(const struct mp_value *v, const char *text)
-{
-    size_t n = strlen(text);
-    return v->type == MP_STR && v->bytes.size == n && !memcmp(v->bytes.data, text, n);
-}
-
 /* --- writing ------------------------------------------------------------------------ */
 static int to_buf(void *b, const char *data, size_t n)
 {

@@ -7,6 +7,8 @@
 #ifndef PENSTOCK_MP_H
 #define PENSTOCK_MP_H
 
+#include <string.h>
+
 #include "libcommon/sys/buf.h"
 
 enum { MP_DEPTH = 16, MP_KEYS = 4096 };
@@ -47,7 +49,11 @@ int mp_read_span(struct span object, struct mp_value *v);
 bool mp_to_i64(const struct mp_value *v, int64_t *to);
 bool mp_to_u64(const struct mp_value *v, uint64_t *to);
 bool mp_to_real(const struct mp_value *v, double *to);      /* any number */
-bool mp_str_is(const struct mp_value *v, const char *text);
+static inline bool mp_str_is(const struct mp_value *v, const char *text)
+{
+    size_t n = strlen(text);
+    return v->type == MP_STR && v->bytes.size == n && !memcmp(v->bytes.data, text, n);
+}
 
 /* The same walk for objects that are still arriving: start with a zeroed struct
  * mp_walk and give it all the object's bytes so far; it goes on where it was.

@@ -261,6 +261,19 @@ static enum stream_event end_next(struct pipe_in *p, const struct control *c, ui
     return STREAM_FAILED;
 }
 
+static int control_get(struct pipe_in *p, struct span *map, struct control *c, struct error *e)
+{
+    *map = span_of(rest(p).data, control_quick(rest(p), c));
+    if (map->size)
+        return 0;
+    int got = object_next(p, CONTROL_MAX, "a control map", map, e);
+    if (got == 0)
+        return truncated(p, "before", "the end of the stream", e);
+    if (got > 0 && control_read(*map, c, e) < 0)
+        return error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)p->base.bytes), -1;
+    return got < 0 ? -1 : 0;
+}
+
 static enum stream_event control_next(struct pipe_in *p, struct unit *u, struct error *e)
 {
     struct span map;
@@ -275,15 +288,8 @@ static enum stream_event control_next(struct pipe_in *p, struct unit *u, struct 
         return STREAM_FAILED;
     }
     uint64_t at = p->base.bytes;
-    int got = object_next(p, CONTROL_MAX, "a control map", &map, e);
-    if (got == 0)
-        truncated(p, "before", "the end of the stream", e);
-    if (got < 1)
+    if (control_get(p, &map, &c, e) < 0)
         return STREAM_FAILED;
-    if (control_read(map, &c, e) < 0) {
-        error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)at);
-        return STREAM_FAILED;
-    }
     uint32_t before = p->crc;
     p->crc = crc32c(p->crc, map.data, map.size);
     take(p, map.size);

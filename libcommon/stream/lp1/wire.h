@@ -2,7 +2,7 @@
  *
  * For those who pass units on without looking into them and must not block: a
  * worker on its child's output, fan on its input.  A body's checksum is checked
- * as it comes (or left to whoever decodes it), the stream's at its end. */
+ * as it comes, the stream's at its end, or both are left to whoever decodes them. */
 #ifndef PENSTOCK_LP1_WIRE_H
 #define PENSTOCK_LP1_WIRE_H
 
@@ -13,7 +13,7 @@ enum wire_event { WIRE_BAD = -1, WIRE_MORE, WIRE_HEADER, WIRE_UNIT, WIRE_END };
 
 struct wire {
     int fd;
-    bool trusts;                /* the bodies' checksums: set it, or leave it */
+    bool trusts;                /* checksums are not looked at: set it, or leave it */
     struct shadows *shadows;    /* for large bodies, fd being a pipe; the same */
     struct buf in;
     size_t at;                  /* of `in`: used so far */
