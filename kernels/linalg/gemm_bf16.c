@@ -1,10 +1,12 @@
 /* kernels/linalg/gemm_bf16.c - y = x w^T and dx = dy w: blocks of rows and panels for the team
  *
- * Two ways, by shape alone.  Many rows and a weight that the last cache holds:
- * a task takes some 96 rows, rounds them into its own scratch, and passes the whole
- * weight, which for dx was turned before.  Else: x is rounded once into shared
- * memory, and a task takes a few panels of the weight, so that a weight larger than
- * the caches (a vocabulary) is read from memory once; dx is in gemm_bf16_dx.c then. */
+ * Two ways, by shape and types alone.  Many rows that are to be rounded, or whose
+ * results are to be changed: a task takes some 96 rows, rounds them into its own
+ * scratch, and passes the whole weight.  Else: a task takes a few panels of the
+ * weight and many rows, so that a weight larger than the caches (a vocabulary) is
+ * read from memory once; x is read where it is if that is bfloat16, else rounded
+ * once into shared memory.  For dx the weight is turned before, all of it; where that
+ * costs more than it gains it is gemm_bf16_dx.c's. */
 #include "kernels/linalg/gemm_bf16.h"
 #include "kernels/linalg/pages.h"
 
@@ -18,6 +20,9 @@ enum {
     SHORT_ROWS = 384,           /* under one panel */
     SHORT_DEPTH = 1024,         /* 384 rows of it and a panel fit the second cache */
     SHORT_BLOCK = 1024,         /* most rows of a task: its result of 256 columns fits the scratch */
+    TALL = 1024,                /* many rows */
+    TALL_BYTES = 8 << 20,       /* the largest weight that is passed by many rows, or turned for them; */
+    TURN_BYTES = 2 << 20,       /* for few */
 };
 
 void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, const struct spread *a,
@@ -58,6 +63,7 @@ struct job {
     size_t m, n, depth;         /* y is [m, n], depth is summed over */
     size_t width;               /* elements of x taken at once, even */
     bool direct;                /* sums go straight to y */
+    bool in_place;              /* x is read where it is */
     /* the second way */
     uint16_t *shared;           /* x in blocks [rows, width], one for each part of the depth */
     size_t row, rows;           /* of x that are in it */
@@ -169,6 +175,16 @@ static void turn_task(void *ctx, size_t task, int worker)
                             least(end - c, PANEL));
 }
 
+/* The whole, at the beginning of shared memory. */
+static void weight_turn(struct job *j)
+{
+    j->turned = j->shared;
+    team_run(j->k->team, parts(j->n, TURN_COLS) * parts(j->depth, PANEL), turn_task, j);
+    j->panels = j->turned;
+    j->panel = round_to(j->depth, PANEL) * PANEL;
+    j->shared += parts(j->n, PANEL) * j->panel;
+}
+
 /* --- few rows, or a large weight ---------------------------------------------------- */
 
 enum { COPY_ROWS = 32 };
@@ -195,6 +211,8 @@ static void short_task(void *ctx, size_t task, int worker)
         const uint16_t *b = j->panels + col / PANEL * j->panel + d * PANEL;
         for (size_t i = 0; i < rows; i += SHORT_ROWS) {
             struct spread a = {j->shared + (d - j->from) * j->rows + (r + i) * j->width, j->width, 2, SIX * j->width};
+            if (j->in_place)
+                a = (struct spread){j->x.bf16 + (j->row + r + i) * j->x.ld + d, j->x.ld, 2, SIX * j->x.ld};
             gemm_bf16_block(j->k->k, least(rows - i, SHORT_ROWS), cols, parts(depth, 2), &a, b, j->panel, c + i * ldc, ldc,
                             d > j->from || j->add);
         }
@@ -220,8 +238,10 @@ static void short_run(struct job *j)
 {
     /* Sums that go straight to y can be cut along the depth, others only along the rows. */
     const size_t most = (j->direct ? 8u << 20 : 64u << 20) / sizeof *j->shared;
-    size_t deep = round_to(j->depth, j->width), rows = least(j->m, 4 * SHORT_BLOCK);
-    if (j->direct)
+    size_t deep = round_to(j->depth, j->width), rows = j->in_place ? j->m : least(j->m, 4 * SHORT_BLOCK);
+    if (j->in_place)
+        ;                       /* nothing to keep */
+    else if (j->direct)
         deep = least(deep, round_to(parts(most, rows), j->width));
     else
         rows = least(rows, most / deep ? most / deep : 1);
@@ -231,7 +251,8 @@ static void short_run(struct job *j)
         for (j->from = 0; j->from < j->depth; j->from += deep) {
             j->until = least(j->depth, j->from + deep);
             j->add = j->from > 0 || (j->direct && j->y->add);
-            team_run(j->k->team, parts(j->until - j->from, j->width) * parts(j->rows, COPY_ROWS), copy_task, j);
+            if (!j->in_place)
+                team_run(j->k->team, parts(j->until - j->from, j->width) * parts(j->rows, COPY_ROWS), copy_task, j);
             team_run(j->k->team, parts(j->rows, j->block_rows) * j->across, short_task, j);
         }
     }
@@ -247,22 +268,21 @@ void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct
     j.shared = team_shared(k->team);
     if (!m || !j.n || !j.depth)
         return;
-    if (m >= 1024 && w->bytes <= 8u << 20 && j.depth <= 12288) {
-        j.width = width_of(j.depth, TALL_DEPTH);
-        if (backward) {
-            j.turned = j.shared;
-            team_run(k->team, parts(j.n, TURN_COLS) * parts(j.depth, PANEL), turn_task, &j);
-            j.panels = j.turned;
-            j.panel = round_to(j.depth, PANEL) * PANEL;
-        }
-        j.own = tall_rows(m);
-        team_run(k->team, parts(m, j.own), tall_task, &j);
-    } else if (backward) {
+    j.in_place = x.bf16 && j.depth % 2 == 0;
+    bool many = m >= TALL && w->bytes <= TALL_BYTES && j.depth <= 12288, tall = many && !(j.in_place && j.direct);
+    if (backward && !many && (w->bytes > TURN_BYTES || j.n > 2 * j.depth)) {
         gemm_bf16_dx(k, m, &x, w, y);
-    } else {
-        j.width = width_of(j.depth, SHORT_DEPTH);
-        short_run(&j);
+        return;
     }
+    j.width = width_of(j.depth, tall ? TALL_DEPTH : SHORT_DEPTH);
+    if (backward)
+        weight_turn(&j);
+    if (!tall) {
+        short_run(&j);
+        return;
+    }
+    j.own = tall_rows(m);
+    team_run(k->team, parts(m, j.own), tall_task, &j);
 }
 
 /* --- weights ------------------------------------------------------------------------ */

@@ -113,6 +113,10 @@ static bool right(const struct compute *c, size_t m, size_t n, size_t k)
     good = close_to(y, y_want, m, n, n + 5, k, "y = x w^T") && good;
     gemm_bf16(c, m, df, p, true, &(struct gemm_out){.f32 = dx, .ld = k});
     good = close_to(dx, dx_want, m, k, k, n, "dx = dy w") && good;
+    for (size_t i = 0; i < m * k; i++)
+        dx[i] = NAN;
+    gemm_bf16(c, m, db, p, true, &(struct gemm_out){.f32 = dx, .ld = k});
+    good = close_to(dx, dx_want, m, k, k, n, "dx = dy w, dy bfloat16") && good;
     gemm_bf16_dw(c, m, n, k, df, xb, true, dw, k, NULL);
     good = close_to(dw, dw_plus, n, k, k, m, "dw += dy^T x") && good;
     double squares = NAN, all = 0;
@@ -147,22 +151,26 @@ static bool right(const struct compute *c, size_t m, size_t n, size_t k)
 static void same_bits(const struct kernels *k, size_t m, size_t n, size_t kk)
 {
     float *w = noise_new(n * kk), *x = noise_new(m * kk), *dy = noise_new(m * n);
-    float *out[2] = {calloc(m * n + m * kk + n * kk, 4), calloc(m * n + m * kk + n * kk, 4)};
+    uint16_t *xr = rounded_new(x, m * kk), *dyr = rounded_new(dy, m * n);
+    size_t size = 2 * m * n + 2 * m * kk + n * kk;
+    float *out[2] = {calloc(size, 4), calloc(size, 4)};
     bool good = true;
     for (int threads = 1; threads <= 7; threads += 3) {
         struct compute c = {.team = team_new(threads, NULL), .k = k};
         struct packed *p = packed_new(n, kk);
         packed_set(&c, p, w, kk);
-        float *y = out[threads > 1], *dx = y + m * n, *dw = dx + m * kk;
+        float *y = out[threads > 1], *dx = y + 2 * m * n, *dw = dx + 2 * m * kk;
         gemm_bf16(&c, m, (struct gemm_in){.f32 = x, .ld = kk}, p, false, &(struct gemm_out){.f32 = y, .ld = n});
         gemm_bf16(&c, m, (struct gemm_in){.f32 = dy, .ld = n}, p, true, &(struct gemm_out){.f32 = dx, .ld = kk});
+        gemm_bf16(&c, m, (struct gemm_in){.bf16 = xr, .ld = kk}, p, false, &(struct gemm_out){.f32 = y + m * n, .ld = n});
+        gemm_bf16(&c, m, (struct gemm_in){.bf16 = dyr, .ld = n}, p, true, &(struct gemm_out){.f32 = dx + m * kk, .ld = kk});
         gemm_bf16_dw(&c, m, n, kk, (struct gemm_in){.f32 = dy, .ld = n}, (struct gemm_in){.f32 = x, .ld = kk}, false, dw, kk, NULL);
-        good = good && (threads == 1 || memcmp(out[0], out[1], (m * n + m * kk + n * kk) * 4) == 0);
+        good = good && (threads == 1 || memcmp(out[0], out[1], size * 4) == 0);
         packed_free(p);
         team_free(c.team);
     }
     ok(good, "%s: the same bits from 1, 4 and 7 threads, %zu tokens, weight %zux%zu", kernels_name(k), m, n, kk);
-    free(w), free(x), free(dy), free(out[0]), free(out[1]);
+    free(w), free(x), free(dy), free(xr), free(dyr), free(out[0]), free(out[1]);
 }
 
 static void rounding(const struct kernels *k)
