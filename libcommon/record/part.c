@@ -80,8 +80,11 @@ static enum part_event header_next(struct part_walk *w, struct error *e)
     if (w->at == w->size)
         return PART_EOF;
     int got = object_at(w, HEADER_MAX, &w->header);
-    if (got < 1)
-        return bad(w, e, got ? "no stream begins here" : "it ends inside a header");
+    struct mp_value v;
+    if (got < 0 || (got && (mp_read_span(w->header, &v) < 0 || v.type != MP_MAP)))
+        return bad(w, e, "no stream begins here");
+    if (!got)
+        return bad(w, e, "it ends inside a header");
     w->start = w->at;
     w->at += w->header.size;
     w->crc = crc32c(0, w->header.data, w->header.size);

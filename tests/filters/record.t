@@ -105,4 +105,7 @@ sleep 0.3
 run record "$tmp/l" --in "$tmp/a.stream"
 like 'two records into one directory: the second refuses' "$st $err" '^111 .*another process'
 wait
+echo '{"id": "a"}' >"$tmp/text"
+run replay "$tmp/text"
+is 'what is no stream is told so' "$st $err" "100 replay: '$tmp/text': byte 0: no stream begins here"
 plan
