@@ -188,6 +188,8 @@ static void params_list(struct model *m, struct gemma3 *g, const char *prefix)
     }
     g->norm = model_vector(m, g->hidden, INIT_ZERO, "%smodel.norm.weight", prefix);
     m->output = g->tied ? g->tokens : model_linear(m, g->vocab, g->hidden, "%slm_head.weight", prefix);
+    if (m->output)
+        m->output->last = true;
     for (size_t i = 0; i < m->params.n; i++)
         m->params.p[i]->init_scale = g->init_std;
 }

@@ -45,6 +45,8 @@ long lora_attach(struct params *ps, const struct lora_options *o, char why[WHY])
         struct param *p = ps->p[i];
         p->trained = false;
         size_t length = strlen(p->name);
+        if (all && p->last)             /* as PEFT: all but the output layer */
+            continue;
         if (p->kind != PARAM_LINEAR || length < 8 || strcmp(p->name + length - 7, ".weight"))
             continue;
         if (!(all || match_module(targets, p->name)) || !(anywhere || match_tensor(layers, p->name)))

@@ -39,6 +39,7 @@ struct param {
     float *data;                /* float32 master, row-major; of a frozen one it may lie in a read-only file map */
     bool trained;               /* false: no gradient is computed, data is never written */
     bool buffer;                /* never trained, whatever is asked (Whisper's encoder sinusoids) */
+    bool last;                  /* the output layer, with weights of its own: adapters of "all-linear" pass it by */
     bool decay;                 /* weight decay applies: not to biases and norms */
 
     float *grad;                /* trained only: sum over the supervised tokens since the last optimizer step */

@@ -81,4 +81,11 @@ like 'rows that are no tokens fail one by one' "$(sed -n 1p "$out")" '"error": \
 perl -0pe 's/(tokenizer\xb0)[0-9a-f]{4}/${1}0000/' "$tmp/four" >"$tmp/other"
 run generate --model "$tmp/m" --in "$tmp/other"
 like 'tokens of another tokenizer are refused' "$st $err" '^100 .*tokens of another tokenizer'
+# an output layer of its own
+sed 's/"pad_token_id": 0/"pad_token_id": 0, "tie_word_embeddings": false/' "$tmp/config.json" >"$tmp/untied.json"
+run model-init -q --tokenizer "$tok" "$tmp/untied.json" "$tmp/untied"
+run train-step --model "$tmp/untied" --lora-r 2 --lora-target-modules all-linear --in "$tmp/four" --out "$tmp/null"
+like 'all-linear is all but the output layer, as in PEFT' "$err" 'adapters of rank 2 on 21 modules'
+run train-step --model "$tmp/untied" --lora-r 2 --lora-target-modules lm_head --in "$tmp/four" --out "$tmp/null"
+like 'which gets one when it is named' "$err" 'adapters of rank 2 on 1 modules: lm_head 1'
 plan
