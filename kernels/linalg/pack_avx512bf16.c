@@ -142,30 +142,40 @@ static inline void transpose(__m512i x[16])
     }
 }
 
-static inline __attribute__((always_inline)) void columns_f32_to(bool out, uint16_t *to, const float *from, size_t ld,
-                                                                size_t rows, size_t cols)
+#define INLINE static inline __attribute__((always_inline))
+
+/* Columns c ... c + 31 of a row, those that m covers. */
+INLINE __m512i row_f32(const float *row, __mmask32 m)
+{
+    return (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(m >> 16), row + 16), _mm512_maskz_loadu_ps((__mmask16)m, row));
+}
+
+/* f32: what `from` is; out: past the caches.  Both are constants where this is inlined. */
+INLINE void columns_to(const bool f32, const bool out, uint16_t *to, const void *from, size_t ld, size_t rows, size_t cols)
 {
     for (size_t c = 0; c < cols; c += 32) {
-        __mmask16 m0 = mask16(cols - c), m1 = mask16(beyond(cols, c + 16));
+        __mmask32 m = mask32(cols - c);
         size_t pairs = cols - c >= 32 ? 16 : (cols - c + 1) / 2;
         for (size_t r = 0; r < PANEL; r += 16) {
             __m512i x[16];
 #pragma GCC unroll 16
             for (size_t i = 0; i < 16; i++) {
-                const float *row = from + (r + i) * ld + c;
-                x[i] = r + i < rows ? (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(m1, row + 16),
-                                                                   _mm512_maskz_loadu_ps(m0, row))
-                                    : _mm512_setzero_si512();
+                size_t at = (r + i) * ld + c;
+                if (r + i >= rows)
+                    x[i] = _mm512_setzero_si512();
+                else
+                    x[i] = f32 ? row_f32((const float *)from + at, m) : _mm512_maskz_loadu_epi16(m, (const uint16_t *)from + at);
             }
             transpose(x);
-            if (pairs == 16 && out) {
+            if (pairs == 16) {
 #pragma GCC unroll 16
-                for (size_t p = 0; p < 16; p++)
-                    _mm512_stream_si512((void *)(to + (c / 2 + p) * 2 * PANEL + 2 * r), x[p]);
-            } else if (pairs == 16) {
-#pragma GCC unroll 16
-                for (size_t p = 0; p < 16; p++)
-                    _mm512_storeu_si512(to + (c / 2 + p) * 2 * PANEL + 2 * r, x[p]);
+                for (size_t p = 0; p < 16; p++) {
+                    void *at = to + (c / 2 + p) * 2 * PANEL + 2 * r;
+                    if (out)
+                        _mm512_stream_si512(at, x[p]);
+                    else
+                        _mm512_storeu_si512(at, x[p]);
+                }
             } else {
                 for (size_t p = 0; p < pairs; p++)
                     _mm512_storeu_si512(to + (c / 2 + p) * 2 * PANEL + 2 * r, x[p]);
@@ -176,13 +186,18 @@ static inline __attribute__((always_inline)) void columns_f32_to(bool out, uint1
 
 static void columns_f32(uint16_t *to, const float *from, size_t ld, size_t rows, size_t cols)
 {
-    columns_f32_to(false, to, from, ld, rows, cols);
+    columns_to(true, false, to, from, ld, rows, cols);
 }
 
 static void columns_f32_out(uint16_t *to, const float *from, size_t ld, size_t rows, size_t cols)
 {
-    columns_f32_to(true, to, from, ld, rows, cols);
+    columns_to(true, true, to, from, ld, rows, cols);
     _mm_sfence();
+}
+
+static void columns_bf16(uint16_t *to, const uint16_t *from, size_t ld, size_t rows, size_t cols)
+{
+    columns_to(false, false, to, from, ld, rows, cols);
 }
 
 static void from_f32(uint16_t *to, const float *from, size_t n)
@@ -197,6 +212,7 @@ static void from_f32(uint16_t *to, const float *from, size_t n)
         _mm512_mask_storeu_epi16(to + i, mask32(n - i), (__m512i)_mm512_cvtne2ps_pbh(high, low));
     }
 }
+
 static void to_f32(float *to, const uint16_t *from, size_t n)
 {
     size_t i = 0;
@@ -208,29 +224,6 @@ static void to_f32(float *to, const uint16_t *from, size_t n)
         __mmask16 m = mask16(n - i);
         __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, from + i));
         _mm512_mask_storeu_epi32(to + i, m, _mm512_slli_epi32(wide, 16));
-    }
-}
-
-static void columns_bf16(uint16_t *to, const uint16_t *from, size_t ld, size_t rows, size_t cols)
-{
-    for (size_t c = 0; c < cols; c += 32) {
-        __mmask32 m = mask32(cols - c);
-        size_t pairs = cols - c >= 32 ? 16 : (cols - c + 1) / 2;
-        for (size_t r = 0; r < PANEL; r += 16) {
-            __m512i x[16];
-#pragma GCC unroll 16
-            for (size_t i = 0; i < 16; i++)
-                x[i] = r + i < rows ? _mm512_maskz_loadu_epi16(m, from + (r + i) * ld + c) : _mm512_setzero_si512();
-            transpose(x);
-            if (pairs == 16) {
-#pragma GCC unroll 16
-                for (size_t p = 0; p < 16; p++)
-                    _mm512_storeu_si512(to + (c / 2 + p) * 2 * PANEL + 2 * r, x[p]);
-            } else {
-                for (size_t p = 0; p < pairs; p++)
-                    _mm512_storeu_si512(to + (c / 2 + p) * 2 * PANEL + 2 * r, x[p]);
-            }
-        }
     }
 }
 

@@ -42,23 +42,9 @@ static void gelu_back(float *restrict dx, bool add, const float *restrict x, con
 }
 
 #ifndef VEC_NARROW
-static void gelu_narrow(uint16_t *y, const uint16_t *x, size_t n)
-{
-    enum { BLOCK = 256 };
-    float a[BLOCK];
-    for (size_t at = 0; at < n; at += BLOCK) {
-        size_t some = n - at < BLOCK ? n - at : BLOCK;
-        PACK.to_f32(a, x + at, some);
-        for (size_t i = 0; i < some; i++) {
-            float below, density;
-            normal_f32(a[i], &below, &density);
-            a[i] *= below;
-        }
-        PACK.from_f32(y + at, a, some);
-    }
-}
-
-static void gelu_back_narrow(uint16_t *dx, uint16_t *y, const float *dy, const uint16_t *x, size_t n)
+/* y = gelu(x) and dx = dy gelu'(x), either NULL. */
+static inline __attribute__((always_inline)) void gelus_narrow(uint16_t *dx, uint16_t *y, const float *dy, const uint16_t *x,
+                                                              size_t n)
 {
     enum { BLOCK = 256 };
     float a[BLOCK], d[BLOCK];
@@ -68,13 +54,22 @@ static void gelu_back_narrow(uint16_t *dx, uint16_t *y, const float *dy, const u
         for (size_t i = 0; i < some; i++) {
             float below, density;
             normal_f32(a[i], &below, &density);
-            d[i] = dy[at + i] * (below + a[i] * density);
+            if (dx)
+                d[i] = dy[at + i] * (below + a[i] * density);
             a[i] *= below;
         }
-        PACK.from_f32(dx + at, d, some);
+        if (dx)
+            PACK.from_f32(dx + at, d, some);
         if (y)
             PACK.from_f32(y + at, a, some);
     }
+}
+
+static void gelu_narrow(uint16_t *y, const uint16_t *x, size_t n) { gelus_narrow(NULL, y, NULL, x, n); }
+
+static void gelu_back_narrow(uint16_t *dx, uint16_t *y, const float *dy, const uint16_t *x, size_t n)
+{
+    gelus_narrow(dx, y, dy, x, n);
 }
 #endif
 

@@ -5,21 +5,30 @@
 #include "kernels/nn/activation.h"
 #include "kernels/linalg/pack.h"
 
-enum { EACH = 8192 };
+/* A task's elements are passed in stretches: what is stored in bfloat16 goes through the first cache. */
+enum { EACH = 8192, STRETCH = 1024 };
 
 struct flat {
     const struct kernels *k;
     struct values x, z, y, dy, dx, dz;
     float beta, beta_z;
     size_t n;
+    void (*some)(const struct flat *j, size_t at, size_t n);    /* n <= STRETCH of them, from `at` on */
 };
 
-/* A stretch of a task: what is stored in bfloat16 passes through the first cache. */
-enum { STRETCH = 1024 };
-static size_t stretch(const struct flat *j, size_t task, size_t at)
+static void flat_task(void *ctx, size_t task, int worker)
 {
-    size_t end = rows_end(j->n, EACH, task);
-    return end - at < STRETCH ? end - at : STRETCH;
+    (void)worker;
+    const struct flat *j = ctx;
+    for (size_t at = task * EACH, end = rows_end(j->n, EACH, task); at < end; at += STRETCH)
+        j->some(j, at, end - at < STRETCH ? end - at : STRETCH);
+}
+
+static void flat_run(struct tape *t, struct flat j)
+{
+    j.k = t->compute->k;
+    if (tape_live(t))
+        rows_run(t, j.n, EACH, flat_task, &j);
 }
 
 struct unary {
@@ -36,55 +45,47 @@ static struct values grad_open(struct tape *t, struct tensor *x, float *beta)
 }
 
 /* --- gelu --------------------------------------------------------------------------- */
-static void gelu_task(void *ctx, size_t i, int worker)
+static void gelu_some(const struct flat *j, size_t at, size_t n)
 {
-    (void)worker;
-    const struct flat *j = ctx;
     float room[2][STRETCH];
-    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
-        n = stretch(j, i, at);
-        if (j->x.bf16 && j->y.bf16) {
-            j->k->vec->gelu_narrow(j->y.bf16 + at, j->x.bf16 + at, n);
-            continue;
-        }
-        float *y = values_open(j->y, at, room[1]);
-        j->k->vec->gelu(y, values_read(j->k, j->x, at, n, room[0]), n);
-        values_close(j->k, j->y, at, n, y);
+    if (j->x.bf16 && j->y.bf16) {
+        j->k->vec->gelu_narrow(j->y.bf16 + at, j->x.bf16 + at, n);
+        return;
     }
+    float *y = values_open(j->y, at, room[1]);
+    j->k->vec->gelu(y, values_read(j->k, j->x, at, n, room[0]), n);
+    values_close(j->k, j->y, at, n, y);
 }
 
-static void gelu_backward_task(void *ctx, size_t i, int worker)
+static void gelu_back_some(const struct flat *j, size_t at, size_t n)
 {
-    (void)worker;
-    const struct flat *j = ctx;
     float room[2][STRETCH];
-    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
-        n = stretch(j, i, at);
-        const float *dy = values_read(j->k, j->dy, at, n, room[0]);
-        if (j->dx.bf16)
-            j->k->vec->gelu_back_narrow(j->dx.bf16 + at, NULL, dy, j->x.bf16 + at, n);
-        else
-            j->k->vec->gelu_back(j->dx.f32 + at, j->beta != 0, values_read(j->k, j->x, at, n, room[1]), dy, n);
-    }
+    const float *dy = values_read(j->k, j->dy, at, n, room[0]);
+    if (j->dx.bf16)
+        j->k->vec->gelu_back_narrow(j->dx.bf16 + at, NULL, dy, j->x.bf16 + at, n);
+    else
+        j->k->vec->gelu_back(j->dx.f32 + at, j->beta != 0, values_read(j->k, j->x, at, n, room[1]), dy, n);
+}
+
+static void gelu_run(struct tape *t, const struct tensor *x, const struct tensor *y)
+{
+    flat_run(t, (struct flat){ .some = gelu_some, .x = tensor_values(x), .y = tensor_values(y), .n = tensor_count(x) });
 }
 
 static void gelu_again(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
     tensor_again(t, r->x);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .y = tensor_values(r->r.out[0]), .n = tensor_count(r->x) };
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gelu_task, &j);
+    gelu_run(t, r->x, r->r.out[0]);
 }
 
 static void gelu_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
     tensor_again(t, r->x);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .dy = tensor_grads(r->r.out[0]), .n = tensor_count(r->x) };
+    struct flat j = { .some = gelu_back_some, .x = tensor_values(r->x), .dy = tensor_grads(r->r.out[0]), .n = tensor_count(r->x) };
     j.dx = grad_open(t, r->x, &j.beta);
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gelu_backward_task, &j);
+    flat_run(t, j);
 }
 
 struct tensor *gelu_of(struct tape *t, struct tensor *x, struct tensor *y)
@@ -103,9 +104,7 @@ struct tensor *gelu_of(struct tape *t, struct tensor *x, struct tensor *y)
 struct tensor *tape_gelu(struct tape *t, struct tensor *x)
 {
     struct tensor *y = tensor_make_narrow(t, x->rows, x->cols);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(x), .y = tensor_values(y), .n = tensor_count(x) };
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gelu_task, &j);
+    gelu_run(t, x, y);
     return gelu_of(t, x, y);
 }
 
@@ -159,33 +158,29 @@ bool gelu_back_begin(struct tape *t, struct tensor *y, bool again, struct gelu_b
 }
 
 /* --- gated gelu ------------------------------------------------------------------------ */
-static void gated_task(void *ctx, size_t i, int worker)
+static void gated_some(const struct flat *j, size_t at, size_t n)
 {
-    (void)worker;
-    const struct flat *j = ctx;
     float room[3][STRETCH];
-    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
-        n = stretch(j, i, at);
-        float *y = values_open(j->y, at, room[2]);
-        j->k->vec->gated(y, values_read(j->k, j->x, at, n, room[0]), values_read(j->k, j->z, at, n, room[1]), n);
-        values_close(j->k, j->y, at, n, y);
-    }
+    float *y = values_open(j->y, at, room[2]);
+    j->k->vec->gated(y, values_read(j->k, j->x, at, n, room[0]), values_read(j->k, j->z, at, n, room[1]), n);
+    values_close(j->k, j->y, at, n, y);
 }
 
-static void gated_backward_task(void *ctx, size_t i, int worker)
+static void gated_back_some(const struct flat *j, size_t at, size_t n)
 {
-    (void)worker;
-    const struct flat *j = ctx;
     float room[5][STRETCH];
-    for (size_t at = i * EACH, n; at < rows_end(j->n, EACH, i); at += n) {
-        n = stretch(j, i, at);
-        bool wants_x = j->dx.f32 || j->dx.bf16, wants_z = j->dz.f32 || j->dz.bf16;
-        float *dx = wants_x ? values_open(j->dx, at, room[2]) : NULL, *dz = wants_z ? values_open(j->dz, at, room[3]) : NULL;
-        j->k->vec->gated_back(dx, j->beta != 0, dz, j->beta_z != 0, values_read(j->k, j->x, at, n, room[0]),
-                              values_read(j->k, j->z, at, n, room[1]), values_read(j->k, j->dy, at, n, room[4]), n);
-        values_close(j->k, j->dx, at, n, dx);
-        values_close(j->k, j->dz, at, n, dz);
-    }
+    bool wants_x = j->dx.f32 || j->dx.bf16, wants_z = j->dz.f32 || j->dz.bf16;
+    float *dx = wants_x ? values_open(j->dx, at, room[2]) : NULL, *dz = wants_z ? values_open(j->dz, at, room[3]) : NULL;
+    j->k->vec->gated_back(dx, j->beta != 0, dz, j->beta_z != 0, values_read(j->k, j->x, at, n, room[0]),
+                          values_read(j->k, j->z, at, n, room[1]), values_read(j->k, j->dy, at, n, room[4]), n);
+    values_close(j->k, j->dx, at, n, dx);
+    values_close(j->k, j->dz, at, n, dz);
+}
+
+static void gated_run(struct tape *t, const struct tensor *x, const struct tensor *z, const struct tensor *y)
+{
+    flat_run(t, (struct flat){ .some = gated_some, .x = tensor_values(x), .z = tensor_values(z), .y = tensor_values(y),
+                               .n = tensor_count(x) });
 }
 
 static void gated_again(struct tape *t, struct record *record)
@@ -193,10 +188,7 @@ static void gated_again(struct tape *t, struct record *record)
     struct unary *r = (struct unary *)record;
     tensor_again(t, r->x);
     tensor_again(t, r->z);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .z = tensor_values(r->z), .y = tensor_values(r->r.out[0]),
-                      .n = tensor_count(r->x) };
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gated_task, &j);
+    gated_run(t, r->x, r->z, r->r.out[0]);
 }
 
 static void gated_backward(struct tape *t, struct record *record)
@@ -204,23 +196,19 @@ static void gated_backward(struct tape *t, struct record *record)
     struct unary *r = (struct unary *)record;
     tensor_again(t, r->x);
     tensor_again(t, r->z);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(r->x), .z = tensor_values(r->z),
+    struct flat j = { .some = gated_back_some, .x = tensor_values(r->x), .z = tensor_values(r->z),
                       .dy = tensor_grads(r->r.out[0]), .n = tensor_count(r->x) };
     if (r->x->needs_grad)
         j.dx = grad_open(t, r->x, &j.beta);
     if (r->z->needs_grad)
         j.dz = grad_open(t, r->z, &j.beta_z);
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gated_backward_task, &j);
+    flat_run(t, j);
 }
 
 struct tensor *tape_gelu_gated(struct tape *t, struct tensor *gate, struct tensor *up)
 {
     struct tensor *y = tensor_make_narrow(t, gate->rows, gate->cols);
-    struct flat j = { .k = t->compute->k, .x = tensor_values(gate), .z = tensor_values(up), .y = tensor_values(y),
-                      .n = tensor_count(gate) };
-    if (tape_live(t))
-        rows_run(t, j.n, EACH, gated_task, &j);
+    gated_run(t, gate, up, y);
     struct unary *r = tape_record(t, sizeof *r, gated_backward, y, gate->needs_grad || up->needs_grad);
     if (r) {
         r->r.reads_half = true;
