@@ -6,7 +6,8 @@
  * P^T and dS^T are what dV and dK want, pairs along the queries; for dQ the dS^T
  * of 96 keys are laid out in sixes.  A task is one key-value head of one segment
  * with all its query heads, so nobody else adds to what it writes; where gradients are
- * wanted rounded it adds them up in float32 first. */
+ * wanted rounded it adds them up in float32 first.  Where that makes few tasks, each
+ * takes some of the query heads, and what several have of dk and dv is added up at the end. */
 #include "kernels/nn/attention_bf16.h"
 #include "kernels/linalg/gemm_bf16.h"
 #include "kernels/linalg/vec.h"
@@ -19,7 +20,32 @@ struct backward {
     struct attend_run r;
     uint16_t *k, *v, *k_panels; /* rows, rows; panels over features of pairs along keys */
     size_t block;               /* queries at once */
+    const size_t *order;        /* of segments: the most work first, so that threads end together */
+    size_t shares;              /* tasks of a key-value head */
+    float *sums;                /* if several: of a head at shares * 2 * attend_at, [shares][dk, dv][keys, d] */
 };
+
+enum { TASKS = 16 };            /* or more, where query heads can be shared out */
+
+/* What a task does: query heads head ... last - 1 of key-value head kv of segment g. */
+struct part {
+    const struct attended *g;
+    size_t kv, base, head, last;
+    float *sums;                /* if shared: of dk; after those of dv */
+};
+
+static struct part part_of(const struct backward *b, size_t task)
+{
+    const struct attention *a = &b->r.j->a;
+    size_t share = task % b->shares, group = a->heads / a->kv_heads, kv = task / b->shares % a->kv_heads;
+    size_t at = b->order[b->r.first + task / b->shares / a->kv_heads];
+    struct part p = { .g = a->segment + at, .kv = kv, .base = attend_at(&b->r, at, kv) };
+    p.head = kv * group + share * group / b->shares;
+    p.last = kv * group + (share + 1) * group / b->shares;
+    if (b->sums)
+        p.sums = b->sums + 2 * (b->shares * p.base + share * p.g->n_k * b->r.j->d);
+    return p;
+}
 
 struct block {                  /* queries q0 ... q0 + n - 1 of a head, in this worker's scratch */
     size_t q0, n, padded;
@@ -219,24 +245,80 @@ static void backward_task(void *ctx, size_t task, int worker)
 {
     const struct backward *b = ctx;
     const struct attend *j = b->r.j;
-    size_t at = b->r.first + task / j->a.kv_heads, kv = task % j->a.kv_heads, group = j->a.heads / j->a.kv_heads;
-    const struct attended *g = j->a.segment + at;
-    size_t most = b->block, each = most * b->r.wide, base = attend_at(&b->r, at, kv);
+    const struct part p = part_of(b, task);
+    size_t most = b->block, each = most * b->r.wide, at_k = p.g->k * j->ld_k + p.kv * j->d, bytes = p.g->n_k * j->d * sizeof(float);
     struct block x;
     float *room = block_memory(&x, most, each, team_scratch(b->r.team, worker));
-    size_t at_k = g->k * j->ld_k + kv * j->d, bytes = g->n_k * j->d * sizeof *room;
-    x.ld_dk = j->dk_half ? j->d : j->ld_k;
-    x.ld_dv = j->dv_half ? j->d : j->ld_k;
-    x.dk = sums_open(j->dk, j->dk_half, at_k, &room, bytes);
-    x.dv = sums_open(j->dv, j->dv_half, at_k, &room, bytes);
-    for (size_t head = kv * group; head < (kv + 1) * group; head++)
-        for (x.q0 = 0; x.q0 < g->n_q; x.q0 += most) {
-            x.n = least(g->n_q - x.q0, most);
+    x.ld_dk = j->dk_half || p.sums ? j->d : j->ld_k;
+    x.ld_dv = j->dv_half || p.sums ? j->d : j->ld_k;
+    if (p.sums) {
+        memset(p.sums, 0, 2 * bytes);
+        x.dk = j->dk || j->dk_half ? p.sums : NULL;
+        x.dv = j->dv || j->dv_half ? p.sums + p.g->n_k * j->d : NULL;
+    } else {
+        x.dk = sums_open(j->dk, j->dk_half, at_k, &room, bytes);
+        x.dv = sums_open(j->dv, j->dv_half, at_k, &room, bytes);
+    }
+    for (size_t head = p.head; head < p.last; head++)
+        for (x.q0 = 0; x.q0 < p.g->n_q; x.q0 += most) {
+            x.n = least(p.g->n_q - x.q0, most);
             x.padded = round_to(x.n, PANEL);
-            block_backward(b, g, head, &x, base);
+            block_backward(b, p.g, head, &x, p.base);
         }
-    sums_close(b, j->dk_half, at_k, x.dk, g->n_k);
-    sums_close(b, j->dv_half, at_k, x.dv, g->n_k);
+    if (!p.sums) {
+        sums_close(b, j->dk_half, at_k, x.dk, p.g->n_k);
+        sums_close(b, j->dv_half, at_k, x.dv, p.g->n_k);
+    }
+}
+
+/* One key-value head's dk and dv from those of its tasks, in order. */
+static void sum_task(void *ctx, size_t task, int worker)
+{
+    const struct backward *b = ctx;
+    const struct attend *j = b->r.j;
+    const struct vec *vec = b->r.k->vec;
+    const struct part p = part_of(b, task * b->shares);
+    size_t at_k = p.g->k * j->ld_k + p.kv * j->d, n = p.g->n_k * j->d;
+    (void)worker;
+    for (size_t s = 1; s < b->shares; s++)
+        vec->add(p.sums, p.sums, p.sums + 2 * s * n, 2 * n);
+    sums_close(b, j->dk_half, at_k, p.sums, p.g->n_k);
+    sums_close(b, j->dv_half, at_k, p.sums + n, p.g->n_k);
+    for (size_t i = 0; i < p.g->n_k; i++) {
+        size_t at = at_k + i * j->ld_k;
+        if (j->dk)
+            vec->add(j->dk + at, j->dk + at, p.sums + i * j->d, j->d);
+        if (j->dv)
+            vec->add(j->dv + at, j->dv + at, p.sums + n + i * j->d, j->d);
+    }
+}
+
+/* Segments first ... until - 1, the longest first. */
+static void order_make(const struct attend_run *r, size_t *order)
+{
+    const struct attended *s = r->j->a.segment;
+    for (size_t i = r->first; i < r->until; i++) {
+        size_t at = i;
+        for (; at > r->first && s[order[at - 1]].n_q * s[order[at - 1]].n_k < s[i].n_q * s[i].n_k; at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+}
+
+/* By shape alone, so that the bits do not depend on the number of threads. */
+static void share_out(struct backward *b)
+{
+    const struct attention *a = &b->r.j->a;
+    size_t keys = attend_at(&b->r, b->r.until - 1, a->kv_heads), tasks = (b->r.until - b->r.first) * a->kv_heads;
+    b->k = b->r.shared;
+    b->v = b->k + keys;
+    b->k_panels = b->v + keys;
+    b->shares = least(parts(TASKS, tasks), a->heads / a->kv_heads);
+    b->sums = (float *)(void *)(b->k_panels + keys);
+    if (b->shares < 2 || (3 * sizeof *b->k + 2 * b->shares * sizeof *b->sums) * keys > TEAM_SHARED) {
+        b->shares = 1;
+        b->sums = NULL;
+    }
 }
 
 void attend_bf16_backward(struct tape *t, const struct attend *j)
@@ -244,15 +326,17 @@ void attend_bf16_backward(struct tape *t, const struct attend *j)
     const struct attention *a = &j->a;
     struct backward b = { .r = { .j = j, .team = t->compute->team, .k = t->compute->k, .wide = round_to(j->d, PANEL),
                                  .shared = team_shared(t->compute->team) } };
+    size_t *order = tape_small(t, a->n * sizeof *order);
+    b.order = order;
     b.block = block_size(b.r.wide);
     for (b.r.first = 0; b.r.first < a->n && tape_live(t); b.r.first = b.r.until) {
         attend_share(&b.r, 3);
-        size_t each = attend_at(&b.r, b.r.until - 1, a->kv_heads);
-        b.k = b.r.shared;
-        b.v = b.k + each;
-        b.k_panels = b.v + each;
-        size_t tasks = (b.r.until - b.r.first) * a->kv_heads;
-        team_run(b.r.team, tasks, lay_task, &b);
-        team_run(b.r.team, tasks, backward_task, &b);
+        order_make(&b.r, order);
+        share_out(&b);
+        size_t heads = (b.r.until - b.r.first) * a->kv_heads;
+        team_run(b.r.team, heads, lay_task, &b);
+        team_run(b.r.team, heads * b.shares, backward_task, &b);
+        if (b.sums)
+            team_run(b.r.team, heads, sum_task, &b);
     }
 }

@@ -79,6 +79,32 @@ static void compare(const struct compute *bf16, const char *name, struct attenti
     free(r.q), free(r.k), free(r.v), free(r.weight);
 }
 
+/* Four ragged rows of one key-value head: tasks share its query heads, and their sums are added up. */
+static void same_bits(const struct kernels *kernels)
+{
+    enum { T = 230, D = 64, Q = T * 4 * D, K = T * D };
+    static const struct attended rows[] = {{0, 30, 0, 30}, {30, 101, 30, 101}, {131, 8, 131, 8}, {139, 91, 139, 91}};
+    static const size_t size[4] = { Q, Q, K, K };
+    struct run r = { .a = { .heads = 4, .kv_heads = 1, .scale = 0.125f, .causal = true, .segment = rows, .n = 4 }, .t_q = T, .t_k = T, .d = D,
+                     .q = random_new(1, Q, 2), .k = random_new(2, K, 2), .v = random_new(3, K, 1), .weight = random_new(4, Q, 1) };
+    float *first = calloc(2 * (Q + K), sizeof *first), *again = calloc(2 * (Q + K), sizeof *again);
+    bool good = true;
+    for (int threads = 1; threads <= 5; threads += 2) {
+        struct compute c = { .team = team_new(threads, NULL), .k = kernels, .bf16 = true };
+        struct tape *t = tape_new(&c);
+        char why[WHY] = "";
+        r.out[0] = threads == 1 ? first : again;
+        for (int i = 1; i < 4; i++)
+            r.out[i] = r.out[i - 1] + size[i - 1];
+        good = !tape_run(t, TAPE_TRAIN, 1, attend_run, &r, why) && good;
+        good = good && (threads == 1 || memcmp(first, again, 2 * (Q + K) * sizeof *first) == 0);
+        tape_free(t);
+        team_free(c.team);
+    }
+    ok(good, "%s: the same bits from 1, 3 and 5 threads", kernels_name(kernels));
+    free(r.q), free(r.k), free(r.v), free(r.weight), free(first), free(again);
+}
+
 int main(void)
 {
     static const struct attended one[] = {{0, 1500, 0, 1500}}, ragged[] = {{0, 100, 0, 100}, {100, 7, 100, 7}, {107, 73, 107, 73}};
@@ -97,6 +123,7 @@ int main(void)
         compare(&c, "behind a cache", (struct attention){ .heads = 2, .kv_heads = 1, .scale = 0.2f, .causal = true, .segment = cached, .n = 1 }, 33, 150, 70);
         compare(&c, "a window behind a cache", (struct attention){ .heads = 2, .kv_heads = 1, .scale = 0.2f, .causal = true, .window = 50, .segment = cached, .n = 1 }, 33, 150, 32);
         compare(&c, "more keys than at once", (struct attention){ .heads = 1, .kv_heads = 1, .scale = 0.2f, .segment = far, .n = 1 }, 90, 4500, 34);
+        same_bits(c.k);
     }
     team_free(team);
     return done();
