@@ -45,7 +45,7 @@ UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_tes
 HELPERS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%.o,$(filter-out %_test.c,$(wildcard tests/unit/*.c)))
 FILTERS := $(wildcard tests/filters/*.t)
 # Apple's clang has no libFuzzer.
-FUZZERS := $(if $(and $(filter-out Darwin,$(UNAME)),$(shell command -v clang)),$(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c)))
+FUZZERS := $(if $(and $(filter-out Darwin,$(UNAME)),$(shell command -v clang)),$(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c)))
 
 all: deps-check $(addprefix $(BIN)/,$(PROGRAMS))
 
@@ -64,9 +64,11 @@ $(BUILD)/kernels/%.o: OPT = -O3 -fno-math-errno
 # Plain loops that the compiler shall turn into vectors, as wide as the set has.
 $(BUILD)/kernels/linalg/vec_%.o: OPT = -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -ffp-contract=fast -fopenmp-simd $(WIDEST)
 
+# make V=1 shows the commands whole.
+say = $(if $(V),,@echo '  $(1)';)
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(NEED) $(PKGFLAGS) $(CFLAGS) $(OPT) $(ISA) -c -o $@ $<
+	$(call say,CC $@)$(CC) $(NEED) $(PKGFLAGS) $(CFLAGS) $(OPT) $(ISA) -c -o $@ $<
 
 # Made anew when the compiler or its flags change, so that all else is.
 $(BUILD)/flags: FORCE
@@ -80,26 +82,30 @@ $(BUILD)/kernels.a: $(KERNELS)
 $(BUILD)/shared.a: $(SHARED)
 $(ARCHIVES):
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR $@)$(AR) rcs $@ $^
 
 $(addprefix $(BIN)/,$(ONEFILE)): $(BIN)/%: $(BUILD)/cmd/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
 
 define folder
 $(BIN)/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/$(1)/*.c)) $(ARCHIVES)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+	$$(call say,LD $$@)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach p,$(FOLDERS),$(eval $(call folder,$(p))))
 
 # --- tests -------------------------------------------------------------------
 $(UNITS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(HELPERS) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(HELPERS) $(ARCHIVES) $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(HELPERS) $(ARCHIVES) $(LIBS)
+
+# Many wait for most of their time, so that one more than there are processors runs at once; PROVE=-v shows all.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+prove = prove --timer -j$(if $(filter 1 2 3 4 5 6 7,$(CORES)),$(shell expr $(CORES) + 1),8) $(PROVE)
 
 check: all $(UNITS)
-	PATH="$(abspath $(BIN)):$$PATH" BUILD="$(abspath $(BUILD))" prove -e 'sh tests/exec' $(PROVE) $(UNITS) $(FILTERS)
+	@PATH="$(abspath $(BIN)):$$PATH" BUILD="$(abspath $(BUILD))" $(prove) -e 'perl tests/exec' $(FILTERS) $(UNITS)
 
 # --- 64-bit ARM: the kernels' unit tests under qemu, for whoever asks ------------
 check-arm:
@@ -113,15 +119,17 @@ asan:
 
 # --- fuzzing: clang's libFuzzer, a corpus a target ------------------------------
 FUZZSECONDS ?= 60
-build/fuzz/%: tests/fuzz/%.c $(wildcard libcommon/*/*.[ch] kernels/*/*.[ch])
-	@$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz/obj CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined' \
-	  LDFLAGS='-fsanitize=fuzzer,address,undefined' build/fuzz/obj/fuzz/$*
-	@mkdir -p $(@D) && cp build/fuzz/obj/fuzz/$* $@
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
-fuzz: $(FUZZERS)
-	prove -e sh $(PROVE) tests/fuzz/run :: $(FUZZSECONDS) $(FUZZERS)
+	$(call say,LD $@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
+fuzz:
+ifeq ($(FUZZERS),)
+	@echo 'nothing to fuzz: libFuzzer needs clang'
+else
+	@$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined' \
+	  LDFLAGS='-fsanitize=fuzzer,address,undefined' $(FUZZERS)
+	@$(prove) -e 'perl tests/exec tests/fuzz/run $(FUZZSECONDS)' $(FUZZERS)
+endif
 
 # --- what is missing -------------------------------------------------------------
 deps:
@@ -129,11 +137,11 @@ deps:
 deps-check:
 	@sh tests/deps check
 
+part = $(MAKE) --no-print-directory -j$(CORES)
 test: deps
-	$(MAKE) all
-	$(MAKE) check
-	$(MAKE) asan
-	$(MAKE) fuzz FUZZSECONDS=5
+	$(part) check
+	$(part) asan
+	$(part) fuzz FUZZSECONDS=5
 
 demo: deps
 	$(MAKE) all
@@ -141,7 +149,7 @@ demo: deps
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
 bench: deps
 	$(MAKE) all
 	PATH="$(abspath $(BIN)):$$PATH" sh tests/bench/run

@@ -11,9 +11,9 @@ server_pid=
 server_start() {
     mkdir -p "$tmp/root/b"
     rm -f "$tmp/port"
-    python3 "$top/tests/fault/server.py" --root "$tmp/root" --port-file "$tmp/port" --tool "$tool" "$@" &
+    python3 "$top/tests/fault/server.py" --root "$tmp/root" --port-file "$tmp/port" --tool "$tool" "$@" >&2 &
     server_pid=$!
-    while [ ! -f "$tmp/port" ]; do kill -0 $server_pid || exit 1; sleep 0.05; done
+    wait_until 100 test -f "$tmp/port" || exit 1
     server=127.0.0.1:$(cat "$tmp/port")
 }
 server_stop() { [ -z "$server_pid" ] || { kill "$server_pid"; wait "$server_pid"; } 2>/dev/null; server_pid=; }

@@ -55,7 +55,9 @@ export STORAGE_EMULATOR_HOST="$server"
 stream 1 a=@100000 b=x -- 2 a=@100000 b=y -- 3 a=@100000 b=z -- 4 a=@100000 b=w >four
 bad='' seen=''
 i=0
-while [ $i -lt "${KILLS:-50}" ]; do
+kills=50
+[ -z "$sanitized" ] || kills=10
+while [ $i -lt "${KILLS:-$kills}" ]; do
     ckpt-write -q --save-total-limit 2 --in four gs://b/killed 2>/dev/null &
     pid=$!
     sleep "$(awk -v i=$i 'BEGIN { srand(i); printf "%.3f", 0.005 + 0.3 * rand() }')"
@@ -72,21 +74,25 @@ run ckpt-write -q --in four gs://b/killed
 is 'and the next one writes all' "$st:$(sound killed)" 0:step-000004
 
 # --- killed in the middle of an upload, and started again ----------------------------------------
-received() { stats | perl -ne 'print /"bytes":.*"chunk": (\d+)/'; }
+received() { stats | perl -ne 'print /"bytes":.*"chunk": (\d+)/ ? $1 : 0'; }
+have_come() { [ "$(received)" -ge "$1" ]; }
 stream 900 a.bin=@9000000 b.bin=@20000000 c=c >long
 long=$(wc -c <long | tr -d ' ')
 mkfifo slow
-killed_in() { # DEST: ckpt-write dies when a.bin is there and some of b.bin
-    { head -c $((long - 3000000)) long; exec sleep 60; } >slow &
+# killed_in BYTES MORE CMD...: CMD gets BYTES of long and no end; it is killed when MORE bytes have come to the server
+killed_in() {
+    local some="$1" enough="$(($(received) + $2))"
+    shift 2
+    { head -c "$some" long; exec sleep 1000; } >slow &
     feeder=$!
-    ckpt-write -q "$1" <slow 2>/dev/null &
+    "$@" <slow 2>/dev/null &
     pid=$!
-    had=$(received)
-    while [ "$(received)" -lt $((${had:-0} + 24000000)) ]; do sleep 0.05; done
+    wait_until 300 have_come "$enough"
     kill -KILL $pid $feeder; wait $pid $feeder 2>/dev/null
 }
+broken_off="$((long - 3000000)) 24000000"        # a.bin is there and some of b.bin
 before=$(received)
-killed_in gs://b/again
+killed_in $broken_off ckpt-write -q gs://b/again
 is 'a checkpoint that broke off is none' "$(sound again)" none
 run ckpt-write --in long gs://b/again
 is 'started again, it is written' "$st:$(sound again)" 0:step-000900
@@ -94,21 +100,15 @@ like 'a file that is there already is not sent' "$err" "'gs://b/again/step-00090
 like 'one that broke off is gone on with' "$err" "'gs://b/again/step-000900/b.bin': going on with an upload that has 1[0-9]* bytes"
 sent=$(($(received) - before))
 ok "of 29 MB, sent were $sent bytes" [ "$sent" -lt 33000000 ]
-killed_in gs://b/other
+killed_in $broken_off ckpt-write -q gs://b/other
 stream 900 a.bin=@8000000 b.bin=y d=d >differs
 run ckpt-write -q --in differs gs://b/other
 is 'and if other bytes come, those are written' "$st:$(sound other):$(ls root/b/other/step-000900 | tr '\n' ' ')" '0:step-000900:a.bin b.bin complete.json d '
-s3() { env -u STORAGE_EMULATOR_HOST AWS_ENDPOINT_URL="http://$server/s3" AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=secret AWS_REGION=eu-north-1 "$@"; }
-before=$(received)
-{ head -c $((long - 200000)) long; exec sleep 60; } >slow &
-feeder=$!
-s3 ckpt-write -q s3://b/s3 <slow 2>/dev/null &
-pid=$!
-while [ "$(received)" -lt $((before + 16000000)) ]; do sleep 0.05; done
-kill -KILL $pid $feeder; wait $pid $feeder 2>/dev/null
-run s3 ckpt-write --in long s3://b/s3
+s3="env -u STORAGE_EMULATOR_HOST AWS_ENDPOINT_URL=http://$server/s3 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=secret AWS_REGION=eu-north-1"
+killed_in $((long - 200000)) 16000000 $s3 ckpt-write -q s3://b/s3
+run $s3 ckpt-write --in long s3://b/s3
 is 'the same on s3://' "$st:$(sound s3):$(printf '%s\n' "$err" | grep -c -e 'a.bin. is there already' -e 'going on with an upload that has 1 parts')" 0:step-000900:2
-is 'no unfinished uploads stay' "$(s3 "$tool" drop s3://b/; stats | perl -ne 'print /"unfinished": (\d+)/')" 0
+is 'no unfinished uploads stay' "$($s3 "$tool" drop s3://b/; stats | perl -ne 'print /"unfinished": (\d+)/')" 0
 
 # --- the whole river, out of a bucket and into it ----------------------------------------------
 mkdir -p root/b/set root/b/model

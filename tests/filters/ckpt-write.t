@@ -47,15 +47,14 @@ is 'nothing is left of it' "$(ls -A "$tmp/g" | tr '\n' ' ')" '.lock latest step-
 
 # --- kills ---
 mkfifo "$tmp/pipe"
-(stream --seconds 5 600 f=@1000000 >"$tmp/pipe" 2>/dev/null & echo $! >"$tmp/feeder")
+perl "$here/ckpt-stream.pl" --seconds 1000 600 f=@1000000 >"$tmp/pipe" 2>/dev/null &
+feeder=$!
 ckpt-write --in "$tmp/pipe" "$tmp/g" 2>/dev/null &
 writer=$!
-i=0; while [ ! -s "$tmp/g/.step-000600.part/f" ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done
-ok 'parts are in a directory of their own' test -s "$tmp/g/.step-000600.part/f"
+ok 'parts are in a directory of their own' wait_until 100 test -s "$tmp/g/.step-000600.part/f"
 kill -TERM $writer; kill -INT $writer; sleep 0.2
 ok 'SIGTERM and SIGINT do not end it' kill -0 $writer
-kill -KILL $writer; wait $writer 2>/dev/null
-kill "$(cat "$tmp/feeder")" 2>/dev/null
+kill -KILL $writer $feeder; wait $writer $feeder 2>/dev/null
 is 'SIGKILL leaves the checkpoint before' "$(readlink "$tmp/g/latest")" step-000500
 stream 600 f=x >"$tmp/again"
 run ckpt-write --in "$tmp/again" "$tmp/g"

@@ -2,11 +2,7 @@
 # Filters between a pipe and a socket: the bytes of plain pipes; what cannot keep that is refused, with what would
 . "$(dirname "$0")/lib.sh"
 
-i=0
-while [ $i -lt 400 ]; do
-    echo "{\"id\": \"s$i\", \"text\": \"row $i\"}"
-    i=$((i + 1))
-done >"$tmp/m.jsonl"
+texts 400 >"$tmp/m.jsonl"
 cp "$data/speech/cards/001.wav" "$tmp"
 printf '%s\n' '{"id": "sound", "audio": "001.wav"}' '{"id": "nothing", "audio": "nothing.wav"}' >>"$tmp/m.jsonl"
 gcs-fetch -q --unit 3 "$tmp/m.jsonl" >"$tmp/a.stream"
@@ -15,11 +11,6 @@ ok 'there is something to pass on' test -s "$tmp/d.stream"
 mkdir -m 700 "$tmp/s"
 h=ipc://$tmp/s/h t=ipc://$tmp/s/t b=ipc://$tmp/s/b
 TMPDIR=$tmp; export TMPDIR
-
-# bg NAME CMD...: its status goes to $tmp/NAME.st
-bg() { name=$1; shift; rm -f "$tmp/$name.st"; (timeout 60 "$@" >"$tmp/$name.out" 2>"$tmp/$name.err" <"${from:-/dev/null}"; echo $? >"$tmp/$name.st") & }
-# left NAME...: waits for all; their statuses are in $left
-left() { wait; left=; for who in "$@"; do left="$left$(cat "$tmp/$who.st") "; done; }
 
 # --- a pipe is served --------------------------------------------------------------------
 for n in 1 2; do
@@ -55,22 +46,22 @@ is 'nothing of it stays in TMPDIR' "$(ls -d "$tmp"/penstock.* 2>/dev/null)" ''
 
 # --- what a pipe cannot do ----------------------------------------------------------------------
 mkfifo "$tmp/slow"
-(head -c 4000 "$tmp/a.stream"; sleep 1.6; tail -c +4001 "$tmp/a.stream") >"$tmp/slow" &
-from=$tmp/slow bg head audio-decode --out "@$h"
+gone_from_head() { perl -ne '$n = $1 - $2 if /"units": (\d+).*"window": (\d+)/; END { exit !$n }' "$tmp/head.json" 2>/dev/null; }
+(head -c 4000 "$tmp/a.stream"; wait_until 200 test -e "$tmp/go"; tail -c +4001 "$tmp/a.stream") >"$tmp/slow" 2>/dev/null &
+from=$tmp/slow bg head audio-decode --metrics "$tmp/head.json" --out "@$h"
 bg w1 fan -j 1 --in "$h" --out "$t" cat
 bg first record --max-errors 5 --in "@$t" --head "$h" "$tmp/gone"
-first=$!
-sleep 0.9
-kill -9 $(pgrep -P $(pgrep -P $first)) 2>/dev/null
+wait_until 100 gone_from_head
+stop first
 rm -rf "$tmp/gone"
-bg second timeout 2.5 record --max-errors 5 --in "@$t" --head "$h" "$tmp/gone"
-while [ ! -e "$tmp/head.st" ]; do sleep 0.2; done
-like 'a consumer that lost all is not given half: the head of a pipe ends' "$(cat "$tmp/head.st") $(tail -n 1 "$tmp/head.err")" \
+bg second record --max-errors 5 --in "@$t" --head "$h" "$tmp/gone"
+: >"$tmp/go"
+left head
+like 'a consumer that lost all is not given half: the head of a pipe ends' "$left$(tail -n 1 "$tmp/head.err")" \
     '^111 .*goes on at unit 0, which a pipe cannot give again'
 from=$tmp/a.stream bg head audio-decode --out "@$h"
-wait $!
-left head w1
-is 'and the pipeline started anew' "$left" '0 0 '
+left head w1 second
+is 'and the pipeline started anew' "$left" '0 0 0 '
 ok 'serves it all' sh -c "replay -q '$tmp/gone' | cmp - '$tmp/d.stream'"
 
 head -c 9000 "$tmp/d.stream" | record -q --max-errors 5 "$tmp/half" 2>/dev/null
@@ -83,20 +74,21 @@ is "what a consumer has already ($had units) is read and dropped" "$left$([ "$ha
 ok 'with the same bytes at the end' sh -c "replay -q '$tmp/half' | cmp - '$tmp/d.stream'"
 gcs-fetch -q --unit 3 --start 9 "$tmp/m.jsonl" >"$tmp/nine.stream"
 from=$tmp/nine.stream bg head audio-decode --out "@$h"
-bg tail timeout 1.5 record --in "@$t" --head "$h" "$tmp/nine"
+bg tail record --in "@$t" --head "$h" "$tmp/nine"
 left head
+stop tail
 like 'a stream that begins too late is said to' "$left$(tail -n 1 "$tmp/head.err")" '^100 .*goes on at unit 0, and the stream begins at unit 9: give its source --start 0'
 
 # --- ends of a process ------------------------------------------------------------------------------
 printf '%s\n' '{"id": "a", "text": "segv"}' >"$tmp/bad.jsonl"
-bg head timeout 1.5 gcs-fetch --out "@$h" "$tmp/bad.jsonl"
-run timeout 10 fan -j 1 --in "$h" 'sh -c "exit 100"'
+bg head gcs-fetch --out "@$h" "$tmp/bad.jsonl"
+run fan -j 1 --in "$h" 'sh -c "exit 100"'
 like 'a pipeline that cannot run ends the whole' "$st $err" '^100 .*sh.* ended with status 100'
-wait
-bg head timeout 2 gcs-fetch --unit 3 --out "@$h" "$tmp/m.jsonl"
-runsh "timeout 10 fan -j 1 --in '$h' cat | head -c 500 >/dev/null; echo ended"
+stop head
+bg head gcs-fetch --unit 3 --out "@$h" "$tmp/m.jsonl"
+runsh "fan -j 1 --in '$h' cat | head -c 500 >/dev/null; echo ended"
 like 'a reader that leaves early ends it quietly' "$(cat "$out")$err" '^ended$'
-wait
+stop head
 
 # --- refused -----------------------------------------------------------------------------------------
 run audio-decode --out "$t"
@@ -110,10 +102,10 @@ like 'so does one that shows' "$st $err" '^100 .*pipe or a file'
 
 # --- keys --------------------------------------------------------------------------------------------
 for r in head worker hub; do keygen --role $r "$tmp/$r.key" >>"$tmp/peers"; done
-port=$((20000 + $$ % 20000)) p="--curve-peers $tmp/peers"
+port=$(ports 1) p="--curve-peers $tmp/peers"
 H=tcp://127.0.0.1:$port
 bg head gcs-fetch --unit 3 $p --curve-key "$tmp/head.key" --out "@$H" "$tmp/m.jsonl"
-run timeout 10 audio-decode $p --curve-key "$tmp/worker.key" --in "$H"
+run audio-decode $p --curve-key "$tmp/worker.key" --in "$H"
 like 'one that is worker and consumer needs the key of a hub' "$st $(echo "$err" | tail -n 1)" '^100 .*role'
 bg tail audio-decode $p --curve-key "$tmp/hub.key" --in "$H"
 left head tail

@@ -43,8 +43,8 @@ mkfifo "$tmp/fifo"
 pid=$!
 exec 3>"$tmp/fifo"
 head -c 3500 "$tmp/s" >&3
-n=0
-until [ "$(show --stats "$tmp/live" | head -n 1 | grep -c '"units": 2,')" = 1 ] || [ $n = 50 ]; do sleep 0.1; n=$((n + 1)); done
+two_there() { show --stats "$tmp/live" | head -n 1 | grep -q '"units": 2,'; }
+wait_until 100 two_there
 like 'units are handed on before the next is waited for' "$(show --stats "$tmp/live" | head -n 1)" '"units": 2,'
 kill -TERM "$pid"
 st=0; wait "$pid" || st=$?

@@ -1,13 +1,15 @@
 # tests/filters/misbehave.pl - a filter that passes a stream on as it is, and dies of what it reads in it
 #
-#   misbehave.pl [-once FILE]     a unit with "segv" kills it by a signal, "exit7" ends it with 7,
-#                                 "hang" makes it sleep; with -once only while FILE is not there
+#   misbehave.pl [-once FILE] [-each S]   a unit with "segv" kills it by a signal, "exit7" ends it with 7,
+#                                 "hang" makes it sleep; with -once only while FILE is not there.
+#                                 It takes S seconds for each unit
 use strict;
 use warnings;
 binmode STDIN;
 binmode STDOUT;
 $| = 1;
-my $once = @ARGV == 2 ? $ARGV[1] : undef;
+my %option = @ARGV;
+my ($once, $each) = @option{'-once', '-each'};
 my $buf = '';
 
 sub need { my $n = shift; while (length $buf < $n) { sysread(STDIN, $buf, 65536, length $buf) or return 0 } 1 }
@@ -47,5 +49,6 @@ while (my $n = size_at(0)) {
         exit 7 if $do eq 'exit7';
         sleep 1000 if $do eq 'hang';
     }
+    select undef, undef, undef, $each if $each;
     syswrite STDOUT, $object or exit 0;
 }

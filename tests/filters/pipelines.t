@@ -2,9 +2,7 @@
 # pipelines.t - the ready pipelines do what they say, and their own tools accept them
 . "$(dirname "$0")/lib.sh"
 model=$golden/whisper-micro/model
-for n in 001 002 003 004; do
-    printf '{"id": "%s", "audio": "%s/speech/cards/%s.wav", "text": "card %s", "language": "en"}\n' $n "$data" $n $n
-done >"$tmp/train.jsonl"
+cards >"$tmp/train.jsonl"
 options='--batch-size 2 --learning-rate 1e-3 --save-steps 3'
 
 for f in "$top"/pipelines/*.sh "$top"/pipelines/slurm/*; do ok "${f##*/} is a script that bash reads" bash -n "$f"; done
@@ -30,12 +28,12 @@ is 'to the same bits from the recorded features' "$(sha256sum <"$tmp/twice/lates
 roles() {
     for role in head worker trainer; do
         MODEL=$model MANIFEST=$tmp/train.jsonl DEST=$tmp/hosts HEAD=127.0.0.1:$port TRAINER=127.0.0.1:$((port + 1)) SEED=1 JOBS=2 \
-            TRAIN_OPTIONS="$options" timeout 60 bash "$top/pipelines/role.sh" $role 2>"$tmp/$role.err" &
+            TRAIN_OPTIONS="$options" timeout 600 bash "$top/pipelines/role.sh" $role 2>"$tmp/$role.err" &
         eval "$role=$!"
     done
     st=0; wait "$trainer" || st=$?
 }
-port=$((20000 + $$ % 20000))
+port=$(ports 4)
 roles
 is 'three roles on sockets train' "$st$(grep -v 'complete\|trained\|memory\|no checkpoint' "$tmp/trainer.err")" 0
 is 'to the same bits' "$(sha256sum <"$tmp/hosts/latest/model.safetensors")" "$want"
@@ -43,7 +41,7 @@ st=0; wait "$head" && wait "$worker" || st=$?
 is 'and source and workers leave by themselves' "$st" 0
 st=0
 MODEL=$model DEST=$tmp/hosts HEAD=127.0.0.1:$port TRAINER=127.0.0.1:$((port + 1)) TRAIN_OPTIONS="$options" \
-    timeout 60 bash "$top/pipelines/role.sh" trainer 2>"$tmp/again.err" || st=$?
+    timeout 600 bash "$top/pipelines/role.sh" trainer 2>"$tmp/again.err" || st=$?
 is 'a finished trainer started again leaves with 0, though nobody is there' "$st" 0
 like 'and says why' "$(cat "$tmp/again.err")" 'is finished: nothing to do'
 
@@ -77,7 +75,7 @@ if slurm_can; then
     for r in head tail worker; do keygen --role $r "$tmp/keys/$r.key" >>"$tmp/keys/peers"; done
     cd "$tmp"
     run env MODEL="$model" MANIFEST="$tmp/train.jsonl" DEST="$tmp/job" KEYS="$tmp/keys" SEED=1 JOBS=1 HEAD_PORT=$((port + 2)) TRAINER_PORT=$((port + 3)) \
-        PENSTOCK_PIPELINES="$top/pipelines" TRAIN_OPTIONS="$options" timeout 120 sbatch --wait "$top/pipelines/slurm/penstock.sbatch"
+        PENSTOCK_PIPELINES="$top/pipelines" TRAIN_OPTIONS="$options" timeout 600 sbatch --wait "$top/pipelines/slurm/penstock.sbatch"
     is 'and runs it on two nodes of this machine, with keys' "$st" 0
     is 'to the bits of the plain pipe' "$(sha256sum <"$tmp/job/latest/model.safetensors")" "$want"
     slurm_down "$tmp/slurm"

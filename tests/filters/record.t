@@ -2,11 +2,7 @@
 # record and replay: a stream on disk is the same bytes, survives kills, and can be begun anywhere
 . "$(dirname "$0")/lib.sh"
 
-i=0
-while [ $i -lt 300 ]; do
-    echo "{\"id\": \"s$i\", \"text\": \"row $i of some length, so that a part fills up\"}"
-    i=$((i + 1))
-done >"$tmp/m.jsonl"
+texts 300 | sed 's/"}$/ of some length, so that a part fills up"}/' >"$tmp/m.jsonl"
 gcs-fetch "$tmp/m.jsonl" >"$tmp/a.stream"
 gcs-fetch --unit 7 "$tmp/m.jsonl" >"$tmp/u7.stream"
 
@@ -65,7 +61,8 @@ like 'a recording that is not whole is not replayed' "$st $err" '^100 .*no finis
 runsh "gcs-fetch --start 20 '$tmp/m.jsonl' | record '$tmp/gap'"
 like 'a gap is refused' "$st $err" '^100 .*--start 0'
 cp -r "$tmp/d" "$tmp/bad"
-printf 'X' | dd of="$tmp/bad/part-000001.stream" bs=1 seek=3000 conv=notrunc 2>/dev/null
+at=$(grep -abo 'of some length' "$tmp/bad/part-000001.stream" | sed -n '5s/:.*//p')
+printf 'X' | dd of="$tmp/bad/part-000001.stream" bs=1 seek="$at" conv=notrunc 2>/dev/null
 run replay "$tmp/bad"
 like 'a damaged unit is named' "$st $err" "^100 .*part-000001.*checksum"
 : >"$tmp/bad/part-000001.index"
@@ -100,10 +97,13 @@ while [ ! -e "$tmp/k/recording.json" ] && [ $tries -lt 40 ]; do
     wait $pid
 done 2>/dev/null
 ok "after kill -9, $tries tries in all, it is whole and the same bytes" sh -c "replay $tmp/k | cmp - $tmp/a.stream"
-(sleep 1) | record "$tmp/l" 2>/dev/null &
-sleep 0.3
+mkfifo "$tmp/hold"
+record "$tmp/l" <"$tmp/hold" 2>/dev/null &
+exec 3>"$tmp/hold"
+wait_until 100 test -e "$tmp/l/lock"
 run record "$tmp/l" --in "$tmp/a.stream"
 like 'two records into one directory: the second refuses' "$st $err" '^111 .*another process'
+exec 3>&-
 wait
 echo '{"id": "a"}' >"$tmp/text"
 run replay "$tmp/text"

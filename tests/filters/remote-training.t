@@ -2,9 +2,7 @@
 # One training, however its parts are spread and whatever befalls them: the weights are the bytes of a plain pipe
 . "$(dirname "$0")/lib.sh"
 model=$golden/whisper-micro/model
-for n in 001 002 003 004; do
-    printf '{"id": "%s", "audio": "%s/speech/cards/%s.wav", "text": "card %s", "language": "en"}\n' $n "$data" $n $n
-done >"$tmp/train.jsonl"
+cards >"$tmp/train.jsonl"
 source="--num-train-epochs 75 --shuffle --seed 5"
 front="audio-decode -q | mel-features -q --model $model --over-long cut | tokenize -q --model $model --language en"
 options="-q --model $model --batch-size 2 --learning-rate 1e-3 --save-steps 10 --threads 1"
@@ -19,20 +17,19 @@ ok 'for 150 steps' test "$(readlink "$tmp/want/latest")" = step-000150
 part() { # part CASE NAME CMD...: in the background; its id, then its status
     local d=$tmp/$1 name=$2
     shift 2
-    (timeout -k 1 "${LIMIT:-240}" "$@" 2>"$d/$name.err" & echo $! >"$d/$name.pid"; wait $!; echo $? >"$d/$name.st") 2>/dev/null &
+    (timeout -k 1 "${LIMIT:-800}" "$@" 2>"$d/$name.err" & echo $! >"$d/$name.pid"; wait $!; echo $? >"$d/$name.st") 2>/dev/null &
 }
 head_of() { part "$1" head gcs-fetch -q $source --out "@ipc://$tmp/$1/h" "$tmp/train.jsonl"; }
 worker_of() { part "$1" "worker$2" fan -q --cpus none -j 1 --in "ipc://$tmp/$1/h" --out "ipc://$tmp/$1/t" "$front"; }
 trainer_of() {
     mkfifo "$tmp/$1/checkpoints"
+    exec 7<>"$tmp/$1/checkpoints"       # held by the trainer, so that the writer ends with it, whatever befalls
     part "$1" trainer train-step $options --in "@ipc://$tmp/$1/t" --head "ipc://$tmp/$1/h" --resume "$tmp/$1/out" --out "$tmp/$1/checkpoints"
-    ckpt-write -q "$tmp/$1/out" <"$tmp/$1/checkpoints" 2>"$tmp/$1/writer.err" &
+    ckpt-write -q "$tmp/$1/out" <"$tmp/$1/checkpoints" 7>&- 2>"$tmp/$1/writer.err" &
+    exec 7>&-
 }
 begun() { # begun CASE: waits for its first checkpoint; false: its trainer is done already
-    for _ in $(seq 600); do
-        [ ! -e "$tmp/$1/out/latest" ] || break
-        sleep 0.05
-    done
+    wait_until 600 test -e "$tmp/$1/out/latest"
     [ ! -e "$tmp/$1/trainer.st" ]
 }
 pids_of() { # the program under timeout, and its children: as a machine that stops
@@ -76,7 +73,7 @@ for who in worker head trainer; do
     [ $who != worker ] || name=worker1
     (stopped $c $name 7.5
         [ $who = worker ] || exit
-        until [ -e "$tmp/$c/trainer.st" ]; do sleep 0.2; done
+        wait_until 800 test -e "$tmp/$c/trainer.st"
         kill "$(cat "$tmp/$c/worker1.pid")" 2>/dev/null) &      # what slept through the end looks for its head for minutes
 done
 wait

@@ -16,11 +16,13 @@ same() { cmp "$tmp/ref/latest/model.safetensors" "$1/latest/model.safetensors" &
          cmp "$tmp/ref/latest/trainer_state.json" "$1/latest/trainer_state.json"; }
 
 # --- kill -9 at random moments ---
-mkfifo "$tmp/ckpt"
+mkfifo "$tmp/ckpt"      # held while both ends are opened, else one that is killed before that lets the other wait for ever
 ended=0 broken=0 kills=0
 while [ $ended = 0 ] && [ $kills -lt 60 ]; do
-    train-step -q $hyper --in "$tmp/all" --resume "$tmp/killed" >"$tmp/ckpt" 2>"$tmp/e1" & trainer=$!
-    ckpt-write -q --save-total-limit 2 "$tmp/killed" <"$tmp/ckpt" 2>"$tmp/e2" & writer=$!
+    exec 7<>"$tmp/ckpt"
+    train-step -q $hyper --in "$tmp/all" --resume "$tmp/killed" >"$tmp/ckpt" 7>&- 2>"$tmp/e1" & trainer=$!
+    ckpt-write -q --save-total-limit 2 "$tmp/killed" <"$tmp/ckpt" 7>&- 2>"$tmp/e2" & writer=$!
+    exec 7>&-
     random $((40 + 10 * kills)); sleep "$((r / 100)).$(printf %02d $((r % 100)))"        # longer and longer: slow machines end too
     random 2
     if [ "$r" = 0 ]; then kill -9 $trainer 2>/dev/null; else kill -9 $writer 2>/dev/null; fi
@@ -44,8 +46,7 @@ ok 'and the weights, moments and state are the same bits' same "$tmp/killed"
 # --- SIGTERM: the step is finished and saved ---
 (stream --epochs 12 --repeat 2 --unit 4 --bad 3 --sleep 0.03 2>/dev/null | { train-step -q $hyper --resume "$tmp/term" 2>"$tmp/e1"; echo $? >"$tmp/status"; }) \
     | ckpt-write -q "$tmp/term" 2>"$tmp/e2" & pipe=$!
-i=0; while [ ! -e "$tmp/term/latest" ] && [ $i -lt 100 ]; do sleep 0.05; i=$((i + 1)); done
-sleep 0.1
+wait_until 100 test -e "$tmp/term/latest"
 for p in /proc/[0-9]*; do
     case "$({ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null)" in train-step*"$tmp/term"*) kill -TERM "${p#/proc/}" ;; esac
 done

@@ -11,8 +11,10 @@ slurm_can() {
     [ "$(id -u)" = 0 ] && getent hosts "$(hostname -s)" >/dev/null && unshare -um true 2>/dev/null
 }
 
+slurm_idle() { [ "$(sinfo -h -t idle -o %D 2>/dev/null)" = 2 ]; }
+
 slurm_up() {
-    local d=$1 host=$(hostname -s) port=$((21000 + $$ % 4000))
+    local d=$1 host=$(hostname -s) port=$(ports 2)
     mkdir -p "$d/state" "$d/munge"
     chmod 700 "$d/munge"
     dd if=/dev/urandom of="$d/munge/key" bs=128 count=1 2>/dev/null
@@ -53,11 +55,7 @@ END
     slurmd
     (cat /etc/hosts; echo 127.0.0.2 other) >"$d/hosts"
     unshare -um sh -c "mount --bind '$d/hosts' /etc/hosts && hostname other && slurmd"
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-        [ "$(sinfo -h -t idle -o %D 2>/dev/null)" != 2 ] || return 0
-        sleep 1
-    done
-    return 1
+    wait_until 100 slurm_idle
 }
 
 slurm_down() {

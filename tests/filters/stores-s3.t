@@ -78,15 +78,16 @@ there'
 # --- an upload that is killed ------------------------------------------------------------------
 head -c 70000000 /dev/urandom >huge
 received() { stats | perl -ne 'print /"bytes":.*"chunk": (\d+)/'; }
-parts() { stats | perl -ne 'print /"chunk": (\d+).*"most"/'; }
+parts() { stats | perl -ne 'print /"chunk": (\d+).*"most"/ ? $1 : 0'; }
+parts_are() { [ "$(parts)" -ge "$1" ]; }
 mkfifo slow
 killed() { # NAME BYTES: sends BYTES of huge to s3://b/NAME, is killed when three parts have come
-    had=$(parts)
-    { head -c "$2" huge; exec sleep 60; } >slow &
+    enough=$(($(parts) + 3))
+    { head -c "$2" huge; exec sleep 1000; } >slow &
     feeder=$!
     "$tool" write "s3://b/$1" 2>err <slow &
     pid=$!
-    while [ "$(parts)" -lt $((had + 3)) ]; do sleep 0.05; done
+    wait_until 300 parts_are "$enough"
     kill -KILL $pid $feeder; wait $pid $feeder 2>/dev/null
 }
 before=$(received)

@@ -110,15 +110,16 @@ is 'what is deleted is gone' "$("$tool" delete gs://b/one; "$tool" stat gs://b/o
 # --- an upload that is killed ----------------------------------------------------------------
 head -c 40000000 /dev/urandom >huge
 received() { stats | perl -ne 'print /"bytes":.*"chunk": (\d+)/'; }
-chunks() { stats | perl -ne 'print /"chunk": (\d+).*"most"/'; }
+chunks() { stats | perl -ne 'print /"chunk": (\d+).*"most"/ ? $1 : 0'; }
+chunks_are() { [ "$(chunks)" -ge "$1" ]; }
 mkfifo slow
 killed() { # NAME: sends 30 MB of huge to gs://b/NAME, is killed when three chunks have come
-    had=$(chunks)
-    { head -c 30000000 huge; exec sleep 60; } >slow &
+    enough=$(($(chunks) + 3))
+    { head -c 30000000 huge; exec sleep 1000; } >slow &
     feeder=$!
     "$tool" write "gs://b/$1" 2>err <slow &
     pid=$!
-    while [ "$(chunks)" -lt $((had + 3)) ]; do sleep 0.05; done
+    wait_until 300 chunks_are "$enough"
     kill -KILL $pid $feeder; wait $pid $feeder 2>/dev/null
 }
 same_as() { # NAME OBJECT FILE WORD: FILE is written there, and WORD is told
@@ -146,11 +147,11 @@ killed replaced
 cp small root/b/replaced
 same_as 'an object that was replaced since then' replaced huge 'was replaced since the upload began'
 killed busy
-{ head -c 30000000 huge; exec sleep 60; } >slow &
+{ head -c 30000000 huge; exec sleep 1000; } >slow &
 feeder=$!
 "$tool" write gs://b/busy <slow 2>err2 &
 pid=$!
-while ! grep -q going err2; do sleep 0.05; done
+wait_until 300 grep -q going err2
 same_as 'two at once: one of them begins anew' busy other ''
 kill -KILL $pid $feeder; wait $pid $feeder 2>/dev/null
 PENSTOCK_CACHE=/dev/null/none same_as 'no place to keep anything' nowhere huge ''
