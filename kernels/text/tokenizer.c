@@ -118,17 +118,23 @@ static int put_spaced(struct text *out, struct str name)
     return 0;
 }
 
+/* Has no text: also an id that is none, as a model with more of them than its tokenizer may say it. */
+static bool silent(const struct tokenizer *t, int32_t id, bool skip)
+{
+    return !known(t, id) || (skip && t->flag[id] & FLAG_SPECIAL);
+}
+
 static int decode_fallback(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip, struct text *out)
 {
     struct text run = { 0 };
     int bad = 0;
 
     for (size_t i = 0; i < n && !bad; i++) {
+        if (silent(t, ids[i], skip))
+            continue;
         struct str name = vocab_name(&t->vocab, ids[i]);
         int b = byte_of(name);
         char byte = (char)b;
-        if (skip && t->flag[ids[i]] & FLAG_SPECIAL)
-            continue;
         if (b >= 0)
             bad = text_add(&run, &byte, 1);
         else
@@ -145,7 +151,7 @@ static int decode_byte_level(const struct tokenizer *t, const int32_t *ids, size
     int bad = 0;
 
     for (size_t i = 0; i < n && !bad; i++)
-        if (!(skip && t->flag[ids[i]] & FLAG_SPECIAL))
+        if (!silent(t, ids[i], skip))
             bad = decode_bytes(t, ids[i], &raw);
     bad = bad || put_repaired(out, raw.s, raw.n);
     text_release(&raw);
@@ -163,11 +169,6 @@ int decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip, s
 {
     size_t before = out->n;
 
-    for (size_t i = 0; i < n; i++)
-        if (!known(t, ids[i])) {
-            snprintf(why, WHY, "token %zu is %d, which is no id of this tokenizer", i, (int)ids[i]);
-            return TEXT_BAD;
-        }
     if (t->byte_level ? decode_byte_level(t, ids, n, skip, out) : decode_fallback(t, ids, n, skip, out)) {
         snprintf(why, WHY, "out of memory");
         out->n = before;

@@ -63,7 +63,7 @@ int encode_offsets(const struct tokenizer *t, const int32_t *ids, size_t n, cons
 /* Appends the text of ids[0, n), without special tokens if `skip`.  Bytes that are
  * not UTF-8 become U+FFFD: at byte level one for each longest broken piece of all
  * tokens together, with byte fallback one for each byte of a run of byte tokens
- * that is not UTF-8 as a whole.  TEXT_BAD with why: an id that is none. */
+ * that is not UTF-8 as a whole.  An id that is none has no text.  TEXT_MEMORY with why. */
 int decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip, struct text *out, char why[WHY]);
 /* At byte level, one token's bytes as they are; they may be part of a character. */
 int decode_bytes(const struct tokenizer *t, int32_t id, struct text *out);

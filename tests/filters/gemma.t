@@ -81,6 +81,13 @@ like 'rows that are no tokens fail one by one' "$(sed -n 1p "$out")" '"error": \
 perl -0pe 's/(tokenizer\xb0)[0-9a-f]{4}/${1}0000/' "$tmp/four" >"$tmp/other"
 run generate --model "$tmp/m" --in "$tmp/other"
 like 'tokens of another tokenizer are refused' "$st $err" '^100 .*tokens of another tokenizer'
+# more ids than the tokenizer has, as models with a tower have them
+sed 's/262144/262400/' "$tmp/config.json" >"$tmp/roomy.json"
+run model-init -q --tokenizer "$tok" "$tmp/roomy.json" "$tmp/roomy"
+printf '{"suppress_tokens": [%s]}' "$(seq -s, 0 262144)" >"$tmp/roomy/generation_config.json"
+runsh "generate -q --model '$tmp/roomy' --max-new-tokens 3 <'$tmp/four'"
+like 'tokens that the tokenizer does not know have no text' "$st $(sed -n 1p "$out")" '^0 .*"text": "", .*"tokens": \[262[0-9]+, 262[0-9]+, 262[0-9]+\]'
+
 # an output layer of its own
 sed 's/"pad_token_id": 0/"pad_token_id": 0, "tie_word_embeddings": false/' "$tmp/config.json" >"$tmp/untied.json"
 run model-init -q --tokenizer "$tok" "$tmp/untied.json" "$tmp/untied"
