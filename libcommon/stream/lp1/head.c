@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { AHEAD = 16 << 20 };      /* bytes made before a worker has room for them: more would only leave the caches */
+
 struct lp1_head *lp1_head_new(const uint8_t run[16], uint64_t incarnation, void *header, uint64_t bytes,
                               const struct lp1_head_out *out)
 {
@@ -248,7 +250,7 @@ bool lp1_head_wants(const struct lp1_head *h, uint64_t *q)
 {
     *q = h->pos;
     return h->tail_known && !h->complete && h->pos < h->total && h->pos < h->limit && h->pos - h->base < LP1_WINDOW &&
-           (h->bytes < h->budget || h->pos == h->base);
+           h->queued < AHEAD && (h->bytes < h->budget || h->pos == h->base);
 }
 
 /* Workers that hold q since before this TAIL's time, or HEAD's: now it is a lease. */
@@ -260,7 +262,7 @@ static void stale_meet(struct lp1_head *h, struct slot *at, uint64_t q)
             if (s->held[j].q == q && !s->held[j].live) {
                 s->held[j].live = true;
                 h->stale--;
-                at->state = LEASED;
+                head_slot_turn(h, at, LEASED);
                 at->holders++;
             }
     }
@@ -275,7 +277,8 @@ void lp1_head_put(struct lp1_head *h, const struct lp1_unit *u)
         h->pos += inside;
         return;
     }
-    *at = (struct slot){ .state = QUEUED, .unit = *u };
+    *at = (struct slot){ .unit = *u };
+    head_slot_turn(h, at, QUEUED);
     h->bytes += u->n;
     h->pos++;
     if (h->top < h->pos)

@@ -16,7 +16,7 @@ struct slot {
 struct lp1_head {
     struct lp1_head_out out;
     uint8_t run[16];
-    uint64_t from, budget, bytes;
+    uint64_t from, budget, bytes, queued;       /* queued: bytes of those that nobody has yet */
     void *header;
     struct lp1_sessions sessions;
     size_t stale;                       /* entries of sessions that are not live */
@@ -32,6 +32,7 @@ struct lp1_head {
 };
 
 struct slot *head_slot_of(struct lp1_head *h, uint64_t q);        /* where unit q lies */
+void head_slot_turn(struct lp1_head *h, struct slot *s, enum state to);
 void head_slot_empty(struct lp1_head *h, struct slot *s, enum state then);        /* its body is dropped */
 struct lp1_message *head_message(struct lp1_head *h, enum lp1_type t, uint64_t to);        /* h->m, begun */
 bool head_session_send(struct lp1_head *h, struct lp1_session *s);        /* h->m; false: the session is lost now */

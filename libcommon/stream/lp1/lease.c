@@ -5,8 +5,18 @@
 
 struct slot *head_slot_of(struct lp1_head *h, uint64_t q) { return &h->ring[q % LP1_WINDOW]; }
 
+void head_slot_turn(struct lp1_head *h, struct slot *s, enum state to)
+{
+    if (s->state == QUEUED)
+        h->queued -= s->unit.n;
+    s->state = to;
+    if (to == QUEUED)
+        h->queued += s->unit.n;
+}
+
 void head_slot_empty(struct lp1_head *h, struct slot *s, enum state then)
 {
+    head_slot_turn(h, s, then);
     if (s->unit.body) {
         h->out.body_free(h->out.ctx, s->unit.body);
         h->bytes -= s->unit.n;
@@ -58,7 +68,7 @@ bool head_awaited(const struct lp1_head *h, uint64_t q) { return q >= h->base &&
 
 static void queue_again(struct lp1_head *h, uint64_t q)
 {
-    head_slot_of(h, q)->state = QUEUED;
+    head_slot_turn(h, head_slot_of(h, q), QUEUED);
     h->requeued++;
     if (q < h->scan)
         h->scan = q;
@@ -76,7 +86,7 @@ void head_held_end(struct lp1_head *h, struct lp1_held held, bool delivered)
         return;
     s->holders--;
     if (delivered)
-        s->state = DELIVERED;
+        head_slot_turn(h, s, DELIVERED);
     else if (!s->holders)
         queue_again(h, held.q);
 }
@@ -98,7 +108,7 @@ void head_held_add(struct lp1_head *h, struct lp1_session *s, uint64_t q)
     struct slot *u = head_slot_of(h, q);
     bool live = head_awaited(h, q) && (u->state == QUEUED || u->state == LEASED);
     if (live) {
-        u->state = LEASED;
+        head_slot_turn(h, u, LEASED);
         u->holders++;
     } else {
         h->stale++;
