@@ -368,6 +368,7 @@ int fan_local(const struct fan *f, const struct common *c)
         rc = fail(r, &e);
     if (rc == 0 && !(r->metrics = metrics_open(c->metrics, &e)) && e.status)
         rc = fail(r, &e);
+    shadows_init(&r->shadows);
     wire_init(&r->wire, r->in.fd);
     r->wire.shadows = shadow_fits(r->in.fd) ? &r->shadows : NULL;
     buf_init(&r->pending, SIZE_MAX);

@@ -84,7 +84,6 @@ static int member_start(struct crew *c, struct member *m, double now)
     m->since = now;
     wire_init(&m->wire, m->run.out);
     m->wire.trusts = true;
-    m->wire.shadows = c->shadows;
     buf_init(&m->control, CONTROL_MAX);
     m->crc = crc32c(0, c->header->data, c->header->size);
     return seg_add(c, m, blob_share(c->header));
@@ -228,7 +227,9 @@ static int output_take(struct crew *c, struct member *m, double now)
     struct span header;
     struct blob *body;
     struct error e;
-    for (;;)
+    for (;;) {
+        /* What a sample that was sent alone becomes is put together in memory. */
+        m->wire.shadows = m->njob && !m->held[0].job->sample ? c->shadows : NULL;
         switch (wire_next(&m->wire, &header, &body, &e)) {
         case WIRE_MORE:
             return 1;
@@ -250,6 +251,7 @@ static int output_take(struct crew *c, struct member *m, double now)
             }
             return member_died(c, m, "wrote something that is no stream", now);
         }
+    }
 }
 
 static int member_read(struct crew *c, struct member *m, double now)

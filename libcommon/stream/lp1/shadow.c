@@ -24,6 +24,8 @@ bool shadow_fits(int fd)
     return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
+void shadows_init(struct shadows *s) { *s = (struct shadows){ .nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC) }; }
+
 static void shadow_close(struct shadow *h)
 {
     h->of->made--;
@@ -39,6 +41,8 @@ void shadows_release(struct shadows *s)
         s->idle = h->next;
         shadow_close(h);
     }
+    if (s->nowhere >= 0)
+        close(s->nowhere);
 }
 
 static void take_off(struct blob *b)
@@ -108,6 +112,14 @@ size_t shadow_tee(struct blob *b, int fd, size_t at, size_t n)
     return (size_t)got;
 }
 
+size_t shadow_skip(const struct blob *b, int fd, size_t n)
+{
+    size_t done = 0;
+    for (ssize_t got = 1; got > 0 && done < n; done += got > 0 ? (size_t)got : 0)
+        got = splice(fd, NULL, b->shadow->of->nowhere, NULL, n - done, SPLICE_F_NONBLOCK);
+    return done;
+}
+
 size_t shadow_before(const struct blob *b, size_t at)
 {
     const struct shadow *h = b->shadow;
@@ -131,6 +143,7 @@ ssize_t shadow_pass(struct blob *b, int fd, bool waits)
 
 void shadow_add(struct shadows *s, struct blob *b) { (void)s, (void)b; }
 size_t shadow_tee(struct blob *b, int fd, size_t at, size_t n) { return (void)b, (void)fd, (void)at, (void)n, (size_t)0; }
+size_t shadow_skip(const struct blob *b, int fd, size_t n) { return (void)b, (void)fd, (void)n, (size_t)0; }
 size_t shadow_before(const struct blob *b, size_t at) { return b->size - at; }
 ssize_t shadow_pass(struct blob *b, int fd, bool waits) { return (void)b, (void)fd, (void)waits, (ssize_t)-1; }
 

@@ -6,7 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { CHUNK = 256 << 10, LITTLE = 4 << 10, LARGE = 64 << 10, COMBINE_MIN = 64 << 10 };
+enum { CHUNK = 256 << 10, LITTLE = 4 << 10, SKIP_MIN = 16 << 10, LARGE = 64 << 10, COMBINE_MIN = 64 << 10 };
 
 void wire_init(struct wire *w, int fd)
 {
@@ -89,6 +89,7 @@ static enum wire_event control_next(struct wire *w, struct blob **body, struct e
     w->crc = crc32c(w->crc, map.data, map.size);
     w->body = blob_new((size_t)w->c.n);
     w->have = w->summed = w->sum = 0;
+    w->walk = (struct mp_walk){ 0 };
     w->lately = w->c.n > w->lately ? w->c.n : w->lately - w->lately / 16;
     w->in_body = true;
     if (w->body && w->shadows && w->c.n >= SHADOW_MIN)
@@ -120,11 +121,31 @@ enum wire_event wire_next(struct wire *w, struct span *header, struct blob **bod
     return event;
 }
 
-/* As readv.  What has a shadow is read as far as the shadow got it. */
-static ssize_t body_read(const struct wire *w, struct iovec v[2])
+/* Of the n bytes of the body behind `have`, how many are inside of a large value, so that nobody here looks at them. */
+static size_t inside(struct wire *w, size_t have, size_t n)
 {
-    size_t n = w->body->shadow ? shadow_tee(w->body, w->fd, w->have, v[0].iov_len) : 0;
-    return n ? read(w->fd, v[0].iov_base, n) : readv(w->fd, v, 2);
+    uint64_t need;
+    if (!w->trusts || n < SKIP_MIN || mp_walk(&w->walk, span_of(w->body->data, have), &need) != 0 || w->walk.at < have + SKIP_MIN)
+        return 0;
+    return w->walk.at - have < n ? (size_t)w->walk.at - have : n;
+}
+
+/* As readv.  What has a shadow is read as far as the shadow got it. */
+static ssize_t body_read(struct wire *w, struct iovec v[2])
+{
+    size_t n = w->body->shadow ? shadow_tee(w->body, w->fd, w->have, v[0].iov_len) : 0, done = 0;
+    if (!n)
+        return readv(w->fd, v, 2);
+    while (done < n) {
+        size_t skip = inside(w, w->have + done, n - done);
+        ssize_t got = skip ? (ssize_t)shadow_skip(w->body, w->fd, skip) : 0;
+        if (!got)
+            got = read(w->fd, (uint8_t *)v[0].iov_base + done, n - done < SKIP_MIN || !w->trusts ? n - done : SKIP_MIN);
+        if (got <= 0)
+            return done ? (ssize_t)done : got;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
 }
 
 int wire_fill(struct wire *w, struct error *e)

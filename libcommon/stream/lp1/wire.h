@@ -14,7 +14,7 @@ enum wire_event { WIRE_BAD = -1, WIRE_MORE, WIRE_HEADER, WIRE_UNIT, WIRE_END };
 struct wire {
     int fd;
     bool trusts;                /* checksums are not looked at: set it, or leave it */
-    struct shadows *shadows;    /* for large bodies, fd being a pipe; the same */
+    struct shadows *shadows;    /* for large bodies, fd being a pipe; the same.  If it trusts, values in a shadow are not in memory */
     struct buf in;
     size_t at;                  /* of `in`: used so far */
     uint64_t used;              /* bytes of the whole input */
@@ -25,6 +25,7 @@ struct wire {
     struct blob *body;          /* being read; after WIRE_UNIT the caller's */
     size_t have, summed;        /* bytes of it that are here; that are in `sum` */
     uint32_t sum;
+    struct mp_walk walk;        /* through the body, as far as it is known what is where */
     uint64_t lately;            /* how large bodies have been of late, at least */
 };
 
