@@ -11,7 +11,7 @@ server_pid=
 server_start() {
     mkdir -p "$tmp/root/b"
     rm -f "$tmp/port"
-    python3 "$top/tests/fault/server.py" --root "$tmp/root" --port-file "$tmp/port" --tool "$tool" "$@" >&2 &
+    python3 -B "$top/tests/fault/server.py" --root "$tmp/root" --port-file "$tmp/port" --tool "$tool" "$@" >&2 &
     server_pid=$!
     wait_until 100 test -f "$tmp/port" || exit 1
     server=127.0.0.1:$(cat "$tmp/port")

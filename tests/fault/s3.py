@@ -8,6 +8,8 @@ import hmac
 import urllib.parse
 from xml.sax.saxutils import escape
 
+from store import crc32c, crc_text
+
 uploads = {}        # id -> {"bucket", "key", "full", "parts": {number: (bytes, crc32c)}}
 roles = {}          # key id -> (secret, session token)
 known = {}          # (bucket, key) -> (MD5 of the bytes, ETag, crc32c): of what was uploaded here
@@ -89,7 +91,6 @@ def quoted_md5(data):
 
 def checked(handler, body):
     """The crc32c that an upload names, verified if that does not take Python too long; False: wrong."""
-    from __main__ import crc32c, crc_text
     told = handler.headers.get("x-amz-checksum-crc32c", "")
     return False if told and len(body) < 1 << 20 and crc_text(crc32c(body)) != told else told
 
@@ -109,7 +110,7 @@ def handle(handler, store, url):
     if "uploads" in q or "uploadId" in q:
         return multipart(handler, store, bucket, key, q, body)
     if handler.command == "DELETE":
-        return handler.remove(bucket, key)
+        return handler.answer(204 if store.remove(bucket, key) else 404)
     if handler.command == "PUT":
         return put(handler, store, bucket, key, body)
     return get(handler, store, bucket, key)
@@ -161,7 +162,7 @@ def listing(handler, store, bucket, q):
         return None
     quote = lambda n: urllib.parse.quote(n, safe="/")
     names = [n for n in store.names(bucket) if n.startswith(q["prefix"]) and n.encode() > q.get("continuation-token", "").encode()]
-    size = handler.page_size
+    size = store.page
     text = "".join("<Contents><Key>%s</Key><Size>%d</Size></Contents>" % (quote(n), len(store.find(bucket, n)[2])) for n in names[:size])
     text += "<IsTruncated>%s</IsTruncated>" % ("true" if len(names) > size else "false")
     if len(names) > size:
@@ -198,10 +199,10 @@ def multipart(handler, store, bucket, key, q, body):
         numbers = [n for n in sorted(parts) if n > start]
         text = "".join("<Part><PartNumber>%d</PartNumber><ETag>%s</ETag><Size>%d</Size>%s</Part>" % (
             n, escape(quoted_md5(parts[n][0]), {'"': "&quot;"}), len(parts[n][0]),
-            "<ChecksumCRC32C>%s</ChecksumCRC32C>" % parts[n][1] if parts[n][1] else "") for n in numbers[: handler.page_size])
+            "<ChecksumCRC32C>%s</ChecksumCRC32C>" % parts[n][1] if parts[n][1] else "") for n in numbers[: store.page])
         sums = "<ChecksumAlgorithm>CRC32C</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>" if u["full"] else ""
-        more = len(numbers) > handler.page_size
-        mark = "<NextPartNumberMarker>%d</NextPartNumberMarker>" % numbers[handler.page_size - 1] if more else ""
+        more = len(numbers) > store.page
+        mark = "<NextPartNumberMarker>%d</NextPartNumberMarker>" % numbers[store.page - 1] if more else ""
         text = "<ListPartsResult>%s<IsTruncated>%s</IsTruncated>%s%s</ListPartsResult>" % (sums, "true" if more else "false", mark, text)
         return handler.answer(200, text.encode())
     fault = store.fault("chunk", key)

@@ -5,7 +5,7 @@ command -v python3 >/dev/null || { skip 'checkpoints in stores' 'python3 is miss
 . "$top/tests/fault/lib.sh"
 unset GOOGLE_APPLICATION_CREDENTIALS GCS_OAUTH_TOKEN CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE http_proxy HTTP_PROXY
 stream() { perl "$here/ckpt-stream.pl" "$@"; }
-export HOME="$tmp" PENSTOCK_CACHE="$tmp/cache" PYTHONDONTWRITEBYTECODE=1 PENSTOCK_STORE_STALL=5
+export HOME="$tmp" PENSTOCK_CACHE="$tmp/cache" PENSTOCK_STORE_STALL=5
 cd "$tmp" || exit 1
 server_start
 export STORAGE_EMULATOR_HOST="$server"

@@ -30,19 +30,18 @@ is 'a local manifest names URLs of any store' "$(grep -c '"bytes": 100000' got)"
 like 'a missing object is an error record' "$(tail -n 1 got)" '"error": .*gs://b/nothing.wav.*no such object'
 server_stop
 
-server_start --latency 400
+server_start --latency 2000
 export STORAGE_EMULATOR_HOST="$server"
-gcs-fetch --base gs://b/set - <root/b/set/m.jsonl | cmp - local
+PENSTOCK_STORE_STALL=60 gcs-fetch --base gs://b/set - <root/b/set/m.jsonl | cmp - local
 is 'far away: still the same bytes' $? 0
 most=$(stats | sed 's/.*"most": \([0-9]*\).*/\1/')
 ok "at least 20 objects are on their way at once ($most)" [ "$most" -ge 20 ]
-gcs-fetch --jobs 5 --base gs://b/set - <root/b/set/m.jsonl | cmp - local
-is '--jobs 5' $? 0
 server_stop
 
 server_start --page 7
 export STORAGE_EMULATOR_HOST="$server"
 gcs-fetch --jobs 5 --base gs://b/set - <root/b/set/m.jsonl | cmp - local
+is '--jobs 5' $? 0
 ok 'no more at once than --jobs' [ "$(stats | sed 's/.*"most": \([0-9]*\).*/\1/')" -le 5 ]
 gcs-fetch --plan-only --base gs://b/set - <root/b/set/m.jsonl | tee plan.stream | gcs-fetch --fetch | stream-show >got
 is '--plan-only and --fetch are the two halves' "$(cksum <got)" "$(stream-show local | cksum)"
