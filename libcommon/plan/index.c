@@ -147,6 +147,8 @@ static int encoding_check(struct pass *p, struct error *e)
     for (size_t i = 0; i < sizeof packers / sizeof *packers; i++)
         if (n >= strlen(packers[i].magic) && !memcmp(b, packers[i].magic, strlen(packers[i].magic)))
             return error_set(e, STATUS_BAD, "'%s' is compressed; use: %s -dc '%s' | gcs-fetch --base DIR -", p->m->name, packers[i].program, p->m->name);
+    if (n > 262 && !memcmp(b + 257, "ustar", 5))
+        return error_set(e, STATUS_BAD, "'%s' is a tar archive: shards are uncompressed, and called something.tar", p->m->name);
     if (n >= 4 && !memcmp(b, "PAR1", 4))
         return error_set(e, STATUS_BAD, "'%s' is Parquet, which is not read yet; make it lines of JSON", p->m->name);
     return 0;

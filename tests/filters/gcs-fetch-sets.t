@@ -20,6 +20,9 @@ cp "$cards/005.wav" "$long.wav"
 tar cf ../shard-0000.tar clip-1.txt clip-1.wav clip-2.txt clip-2.wav
 tar cf ../shard-0001.tar clip-1.wav clip-4.json clip-4.wav ./sub/clip-5.seg.wav "$long.wav"
 cd .. || exit 1
+gzip -c shard-0000.tar >shard.tar.gz
+run gcs-fetch shard.tar.gz
+is 'a shard that is compressed is refused' "$st $err" "100 gcs-fetch: 'shard.tar.gz' is a tar archive: shards are uncompressed, and called something.tar"
 show 'shard-{0000..0001}.tar' >got
 is 'members of one name are one sample, with text' "$(sed -n 1p got)" "{\"id\": \"shard-0000/clip-1\", \"audio\": {\"bytes\": $(size w/clip-1.wav)}, \"text\": \"card 1\"}"
 is 'names begin anew in each shard' "$(sed -n 3p got)" "{\"id\": \"shard-0001/clip-1\", \"audio\": {\"bytes\": $(size w/clip-1.wav)}}"
