@@ -1,11 +1,10 @@
 /* kernels/linalg/gemm_bf16.c - y = x w^T and dx = dy w: blocks of rows and panels for the team
  *
- * Two ways, by shape and types alone.  Many rows that are to be rounded, or whose
- * results are to be changed: a task takes some 96 rows, rounds them into its own
- * scratch, and passes the whole weight.  Else: a task takes a few panels of the
- * weight and many rows, so that a weight larger than the caches (a vocabulary) is
- * read from memory once; x is read where it is if that is bfloat16, else rounded
- * once into shared memory.  For dx the weight is turned before, all of it; where that
+ * Two ways, by shape and types alone.  Many rows that are to be rounded: a task takes
+ * some 96 of them, rounds them into its own scratch, and passes the whole weight.
+ * Else: a task takes a few panels of the weight and many rows, so that a weight larger
+ * than the caches (a vocabulary) is read from memory once; x is read where it is if
+ * that is bfloat16, else rounded once into shared memory.  For dx the weight is turned before, all of it; where that
  * costs more than it gains it is gemm_bf16_dx.c's. */
 #include "kernels/linalg/gemm_bf16.h"
 #include "kernels/linalg/pages.h"
@@ -19,7 +18,8 @@ enum {
     TALL_COLS = 256,            /* finished together, when something is done with them */
     SHORT_ROWS = 384,           /* under one panel */
     SHORT_DEPTH = 1024,         /* 384 rows of it and a panel fit the second cache */
-    SHORT_BLOCK = 1024,         /* most rows of a task: its result of 256 columns fits the scratch */
+    SHORT_BLOCK = 1024,         /* most rows of a task: its result of 512 columns fits the scratch */
+    STRIP_PANELS = 8, STRIP_BYTES = 512 << 10,  /* most of a task in strips: the second cache holds them */
     TALL = 1024,                /* many rows */
     TALL_BYTES = 8 << 20,       /* the largest weight that is passed by many rows, or turned for them; */
     TURN_BYTES = 2 << 20,       /* for few */
@@ -64,6 +64,7 @@ struct job {
     size_t width;               /* elements of x taken at once, even */
     bool direct;                /* sums go straight to y */
     bool in_place;              /* x is read where it is */
+    bool strips;                /* and results are finished six rows at a time */
     /* the second way */
     uint16_t *shared;           /* x in blocks [rows, width], one for each part of the depth */
     size_t row, rows;           /* of x that are in it */
@@ -95,6 +96,28 @@ void gemm_bf16_finish(const struct kernels *k, const struct gemm_out *y, size_t 
     }
 }
 
+/* The memory that finishing rows x cols touches, to be asked for in so many turns. */
+struct touched {
+    struct fetch of[4];
+};
+
+static struct touched touched_begin(const struct gemm_out *y, size_t row, size_t rows, size_t col, size_t cols, size_t turns)
+{
+    struct touched t = {0};
+    for (size_t i = 0; i < 4; i++) {
+        struct gemm_in x = {.bf16 = i < 3 ? y->touched[i] : y->bf16, .ld = y->ld};
+        if (x.bf16)
+            t.of[i] = fetch_rows(&x, row, rows, col, cols, turns);
+    }
+    return t;
+}
+
+static inline void touched_some(struct touched *t)
+{
+    for (size_t i = 0; i < 4; i++)
+        fetch_some(t->of + i);
+}
+
 /* --- many rows -------------------------------------------------------------------- */
 
 /* Rows of a task: so many that 2, 4 and 8 threads end together, as far as that goes. */
@@ -122,12 +145,7 @@ static void tall_block(const struct job *j, const uint16_t *copy, size_t row, si
 {
     const struct kernels *k = j->k->k;
     size_t tiles = parts(cols, PANEL) * parts(rows, SIX) * parts(j->depth, j->width);
-    struct fetch ahead[4] = {0};
-    for (size_t i = 0; i < 4; i++) {
-        struct gemm_in touched = {.bf16 = i < 3 ? j->y->touched[i] : j->y->bf16, .ld = j->y->ld};
-        if (touched.bf16)
-            ahead[i] = fetch_rows(&touched, row, rows, col, cols, tiles);
-    }
+    struct touched ahead = touched_begin(j->y, row, rows, col, cols, tiles);
     for (size_t d = 0; d < j->depth; d += j->width)
         for (size_t n = 0; n < cols; n += PANEL)
             for (size_t i = 0; i < rows; i += SIX) {
@@ -135,8 +153,7 @@ static void tall_block(const struct job *j, const uint16_t *copy, size_t row, si
                 k->gemm_bf16_tile(least(rows - i, SIX), least(cols - n, PANEL), parts(least(j->depth - d, j->width), 2), a,
                                   j->width, 2, j->panels + (col + n) / PANEL * j->panel + d * PANEL, c + i * TALL_COLS + n,
                                   TALL_COLS, d > 0, i + SIX < rows ? a + SIX * j->width : copy + d * rows);
-                for (size_t f = 0; f < 4; f++)
-                    fetch_some(ahead + f);
+                touched_some(&ahead);
             }
     gemm_bf16_finish(k, j->y, row, col, rows, cols, c, TALL_COLS);
 }
@@ -199,6 +216,27 @@ static void copy_task(void *ctx, size_t task, int worker)
                    least(j->rows - r, COPY_ROWS), d, least(j->until - d, j->width));
 }
 
+/* The last part of the sums of rows x cols, six rows at a time over all columns, each finished while it is in the
+ * first cache, and what the next touches is asked for meanwhile.  add: to c, else c is room for one strip. */
+static void strips_run(const struct job *j, size_t row, size_t rows, size_t col, size_t cols, const struct spread *a,
+                       const uint16_t *b, size_t pairs, float *c, size_t ldc, bool add)
+{
+    size_t across = parts(cols, PANEL), ahead_rows = rows > SIX ? rows - SIX : 0;
+    struct touched ahead = touched_begin(j->y, row + SIX, ahead_rows, col, cols, across * parts(rows, SIX));
+    const uint16_t *at = a->a;
+    for (size_t i = 0; i < rows; i += SIX) {
+        const uint16_t *next = i + SIX < rows ? at + a->tile : at;
+        for (size_t n = 0; n < cols; n += PANEL) {
+            j->k->k->gemm_bf16_tile(least(rows - i, SIX), least(cols - n, PANEL), pairs, at, a->row, a->pair,
+                                    b + n / PANEL * j->panel, c + n, ldc, add, next);
+            touched_some(&ahead);
+        }
+        gemm_bf16_finish(j->k->k, j->y, row + i, col, least(rows - i, SIX), cols, c, ldc);
+        c += add ? SIX * ldc : 0;
+        at = next;
+    }
+}
+
 static void short_task(void *ctx, size_t task, int worker)
 {
     const struct job *j = ctx;
@@ -213,15 +251,30 @@ static void short_task(void *ctx, size_t task, int worker)
             struct spread a = {j->shared + (d - j->from) * j->rows + (r + i) * j->width, j->width, 2, SIX * j->width};
             if (j->in_place)
                 a = (struct spread){j->x.bf16 + (j->row + r + i) * j->x.ld + d, j->x.ld, 2, SIX * j->x.ld};
-            gemm_bf16_block(j->k->k, least(rows - i, SHORT_ROWS), cols, parts(depth, 2), &a, b, j->panel, c + i * ldc, ldc,
-                            d > j->from || j->add);
+            size_t some = least(rows - i, SHORT_ROWS);
+            bool add = d > j->from || j->add;
+            if (j->strips && d + depth == j->until)
+                strips_run(j, j->row + r + i, some, col, cols, &a, b, parts(depth, 2), c + (add ? i * ldc : 0), ldc, add);
+            else
+                gemm_bf16_block(j->k->k, some, cols, parts(depth, 2), &a, b, j->panel, c + i * ldc, ldc, add);
         }
     }
-    if (!j->direct)
+    if (!j->direct && !j->strips)
         gemm_bf16_finish(j->k->k, j->y, j->row + r, col, rows, cols, c, ldc);
 }
 
-/* Some 32 tasks or more, of at most 4 panels; rows are cut when the panels alone are too few. */
+/* Some 32 tasks or more, of as many panels as may be together; rows are cut as far as that takes. */
+static void strip_blocks(struct job *j)
+{
+    size_t panels = parts(j->n, PANEL), group = STRIP_BYTES / (j->width * PANEL * sizeof *j->panels);
+    group = least(panels, group < 1 ? 1 : least(group, STRIP_PANELS));
+    j->block_cols = group * PANEL;
+    j->across = parts(panels, group);
+    size_t down = parts(32, j->across), most = parts(j->rows, SHORT_BLOCK);
+    j->block_rows = round_to(parts(j->rows, down > most ? down : most), SIX);
+}
+
+/* The same of at most 4 panels; rows are cut when the panels alone are too few. */
 static void short_blocks(struct job *j)
 {
     size_t panels = parts(j->n, PANEL), down = parts(j->rows, SHORT_BLOCK);
@@ -247,7 +300,10 @@ static void short_run(struct job *j)
         rows = least(rows, most / deep ? most / deep : 1);
     for (j->row = 0; j->row < j->m; j->row += rows) {
         j->rows = least(j->m - j->row, rows);
-        short_blocks(j);
+        if (j->strips)
+            strip_blocks(j);
+        else
+            short_blocks(j);
         for (j->from = 0; j->from < j->depth; j->from += deep) {
             j->until = least(j->depth, j->from + deep);
             j->add = j->from > 0 || (j->direct && j->y->add);
@@ -269,7 +325,8 @@ void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct
     if (!m || !j.n || !j.depth)
         return;
     j.in_place = x.bf16 && j.depth % 2 == 0;
-    bool many = m >= TALL && w->bytes <= TALL_BYTES && j.depth <= 12288, tall = many && !(j.in_place && j.direct);
+    bool many = m >= TALL && w->bytes <= TALL_BYTES && j.depth <= 12288, tall = many && !j.in_place;
+    j.strips = many && j.in_place && !j.direct;
     if (backward && !many && (w->bytes > TURN_BYTES || j.n > 2 * j.depth)) {
         gemm_bf16_dx(k, m, &x, w, y);
         return;
