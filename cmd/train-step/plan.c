@@ -36,7 +36,7 @@ static struct fixed fixed_sizes(const struct trainer *t, size_t rows, size_t tok
     for (size_t i = 0; i < ps->n; i++) {
         const struct param *p = ps->p[i];
         f.weights += 4.0 * (double)p->count;
-        f.state += p->trained ? 12.0 * (double)p->count : 0;
+        f.state += p->trained ? (ps->lent ? 8.0 : 12.0) * (double)p->count : 0;
         if (t->machine.compute.bf16 && (p->kind == PARAM_LINEAR || p->kind == PARAM_ADAPTER || p->kind == PARAM_CONV || p == t->model->output))
             f.packed += (double)packed_bytes(p->shape[0], p->count / p->shape[0]);
     }
@@ -61,10 +61,11 @@ int plan_tell(struct trainer *t, struct error *e)
     double fixed = f.weights + f.state + f.packed + f.other, total = fixed + (double)like.arena, most = fixed + (double)t->plan.arena;
     note("%.2f of %.2f million parameters are trained", (double)params_count(&t->model->params, true) / 1e6,
          (double)params_count(&t->model->params, false) / 1e6);
-    note("memory: weights %.0f MB, gradients and moments %.0f MB, bfloat16 copies %.0f MB, activations %.0f MB, other %.0f MB: %.0f MB "
+    bool lent = t->model->params.lent;
+    note("memory: weights %.0f MB, %smoments %.0f MB, bfloat16 copies %.0f MB, activations%s %.0f MB, other %.0f MB: %.0f MB "
          "with %zu rows of %zu tokens, as in the first batch; at most %.0f MB, with %zu rows of %zu",
-         mb(f.weights), mb(f.state), mb(f.packed), mb((double)like.arena), mb(f.other), mb(total), b->rows, tokens, mb(most),
-         t->collator.rows, t->longest);
+         mb(f.weights), lent ? "" : "gradients and ", mb(f.state), mb(f.packed), lent ? " and gradients" : "", mb((double)like.arena),
+         mb(f.other), mb(total), b->rows, tokens, mb(most), t->collator.rows, t->longest);
     double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     if (machine > 0 && total > machine)
         warn("this machine has %.0f MB: a smaller --batch-size, --gradient-checkpointing or --lora-r would fit", mb(machine));

@@ -126,9 +126,10 @@ static struct tensor *encode(struct tape *t, const struct whisper *w, const stru
         }
         tap_layer(t, "enc", i + 1, x);
     }
-    x = tape_layer_norm(t, x, w->encoder_norm.w, w->encoder_norm.b, EPS);
-    tape_tap(t, "enc.out", x);
-    return x;
+    y = tape_layer_norm(t, x, w->encoder_norm.w, w->encoder_norm.b, EPS);
+    tape_drop(t, x);
+    tape_tap(t, "enc.out", y);
+    return y;
 }
 
 /* --- the decoder --------------------------------------------------------------------- */
@@ -187,12 +188,12 @@ static struct tensor *decode(struct tape *t, const struct whisper *w, const stru
     size_t beams = c ? c->rows / c->heard : 1, n = b->start[b->rows];
     for (size_t i = 0; cross && i < b->rows; i++)
         cross[i] = (struct attended){ b->start[i], b->start[i + 1] - b->start[i], i / beams * w->source, w->source };
-    struct tensor *x = tape_embedding(t, w->tokens, b->ids, n, w->pad, 1);     /* scale_embedding: transformers reads and ignores it */
+    struct tensor *y, *x = tape_embedding(t, w->tokens, b->ids, n, w->pad, 1);     /* scale_embedding: transformers reads and ignores it */
     x = tape_add(t, tape_embedding(t, w->decoder_positions, position, n, -1, 1), x);
     x = tape_dropout(t, x, w->dropout);
     tap_layer(t, "dec", 0, x);
     for (r.i = 0; r.i < w->decoder_layers; r.i++) {
-        struct tensor *in[] = { x, encoded ? encoded : x }, *y;
+        struct tensor *in[] = { x, encoded ? encoded : x };
         r.l = w->decoder + r.i;
         if (!layer_dropped(t, w->decoder_layerdrop, 1000 + r.i)) {
             tape_segment(t, decoder_layer, &r, sizeof r, in, 2, &y, 1);
@@ -201,9 +202,10 @@ static struct tensor *decode(struct tape *t, const struct whisper *w, const stru
         }
         tap_layer(t, "dec", r.i + 1, x);
     }
-    x = tape_layer_norm(t, x, w->decoder_norm.w, w->decoder_norm.b, EPS);
-    tape_tap(t, "dec.out", x);
-    return x;
+    y = tape_layer_norm(t, x, w->decoder_norm.w, w->decoder_norm.b, EPS);
+    tape_drop(t, x);
+    tape_tap(t, "dec.out", y);
+    return y;
 }
 
 static struct tensor *whisper_forward(struct tape *t, struct model *m, const struct batch *b, struct cache *c)

@@ -36,11 +36,11 @@ struct unary {
     struct tensor *x, *z;
 };
 
-/* Where a backward puts the gradient of x: rounded if that may be. */
+/* Where a backward puts the gradient of x, whose values it holds: rounded if that may be. */
 static struct values grad_open(struct tape *t, struct tensor *x, float *beta)
 {
     *beta = 0;
-    uint16_t *half = tensor_grad_narrow(t, x);
+    uint16_t *half = tensor_grad_in_place(t, x);
     return half ? (struct values){ .bf16 = half } : (struct values){ .f32 = tensor_grad(t, x, beta) };
 }
 
@@ -137,7 +137,7 @@ struct gemm_out gelu_out(struct gelu_block *j)
 
 struct gemm_out gelu_back_out(struct gelu_block *j)
 {
-    return (struct gemm_out){ .ld = j->ld, .done = gelu_back_done, .ctx = j, .touched = { j->x, j->dx, j->y } };
+    return (struct gemm_out){ .ld = j->ld, .done = gelu_back_done, .ctx = j, .touched = { j->x, j->dx == j->x ? NULL : j->dx, j->y } };
 }
 
 bool gelu_back_begin(struct tape *t, struct tensor *y, bool again, struct gelu_block *j)
@@ -145,7 +145,7 @@ bool gelu_back_begin(struct tape *t, struct tensor *y, bool again, struct gelu_b
     if (!y->narrow || !y->maker || y->maker->backward != gelu_backward || y->uses != 1 || y->grad || y->grad_half)
         return false;
     struct unary *r = (struct unary *)y->maker;
-    uint16_t *dx = r->x->half ? tensor_grad_narrow(t, r->x) : NULL;
+    uint16_t *x = r->x->half, *dx = x ? tensor_grad_in_place(t, r->x) : NULL;
     if (!dx)
         return false;
     bool makes = again && y->gone;
@@ -153,7 +153,7 @@ bool gelu_back_begin(struct tape *t, struct tensor *y, bool again, struct gelu_b
         y->half = arena_take(t, tensor_count(y) * sizeof *y->half);
         y->gone = false;
     }
-    *j = (struct gelu_block){ .k = t->compute->k, .x = r->x->half, .y = makes ? y->half : NULL, .dx = dx, .ld = y->cols };
+    *j = (struct gelu_block){ .k = t->compute->k, .x = x, .y = makes ? y->half : NULL, .dx = dx, .ld = y->cols };
     return true;
 }
 

@@ -1,16 +1,14 @@
-/* kernels/nn/arena.c - the memory of a step: a free list over one map, the same in a dry run
+/* kernels/nn/arena.c - the memory of a step: one map, every place in it known beforehand
  *
- * A dry run hands out addresses of memory that is not there; what it needs at most
- * is what the map is then made as large as.  Smallest fitting hole first, the lower
- * of equals: the same sequence of calls always gives the same offsets. */
+ * A dry run hands out addresses of memory that is not there, and notes who takes
+ * and gives when; from that layout.c makes the map of the run itself, which takes
+ * and gives the same in the same order, or fails. */
 #include "kernels/nn/record.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-struct hole { size_t at, size; };
 
 struct block {
     struct block *next;
@@ -19,9 +17,8 @@ struct block {
 };
 
 enum { ALIGN = 64, BLOCK = 256 << 10 };
-static const uintptr_t NOWHERE = 1 << 20;   /* base of a dry run: never read */
+static const uintptr_t NOWHERE = 1 << 20;   /* base of a dry run, 64 bytes for each that is taken: never read */
 
-static uintptr_t arena_base(const struct tape *t) { return t->dry ? NOWHERE : (uintptr_t)t->base; }
 static size_t padded(size_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
 
 static void poison(struct tape *t, void *p, size_t bytes)
@@ -31,55 +28,32 @@ static void poison(struct tape *t, void *p, size_t bytes)
             ((float *)p)[i] = NAN;
 }
 
-static int holes_insert(struct tape *t, size_t i, struct hole h)
+static void *take_dry(struct tape *t, size_t size)
 {
-    if (t->n_holes == t->room_holes) {
-        size_t room = t->room_holes ? 2 * t->room_holes : 1024;
-        struct hole *more = realloc(t->hole, room * sizeof *more);
-        if (!more) {
-            tape_fail(t, "out of memory");
-            return -1;
-        }
-        t->hole = more;
-        t->room_holes = room;
+    if (layout_add(t->layout, size, t->event++)) {
+        tape_fail(t, "out of memory");
+        return NULL;
     }
-    memmove(t->hole + i + 1, t->hole + i, (t->n_holes - i) * sizeof *t->hole);
-    t->hole[i] = h;
-    t->n_holes++;
-    return 0;
-}
-
-static void holes_remove(struct tape *t, size_t i)
-{
-    t->n_holes--;
-    memmove(t->hole + i, t->hole + i + 1, (t->n_holes - i) * sizeof *t->hole);
+    return (void *)(NOWHERE + (t->layout->n - 1) * ALIGN);
 }
 
 void *arena_take(struct tape *t, size_t bytes)
 {
     if (t->failed)
         return NULL;
-    size_t size = padded(bytes ? bytes : 1), best = t->n_holes;
-    for (size_t i = 0; i < t->n_holes; i++)
-        if (t->hole[i].size >= size && (best == t->n_holes || t->hole[i].size < t->hole[best].size))
-            best = i;
-    if (best == t->n_holes) {               /* cannot be: the last hole has no end */
-        tape_fail(t, "the step wants more memory than there are addresses");
-        return NULL;
-    }
-    size_t at = t->hole[best].at;
-    t->hole[best].at += size;
-    t->hole[best].size -= size;
-    if (!t->hole[best].size)
-        holes_remove(t, best);
+    size_t size = padded(bytes ? bytes : 1);
     t->used += size;
-    if (at + size > t->high)
-        t->high = at + size;
-    if (!t->dry && at + size > t->size) {
-        tape_fail(t, "the step wants more memory than its dry run said");
+    t->high = t->used > t->high ? t->used : t->high;
+    if (t->dry)
+        return take_dry(t, size);
+    const struct spot *s = t->layout->spot + t->taken;
+    if (t->taken >= t->layout->n || s->size != size || s->from != t->event) {
+        tape_fail(t, "the step takes memory in another order than its dry run");
         return NULL;
     }
-    void *p = (void *)(arena_base(t) + at);
+    t->taken++;
+    t->event++;
+    void *p = t->base + s->at;
     poison(t, p, bytes);
     return p;
 }
@@ -88,30 +62,17 @@ void arena_give(struct tape *t, void *p, size_t bytes)
 {
     if (t->failed || !p)
         return;
+    t->used -= padded(bytes ? bytes : 1);
+    if (t->dry)
+        t->layout->spot[((uintptr_t)p - NOWHERE) / ALIGN].to = t->event;
+    t->event++;
     poison(t, p, bytes);
-    struct hole h = { (uintptr_t)p - arena_base(t), padded(bytes ? bytes : 1) };
-    t->used -= h.size;
-    size_t low = 0, high = t->n_holes;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (t->hole[mid].at < h.at)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    bool before = low > 0 && t->hole[low - 1].at + t->hole[low - 1].size == h.at;
-    bool after = low < t->n_holes && h.at + h.size == t->hole[low].at;
-    if (before && after) {
-        t->hole[low - 1].size += h.size + t->hole[low].size;
-        holes_remove(t, low);
-    } else if (before) {
-        t->hole[low - 1].size += h.size;
-    } else if (after) {
-        t->hole[low].at = h.at;
-        t->hole[low].size += h.size;
-    } else {
-        holes_insert(t, low, h);
-    }
+}
+
+void *arena_lend(struct tape *t, size_t bytes)
+{
+    t->lent += padded(bytes);
+    return arena_take(t, bytes);
 }
 
 void *tape_small(struct tape *t, size_t bytes)
@@ -143,6 +104,12 @@ void *tape_small(struct tape *t, size_t bytes)
 }
 
 /* --- runs ------------------------------------------------------------------------ */
+static void unlend(struct tape *t)
+{
+    while (t->borrower)
+        param_unlend(t->borrower);
+}
+
 void tape_begin(struct tape *t, enum tape_mode mode, uint64_t key)
 {
     t->mode = mode;
@@ -152,13 +119,13 @@ void tape_begin(struct tape *t, enum tape_mode mode, uint64_t key)
     t->failed = t->no_record = t->replaying = false;
     t->last = NULL;
     t->made = NULL;
-    t->used = t->high = 0;
+    t->later = NULL;
+    unlend(t);
+    t->used = t->high = t->lent = t->event = t->taken = 0;
     t->plan = (struct tape_plan){ 0 };
     t->block = t->blocks;
     if (t->block)
         t->block->used = 0;
-    t->n_holes = 0;
-    holes_insert(t, 0, (struct hole){ 0, SIZE_MAX / 2 });
 }
 
 static int arena_grow(struct tape *t, size_t size)
@@ -166,6 +133,7 @@ static int arena_grow(struct tape *t, size_t size)
     if (size <= t->size)
         return 0;
     size_t huge = (size_t)2 << 20;
+    size += size / 16;          /* places of shorter rows may reach a little higher than those of the longest; untouched it costs nothing */
     size = size > huge ? (size + huge - 1) / huge * huge : size;
     if (t->base)
         munmap(t->base, t->size);
@@ -183,17 +151,40 @@ static int arena_grow(struct tape *t, size_t size)
     return 0;
 }
 
-static int run_dry(struct tape *t, enum tape_mode mode, uint64_t key, void (*run)(struct tape *t, void *ctx), void *ctx,
-                   struct tape_plan *plan, char why[WHY])
+typedef void run_fn(struct tape *t, void *ctx);
+
+static void run_dry(struct tape *t, enum tape_mode mode, uint64_t key, run_fn *run, void *ctx, bool late)
 {
     t->dry = true;
+    t->late = late;
+    t->layout = t->layouts + late;
+    t->layout->n = 0;
     tape_begin(t, mode, key);
     run(t, ctx);
     t->dry = false;
-    t->plan.arena = t->high;
+    unlend(t);
+    if (!t->failed && layout_place(t->layout))
+        tape_fail(t, "out of memory");
+    t->plan.arena = t->layout->size;
+    t->plan.used = t->high;
+}
+
+/* If gradients are lent both ways of t->late are tried: the one that takes less is the run's. */
+static int run_plan(struct tape *t, enum tape_mode mode, uint64_t key, run_fn *run, void *ctx, struct tape_plan *plan, char why[WHY])
+{
+    run_dry(t, mode, key, run, ctx, false);
+    struct tape_plan early = t->plan;
+    if (!t->failed && t->lent) {
+        run_dry(t, mode, key, run, ctx, true);
+        if (!t->failed && early.arena <= t->plan.arena) {
+            t->late = false;
+            t->layout = t->layouts;
+            t->plan = early;
+        }
+    }
     if (plan)
         *plan = t->plan;
-    if (t->failed || arena_grow(t, t->high)) {
+    if (t->failed || arena_grow(t, t->plan.arena)) {
         memcpy(why, t->why, WHY);
         return -1;
     }
@@ -203,13 +194,13 @@ static int run_dry(struct tape *t, enum tape_mode mode, uint64_t key, void (*run
 int tape_reserve(struct tape *t, enum tape_mode mode, void (*run)(struct tape *t, void *ctx), void *ctx,
                  struct tape_plan *plan, char why[WHY])
 {
-    return run_dry(t, mode, 0, run, ctx, plan, why);
+    return run_plan(t, mode, 0, run, ctx, plan, why);
 }
 
 int tape_run(struct tape *t, enum tape_mode mode, uint64_t key, void (*run)(struct tape *t, void *ctx), void *ctx,
              char why[WHY])
 {
-    if (run_dry(t, mode, key, run, ctx, NULL, why))
+    if (run_plan(t, mode, key, run, ctx, NULL, why))
         return -1;
     tape_begin(t, mode, key);
     run(t, ctx);
@@ -224,9 +215,11 @@ void tape_free(struct tape *t)
 {
     if (!t)
         return;
+    unlend(t);
     if (t->base)
         munmap(t->base, t->size);
-    free(t->hole);
+    layout_free(t->layouts);
+    layout_free(t->layouts + 1);
     for (struct block *b = t->blocks, *next; b; b = next) {
         next = b->next;
         free(b);

@@ -174,7 +174,7 @@ struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k
         r->k = k;
         r->v = v;
         r->r.reads_half = j.bf16;
-        q->kept = k->kept = v->kept = out->kept = true;
+        q->kept = k->kept = v->kept = out->kept = out->reread = true;
         tensor_use(q);
         tensor_use(k);
         tensor_use(v);

@@ -116,9 +116,9 @@ void attention_backward(struct tape *t, struct record *record)
     j->d_o = r->r.out[0]->grad;
     j->d_o_values = tensor_grads(r->r.out[0]);
     bool rounds = j->bf16 && attend_bf16_rounds(j, r->q->rows, r->k->rows);
-    j->dq_half = rounds && r->q->needs_grad ? tensor_grad_narrow(t, r->q) : NULL;
-    j->dk_half = rounds && r->k->needs_grad ? tensor_grad_narrow(t, r->k) : NULL;
-    j->dv_half = rounds && r->v->needs_grad ? tensor_grad_narrow(t, r->v) : NULL;
+    j->dq_half = rounds && r->q->needs_grad ? tensor_grad_in_place(t, r->q) : NULL;
+    j->dk_half = rounds && r->k->needs_grad ? tensor_grad_in_place(t, r->k) : NULL;
+    j->dv_half = rounds && r->v->needs_grad ? tensor_grad_in_place(t, r->v) : NULL;
     j->dq = j->dq_half ? NULL : zeroed_grad(t, r->q);
     j->dk = j->dk_half ? NULL : zeroed_grad(t, r->k);
     j->dv = j->dv_half ? NULL : zeroed_grad(t, r->v);

@@ -16,7 +16,8 @@ bool attend_bf16_fits(const struct tape *t, const struct attend *j);
 void attend_bf16(struct tape *t, const struct attend *j);
 /* Can gradients be written rounded?  Each row belongs to one segment, and those of its keys fit a worker's memory. */
 bool attend_bf16_rounds(const struct attend *j, size_t t_q, size_t t_k);
-/* Adds to j->dq, dk, dv, those that are not NULL; fills dq_half, dk_half, dv_half, those that are not NULL. */
+/* Adds to j->dq, dk, dv, those that are not NULL; fills dq_half, dk_half, dv_half, those that are not NULL, which may lie
+ * where q, k and v are. */
 void attend_bf16_backward(struct tape *t, const struct attend *j);
 
 /* Rows of a value into the orders of pack.h; `at`: elements from its beginning. */

@@ -7,7 +7,8 @@
  * of 96 keys are laid out in sixes.  A task is one key-value head of one segment
  * with all its query heads, so nobody else adds to what it writes; where gradients are
  * wanted rounded it adds them up in float32 first.  Where that makes few tasks, each
- * takes some of the query heads, and what several have of dk and dv is added up at the end. */
+ * takes some of the query heads, and what several have of dk and dv is added up at the end.
+ * Queries, keys and values are copied before gradients are written where they are. */
 #include "kernels/nn/attention_bf16.h"
 #include "kernels/linalg/gemm_bf16.h"
 #include "kernels/linalg/vec.h"

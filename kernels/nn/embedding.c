@@ -7,6 +7,7 @@ enum { COLUMNS = 64 };
 
 struct lookup {
     struct record r;
+    struct later later;
     struct param *w;
     struct tensor *x;
     const int32_t *ids;
@@ -49,15 +50,14 @@ static void embed_grad_task(void *ctx, size_t i, int worker)
     j->squares[i] = grown;
 }
 
-static void embed_backward(struct tape *t, struct record *record)
+/* Of the gradient at j->from. */
+static void embed_add(struct tape *t, struct lookup *j)
 {
-    struct lookup *j = (struct lookup *)record;
     float beta;
     bool squared = j->w->squared || !j->w->has_grad;
     size_t blocks = (j->cols + COLUMNS - 1) / COLUMNS;
     j->squares = tape_small(t, blocks * sizeof *j->squares);
     j->to = param_grad(t, j->w, &beta);
-    j->from = j->r.out[0]->grad;
     if (beta == 0)
         flat_zero(t, j->to, j->w->count);
     if (!tape_live(t))
@@ -68,6 +68,26 @@ static void embed_backward(struct tape *t, struct record *record)
         squares += j->squares[i];
     j->w->squares = squares < 0 ? 0 : squares;
     j->w->squared = squared;
+}
+
+static void embed_late(struct tape *t, struct later *later)
+{
+    struct lookup *j = (struct lookup *)(void *)((uint8_t *)later - offsetof(struct lookup, later));
+    embed_add(t, j);
+    arena_give(t, (void *)(uintptr_t)j->from, j->n * j->cols * sizeof *j->from);
+}
+
+static void embed_backward(struct tape *t, struct record *record)
+{
+    struct lookup *j = (struct lookup *)record;
+    struct tensor *y = j->r.out[0];
+    j->from = y->grad;
+    if (t->late) {
+        y->grad = NULL;                         /* ours now */
+        tape_later(t, &j->later, embed_late);
+        return;
+    }
+    embed_add(t, j);
 }
 
 struct tensor *tape_embedding(struct tape *t, struct param *w, const int32_t *ids, size_t n, int32_t pad, float scale)

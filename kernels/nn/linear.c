@@ -6,12 +6,16 @@
 #include "kernels/nn/activation.h"
 #include "kernels/nn/random.h"
 
+#include <string.h>
+
 struct linear {
     struct record r;
     struct tensor *x;
     struct param *w, *b;
     float *u;                   /* [T, r], or NULL */
     uint64_t key;               /* of the adapter's dropout */
+    struct later later;
+    struct gemm_in late_dy, late_x;
 };
 
 /* --- the adapter ------------------------------------------------------------------ */
@@ -122,6 +126,41 @@ static void input_backward(struct tape *t, struct linear *l, bool reads)
     product_input(t, dx, beta, grads_in(y), l->w, x->rows);
 }
 
+static size_t operand_bytes(struct gemm_in x, size_t n) { return n * x.ld * (x.bf16 ? sizeof *x.bf16 : sizeof *x.f32); }
+
+static void operand_give(struct tape *t, struct gemm_in x, size_t n)
+{
+    arena_give(t, (void *)(x.bf16 ? (uintptr_t)x.bf16 : (uintptr_t)x.f32), operand_bytes(x, n));
+}
+
+static void weight_late(struct tape *t, struct later *later)
+{
+    struct linear *l = (struct linear *)(void *)((uint8_t *)later - offsetof(struct linear, later));
+    product_weight(t, l->w, l->late_dy, l->late_x, l->x->rows);
+    operand_give(t, l->late_x, l->x->rows);
+    operand_give(t, l->late_dy, l->x->rows);
+}
+
+/* With few rows its operands take less memory than the gradient: if it can wait they are kept. */
+static void weight_backward(struct tape *t, struct linear *l)
+{
+    struct tensor *x = l->x, *y = l->r.out[0];
+    struct gemm_in dy = grads_in(y), in = tensor_in(x);
+    size_t bytes = operand_bytes(in, x->rows);
+    if (!t->late || operand_bytes(dy, x->rows) + bytes >= l->w->count * sizeof *l->w->grad) {
+        product_weight(t, l->w, dy, in, x->rows);
+        return;
+    }
+    void *copy = arena_take(t, bytes);          /* others may want x, and then it goes */
+    if (tape_live(t))
+        memcpy(copy, in.bf16 ? (const void *)in.bf16 : in.f32, bytes);
+    l->late_x = (struct gemm_in){ .f32 = in.bf16 ? NULL : copy, .bf16 = in.bf16 ? copy : NULL, .ld = in.ld };
+    l->late_dy = dy;
+    y->grad = NULL;                             /* ours now */
+    y->grad_half = NULL;
+    tape_later(t, &l->later, weight_late);
+}
+
 static void linear_backward(struct tape *t, struct record *record)
 {
     struct linear *l = (struct linear *)record;
@@ -131,8 +170,6 @@ static void linear_backward(struct tape *t, struct record *record)
         input_backward(t, l, reads);
     if (reads)
         tensor_again(t, x);
-    if (l->w->trained)
-        product_weight(t, l->w, grads_in(y), tensor_in(x), x->rows);
     if (l->b && l->b->trained) {
         float beta, *db = param_grad(t, l->b, &beta);
         column_sums(t, db, beta, tensor_grads(y), y->rows, y->cols);
@@ -141,6 +178,8 @@ static void linear_backward(struct tape *t, struct record *record)
         adapter_backward(t, l, y->grad);
         arena_give(t, l->u, x->rows * l->w->lora.a->shape[0] * sizeof(float));
     }
+    if (l->w->trained)
+        weight_backward(t, l);
 }
 
 struct bias_rows { const struct vec *vec; float *y; const float *b; size_t rows, cols, each; };

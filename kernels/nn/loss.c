@@ -60,12 +60,15 @@ static size_t half_pieces(const struct chunk *c) { return (c->vocab + PANEL - 1)
 
 size_t chunk_bytes(const struct chunk *c)
 {
-    if (!c->half)
-        return c->vocab * sizeof *c->z;
-    return half_ld(c) * sizeof *c->e + (2 * half_pieces(c) + 1) * sizeof(float);
+    return c->half ? half_ld(c) * sizeof *c->e : c->vocab * sizeof *c->z;
 }
 
-void chunk_place(struct chunk *c, void *memory, size_t room)
+size_t chunk_bytes_beside(const struct chunk *c)
+{
+    return c->half ? (2 * half_pieces(c) + 1) * sizeof(float) : 0;
+}
+
+void chunk_place(struct chunk *c, void *memory, void *beside, size_t room)
 {
     if (!c->half) {
         c->z = memory;
@@ -74,7 +77,7 @@ void chunk_place(struct chunk *c, void *memory, size_t room)
     c->ld = half_ld(c);
     c->pieces = half_pieces(c);
     c->e = memory;
-    c->max = (float *)(void *)(c->e + room * c->ld);
+    c->max = beside;
     c->mass = c->max + room * c->pieces;
     c->own = c->mass + room * c->pieces;
 }
@@ -118,11 +121,86 @@ static void loss_backward(struct tape *t, struct record *record)
     arena_give(t, r->dx, r->n * cols * sizeof(float));
 }
 
+/* --- the weight's gradient of a chunk ------------------------------------------------ */
+struct chunk_weight {
+    struct later later;
+    struct param *w;
+    struct gemm_in dz, x;
+    size_t n;
+    void *memory, *xs;          /* theirs */
+    size_t memory_bytes, xs_bytes;
+};
+
+static void chunk_weight(struct tape *t, struct later *later)
+{
+    struct chunk_weight *j = (struct chunk_weight *)later;
+    if (j->w)
+        product_weight(t, j->w, j->dz, j->x, j->n);
+    arena_give(t, j->memory, j->memory_bytes);
+    arena_give(t, j->xs, j->xs_bytes);
+}
+
 static void targets_check(struct tape *t, const struct tensor *x, const struct param *w, const struct target *target, size_t n)
 {
     for (size_t i = 0; i < n && tape_live(t); i++)
         if (target[i].row >= x->rows || target[i].id < 0 || (size_t)target[i].id >= w->shape[0])
             tape_fail(t, "label %d at position %zu: the vocabulary has %zu entries", target[i].id, target[i].row, w->shape[0]);
+}
+
+struct losses {                 /* of all chunks */
+    struct chunk c;
+    struct tensor *x;
+    struct param *w;
+    float *dx;                  /* [n, C] or NULL */
+    const struct target *target;
+    size_t n, each;
+    bool wants_weight, late;
+    struct loss *loss;
+    float *nll;
+};
+
+/* Positions from ... from + m - 1: their losses, their dx, and dW now or later. */
+static void chunk_run(struct tape *t, struct losses *l, size_t from, size_t m)
+{
+    struct chunk *c = &l->c;
+    struct tensor *x = l->x;
+    size_t cols = x->cols, row = cols * (x->half ? sizeof *x->half : sizeof *x->data), beside = m * chunk_bytes_beside(c);
+    struct chunk_weight *j = tape_small(t, sizeof *j);
+    if (!j)
+        return;
+    *j = (struct chunk_weight){ .w = l->wants_weight ? l->w : NULL, .n = m, .memory_bytes = m * chunk_bytes(c), .xs_bytes = m * row };
+    j->xs = arena_take(t, j->xs_bytes);
+    j->memory = arena_take(t, j->memory_bytes);
+    void *other = arena_take(t, beside);
+    chunk_place(c, j->memory, other, m);
+    j->dz = chunk_gradient(c);
+    j->x = (struct gemm_in){ .f32 = x->half ? NULL : j->xs, .bf16 = x->half ? j->xs : NULL, .ld = cols };
+    c->n = m;
+    c->target = l->target + from;
+    struct gather g = { j->xs, x->half ? (uint8_t *)x->half : (uint8_t *)x->data, c->target, m, row, rows_each(cols) };
+    if (tape_live(t))
+        rows_run(t, m, g.each, gather_task, &g);
+    if (c->half)
+        product_forward_into(t, j->x, l->w, m, &(struct gemm_out){ .ld = c->vocab, .done = loss_half_block, .ctx = c });
+    else
+        product_forward(t, (struct values){ .f32 = c->z }, false, j->x, l->w, NULL, m);
+    if (tape_live(t))
+        rows_run(t, m, 1, c->half ? loss_half_task : loss_task, c);
+    for (size_t i = 0; i < m && tape_live(t); i++) {
+        if (l->loss) {
+            l->loss->nll += c->nll[i];
+            l->loss->sum += c->sum[i];
+        }
+        if (l->nll)
+            l->nll[from + i] = (float)c->nll[i];
+    }
+    arena_give(t, other, beside);
+    if (l->dx)
+        product_input(t, (struct values){ .f32 = l->dx + from * cols }, 0, j->dz, l->w, m);
+    if (l->late)
+        tape_later(t, &j->later, chunk_weight);
+    else
+        chunk_weight(t, &j->later);
 }
 
 void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, float smoothing,
@@ -136,52 +214,25 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
     if (t->failed || !n)
         return;
     bool bf16 = t->compute->bf16;
-    struct chunk c = { .k = t->compute->k, .half = bf16 && !(cap > 0) && !(smoothing > 0), .gradient = trains,
-                       .vocab = vocab, .cap = cap, .smoothing = smoothing, .narrow = bf16 };
-    size_t bytes = chunk_bytes(&c), each = t->loss_bytes / bytes;
+    struct losses l = { .x = x, .w = w, .target = target, .n = n, .wants_weight = trains && w->trained, .loss = loss, .nll = nll };
+    l.c = (struct chunk){ .k = t->compute->k, .half = bf16 && !(cap > 0) && !(smoothing > 0), .gradient = trains,
+                          .vocab = vocab, .cap = cap, .smoothing = smoothing, .narrow = bf16 };
+    size_t bytes = chunk_bytes(&l.c) + chunk_bytes_beside(&l.c), each = t->loss_bytes / bytes;
     each = each < CHUNK ? each : CHUNK;
     each = each < 1 ? 1 : each;
-    each = (n + (n + each - 1) / each - 1) / ((n + each - 1) / each);           /* all about the same */
-    float *dx = back ? arena_take(t, n * cols * sizeof(float)) : NULL;
-    size_t row = cols * (x->half ? sizeof *x->half : sizeof *x->data);
-    void *xs = arena_take(t, each * row), *memory = arena_take(t, each * bytes);
-    struct gemm_in in = { .f32 = x->half ? NULL : xs, .bf16 = x->half ? xs : NULL, .ld = cols };
-    c.nll = tape_small(t, 2 * each * sizeof *c.nll);
-    c.sum = c.nll + each;
-    chunk_place(&c, memory, each);
+    l.each = each = (n + (n + each - 1) / each - 1) / ((n + each - 1) / each);  /* all about the same */
+    l.dx = back ? arena_take(t, n * cols * sizeof(float)) : NULL;
+    l.c.nll = tape_small(t, 2 * each * sizeof *l.c.nll);
+    l.c.sum = l.c.nll + each;
+    l.late = t->late && l.wants_weight && n * chunk_bytes(&l.c) < w->count * sizeof *w->grad;
     t->plan.loss = each * bytes;
-
-    for (size_t from = 0; from < n && tape_live(t); from += each) {
-        size_t m = n - from < each ? n - from : each;
-        struct gather g = { xs, x->half ? (uint8_t *)x->half : (uint8_t *)x->data, target + from, m, row, rows_each(cols) };
-        rows_run(t, m, g.each, gather_task, &g);
-        c.n = m;
-        c.target = target + from;
-        if (c.half)
-            product_forward_into(t, in, w, m, &(struct gemm_out){ .ld = vocab, .done = loss_half_block, .ctx = &c });
-        else
-            product_forward(t, (struct values){ .f32 = c.z }, false, in, w, NULL, m);
-        rows_run(t, m, 1, c.half ? loss_half_task : loss_task, &c);
-        for (size_t i = 0; i < m; i++) {
-            if (loss) {
-                loss->nll += c.nll[i];
-                loss->sum += c.sum[i];
-            }
-            if (nll)
-                nll[from + i] = (float)c.nll[i];
-        }
-        if (back)
-            product_input(t, (struct values){ .f32 = dx + from * cols }, 0, chunk_gradient(&c), w, m);
-        if (trains && w->trained)
-            product_weight(t, w, chunk_gradient(&c), in, m);
-    }
-    arena_give(t, memory, each * bytes);
-    arena_give(t, xs, each * row);
+    for (size_t from = 0; from < n && !t->failed; from += each)
+        chunk_run(t, &l, from, n - from < each ? n - from : each);
     struct loss_record *r = tape_record(t, sizeof *r, loss_backward, NULL, back);
     if (r) {
         r->r.always = true;
         r->x = x;
-        r->dx = dx;
+        r->dx = l.dx;
         r->target = target;
         r->n = n;
     }

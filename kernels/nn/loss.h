@@ -29,9 +29,11 @@ struct chunk {
     float *own;                 /* [n] the target's logit */
 };
 
-/* Bytes for a position; then where in such memory for `room` positions what lies. */
+/* Bytes for a position: of what becomes the gradient, and of what is needed until then; then where in
+ * such memories for `room` positions what lies. */
 size_t chunk_bytes(const struct chunk *c);
-void chunk_place(struct chunk *c, void *memory, size_t room);
+size_t chunk_bytes_beside(const struct chunk *c);
+void chunk_place(struct chunk *c, void *memory, void *beside, size_t room);
 /* The gradient of the logits. */
 struct gemm_in chunk_gradient(const struct chunk *c);
 

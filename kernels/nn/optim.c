@@ -33,7 +33,7 @@ static int chunks_make(struct params *ps)
     for (size_t i = 0; i < ps->n; i++) {
         ps->chunk[i] = n;
         size_t size = chunk_size(ps->p[i]);
-        n += ps->p[i]->grad ? (ps->p[i]->count + size - 1) / size : 0;
+        n += ps->p[i]->m ? (ps->p[i]->count + size - 1) / size : 0;
     }
     ps->chunk[ps->n] = n;
     ps->partial = malloc((n ? n : 1) * sizeof *ps->partial);

@@ -80,7 +80,7 @@ int params_reserve(struct params *ps, bool training, char why[WHY])
     for (size_t i = 0; i < ps->n; i++) {
         const struct param *p = ps->p[i];
         total += p->data ? 0 : padded(p->count);
-        total += training && p->trained && !p->grad ? 3 * padded(p->count) : 0;
+        total += training && p->trained && !p->m ? (ps->lent ? 2 : 3) * padded(p->count) : 0;
     }
     if (!total)
         return 0;
@@ -101,7 +101,7 @@ int params_reserve(struct params *ps, bool training, char why[WHY])
         for (size_t i = 0; i < ps->n; i++) {
             struct param *p = ps->p[i];
             float **to = kind == 0 ? &p->data : kind == 1 ? &p->grad : kind == 2 ? &p->m : &p->v;
-            if (*to || (kind && !(training && p->trained)))
+            if (*to || (kind && !(training && p->trained)) || (kind == 1 && ps->lent))
                 continue;
             *to = at;
             at += padded(p->count);
@@ -113,6 +113,8 @@ void params_release(struct params *ps)
 {
     for (size_t i = 0; i < ps->n; i++) {
         packed_free(ps->p[i]->packed);
+        if (ps->p[i]->lent_from)
+            param_unlend(ps->p[i]);
         free(ps->p[i]->name);
         free(ps->p[i]);
     }
@@ -123,6 +125,27 @@ void params_release(struct params *ps)
     free(ps->chunk);
     free(ps->partial);
     *ps = (struct params){ 0 };
+}
+
+void param_lend(struct param *p, float *grad, struct param **list)
+{
+    p->grad = grad;
+    p->lent_next = *list;
+    p->lent_from = list;
+    if (*list)
+        (*list)->lent_from = &p->lent_next;
+    *list = p;
+}
+
+void param_unlend(struct param *p)
+{
+    *p->lent_from = p->lent_next;
+    if (p->lent_next)
+        p->lent_next->lent_from = p->lent_from;
+    p->lent_next = NULL;
+    p->lent_from = NULL;
+    p->grad = NULL;
+    p->has_grad = false;
 }
 
 size_t params_count(const struct params *ps, bool trained_only)

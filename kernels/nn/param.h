@@ -42,12 +42,14 @@ struct param {
     bool last;                  /* the output layer, with weights of its own: adapters of "all-linear" pass it by */
     bool decay;                 /* weight decay applies: not to biases and norms */
 
-    float *grad;                /* trained only: sum over the supervised tokens since the last optimizer step */
+    float *grad;                /* trained only: sum over the supervised tokens since the last optimizer step; NULL: none, or see params.lent */
     bool has_grad;              /* grad holds something; false: its bytes mean nothing and the optimizer skips it */
     bool squared;               /* squares is the sum of grad's: whoever wrote it last has summed them */
     double squares;
     float *m, *v;               /* trained only: AdamW's moments */
     uint64_t steps;             /* AdamW steps taken by this parameter */
+
+    struct param *lent_next, **lent_from;       /* grad is a tape's: among those of its run; else NULL */
 
     struct lora lora;           /* a == NULL: none */
     struct packed *packed;      /* NULL until a product in bfloat16 wants it; adamw_step keeps it up to date */
@@ -56,9 +58,13 @@ struct param {
     float init_scale;           /* standard deviation, or the bound of INIT_UNIFORM */
 };
 
+/* lent, to be set before params_reserve: gradients have no memory of their own.  A run of a tape
+ * takes it from its arena, where activations leave it free, and the next tape_begin takes it back:
+ * the optimizer's step must come between two runs, so no gradient adds up over several. */
 struct params {
     struct param **p;           /* in the order of the model file; pointers stay valid as the list grows */
     size_t n, room;
+    bool lent;
     struct param **by_name;     /* sorted; made by the first params_find after a change */
     void *memory[16];           /* what params_reserve gave */
     size_t memory_size[16];
@@ -72,10 +78,13 @@ struct params {
 struct param *params_add(struct params *ps, const char *name, enum param_kind kind, int rank, const size_t *shape);
 struct param *params_find(struct params *ps, const char *name);        /* NULL if there is none */
 /* Memory for every `data` that is NULL, and with `training` for grad, m and v of
- * every trained one that has none.  Zeroed lazily by the system: pages are
+ * every trained one that has none (grad unless lent).  Zeroed lazily by the system: pages are
  * taken when first touched.  May be called again after lora_attach. */
 int params_reserve(struct params *ps, bool training, char why[WHY]);
 void params_release(struct params *ps);
+/* A gradient's memory is lent by whoever keeps `list`, which is in one piece again whenever a borrower goes. */
+void param_lend(struct param *p, float *grad, struct param **list);
+void param_unlend(struct param *p);             /* then it has none */
 size_t params_count(const struct params *ps, bool trained_only);       /* numbers, not bytes */
 
 /* Fills data by p->init; the numbers depend on seed and name alone. */

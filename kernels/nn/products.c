@@ -74,10 +74,9 @@ void product_input_into(struct tape *t, struct gemm_in dy, struct param *w, size
 void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct gemm_in x, size_t n)
 {
     size_t out = w->shape[0], in = width(w);
-    float beta;
+    float beta, *dw = param_grad(t, w, &beta);
     if (!tape_live(t))
         return;
-    float *dw = param_grad(t, w, &beta);
     if (t->compute->bf16)
         gemm_bf16_dw(t->compute, n, out, in, dy, x, beta != 0, dw, in, &w->squares);
     else

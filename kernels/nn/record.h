@@ -20,9 +20,19 @@ struct record {
     bool reads_half;            /* backward takes out[0]'s gradient in either type (tensor_grads); else it is made float32 before */
 };
 
+/* Work that a backward leaves for the end of tape_backward, when the activations are gone: begins a
+ * struct from tape_small.  If t->late: then the plan found that it needs less memory so. */
+struct later {
+    struct later *next;
+    void (*run)(struct tape *t, struct later *j);
+};
+void tape_later(struct tape *t, struct later *j, void (*run)(struct tape *t, struct later *j));
+
 /* Arena memory, 64-byte aligned, unset; the sizes must be the same at both ends.  NULL once failed. */
 void *arena_take(struct tape *t, size_t bytes);
 void arena_give(struct tape *t, void *p, size_t bytes);
+/* For the rest of the run, and until the next begins. */
+void *arena_lend(struct tape *t, size_t bytes);
 /* False in a dry run and after a failure: no arithmetic then. */
 static inline bool tape_live(const struct tape *t) { return !t->dry && !t->failed; }
 
@@ -61,10 +71,13 @@ float *tensor_grad(struct tape *t, struct tensor *x, float *beta);
 /* x's gradient to be written rounded, by the one who adds to it; NULL: then tensor_grad it is.
  * That is so if x is bfloat16 and has one use, counted with tensor_use by the operation that reads it. */
 uint16_t *tensor_grad_narrow(struct tape *t, struct tensor *x);
+/* The same for a backward that alone reads x's values, holds them (tensor_values) and writes each gradient after it has
+ * read what was there: mostly in their memory, where they end. */
+uint16_t *tensor_grad_in_place(struct tape *t, struct tensor *x);
 static inline void tensor_use(struct tensor *x) { x->uses++; }
 static inline struct values tensor_grads(const struct tensor *x) { return (struct values){ x->grad, x->grad_half }; }
 void tensor_grad_widen(struct tape *t, struct tensor *x);       /* float32 from now on */
-/* The same for a parameter; what was known of its squares is forgotten. */
+/* The same for a parameter, dry or not; what was known of its squares is forgotten. */
 float *param_grad(struct tape *t, struct param *p, float *beta);
 
 /* task(ctx, i, worker) for chunks of `each` rows out of n: i is the chunk. */

@@ -115,11 +115,22 @@ void tensor_release(struct tape *t, struct tensor *x)
     x->grad_half = NULL;
 }
 
+static bool grad_fits_narrow(const struct tensor *x) { return x->narrow && x->uses == 1 && !x->grad && !x->grad_half; }
+
 uint16_t *tensor_grad_narrow(struct tape *t, struct tensor *x)
 {
-    if (!x->narrow || x->uses != 1 || x->grad || x->grad_half)
+    if (!grad_fits_narrow(x))
         return NULL;
     return x->grad_half = arena_take(t, tensor_count(x) * sizeof *x->grad_half);
+}
+
+uint16_t *tensor_grad_in_place(struct tape *t, struct tensor *x)
+{
+    if (!grad_fits_narrow(x) || x->reread || !x->half)
+        return tensor_grad_narrow(t, x);
+    x->grad_half = x->half;
+    x->half = NULL;
+    return x->grad_half;
 }
 
 void tensor_grad_widen(struct tape *t, struct tensor *x)
@@ -143,6 +154,8 @@ float *tensor_grad(struct tape *t, struct tensor *x, float *beta)
 
 float *param_grad(struct tape *t, struct param *p, float *beta)
 {
+    if (!p->grad && !t->failed)
+        param_lend(p, arena_lend(t, p->count * sizeof *p->grad), &t->borrower);
     *beta = p->has_grad ? 1.0f : 0.0f;
     if (tape_live(t)) {
         p->has_grad = true;
@@ -212,6 +225,22 @@ void tape_backward(struct tape *t)
 {
     t->plan.forward = t->used;
     records_run(t, NULL);
+    while (t->later && !t->failed) {
+        struct later *j = t->later;
+        t->later = j->next;
+        j->run(t, j);
+    }
+    t->plan.lent = t->lent;
+}
+
+void tape_later(struct tape *t, struct later *j, void (*run)(struct tape *t, struct later *j))
+{
+    struct later **end = &t->later;
+    while (*end)
+        end = &(*end)->next;
+    j->run = run;
+    j->next = NULL;
+    *end = j;
 }
 
 /* --- segments -------------------------------------------------------------------- */

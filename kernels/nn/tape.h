@@ -4,15 +4,17 @@
  * each operation records what its backward needs; tape_backward walks the records
  * in reverse.  What no gradient flows through is not recorded and costs nothing.
  *
- * Memory.  Values lie in one arena with a deterministic free list.  A dry run
- * (tape_plan) executes the same forward and backward without any arithmetic, so the
- * arena's size is known, and printed, before step 1; the real run repeats the same
+ * Memory.  Values lie in one arena.  A dry run (tape_plan) executes the same forward
+ * and backward without any arithmetic, so all lives are known, every place in the
+ * arena (layout.h), and its size, which is printed before step 1; the real run repeats the same
  * allocations.  A value is freed when the backward of the operation that made it
- * is done; at the end of a segment also whatever no backward asked for. */
+ * is done; at the end of a segment also whatever no backward asked for.  Gradients
+ * of parameters that are lent (param.h) take the place of values that are gone. */
 #ifndef PENSTOCK_TAPE_H
 #define PENSTOCK_TAPE_H
 
 #include "kernels/linalg/compute.h"
+#include "kernels/nn/layout.h"
 #include "kernels/nn/param.h"
 
 enum tape_mode {
@@ -31,6 +33,7 @@ struct tensor {
     size_t uses;                /* backwards that will add to it */
     bool needs_grad;
     bool kept;                  /* some backward will read data */
+    bool reread;                /* that of the operation that made it, too */
     bool narrow;                /* bfloat16, whether it has memory now or not */
     bool external;              /* data is not the arena's: inputs, caches */
     struct record *maker;       /* can make the values again, cheaply: between forward and backward they may be gone */
@@ -38,9 +41,11 @@ struct tensor {
     struct tensor *next;        /* of those made in the open segment */
 };
 
-/* How many bytes of the arena, at most at one time. */
+/* How many bytes of the arena. */
 struct tape_plan {
-    size_t arena;               /* activations, their gradients, scratch */
+    size_t arena;               /* activations, their gradients, scratch, gradients that are lent */
+    size_t used;                /* of it, at one time: the rest is gaps */
+    size_t lent;                /* gradients of parameters, at the end */
     size_t forward;             /* of it, when the forward had ended: what backward reads */
     size_t loss;                /* of it, the loss's buffer of logits */
 };
@@ -69,8 +74,13 @@ struct tape {                   /* fields are for reading outside kernels/nn */
     uint8_t *base;
     size_t size;                /* of the arena in place */
     size_t used, high;          /* now; at most so far in this run */
-    struct hole *hole;
-    size_t n_holes, room_holes;
+    struct layout layouts[2];   /* where all lies: without late, and with */
+    struct layout *layout;      /* the run's */
+    size_t event, taken;        /* number of the next that takes or gives; that takes */
+    size_t lent;                /* bytes of gradients lent in this run */
+    struct param *borrower;     /* whose they are */
+    bool late;                  /* gradients larger than what they are made of wait for the end (tape_later) */
+    struct later *later;        /* the first of what waits */
     struct block *blocks;       /* small things: tensors, records */
     struct block *block;
     struct record *last;
@@ -85,7 +95,7 @@ struct tape {                   /* fields are for reading outside kernels/nn */
 struct tape *tape_new(const struct compute *compute);
 void tape_free(struct tape *t);
 
-/* Starts a run: all tensors of the last one are gone.  key: see above. */
+/* Starts a run: all tensors of the last one are gone, and the gradients that it lent.  key: see above. */
 void tape_begin(struct tape *t, enum tape_mode mode, uint64_t key);
 /* Runs every recorded backward, last first; gradients of parameters are added to
  * their grad.  Releases what it passed. */

@@ -25,7 +25,7 @@ is 'so is each norm' "$(near "$tmp/m" grad_norm 1e-5)" good
 is 'and each rate, as transformers schedules it' "$(near "$tmp/m" learning_rate 1e-12)" good
 is 'a line of metrics has these keys, in order' "$(head -n1 "$tmp/m" | grep -o '"[a-z_]*":' | tr -d '":' | tr '\n' ' ')" \
    'step epoch loss grad_norm learning_rate tokens samples step_seconds wait_seconds peak_memory '
-like 'a memory plan is printed before the first step' "$err" 'memory: weights .* MB, gradients and moments .* MB, .*activations .* MB with 3 rows of 18 tokens.*; at most .* MB, with 3 rows of 64'
+like 'a memory plan is printed before the first step' "$err" 'memory: weights .* MB, moments .* MB, .*activations and gradients .* MB with 3 rows of 18 tokens.*; at most .* MB, with 3 rows of 64'
 is 'the checkpoint is a whole model directory' "$(ls "$tmp/ref/latest" | tr '\n' ' ')" \
    'complete.json config.json generation_config.json model.safetensors optimizer.safetensors preprocessor_config.json processor_config.json tokenizer.json tokenizer_config.json trainer_state.json '
 is 'what training does not change is copied' "$(cd "$micro/model" && for f in *.json; do cmp "$f" "$tmp/ref/latest/$f"; done)" ''

@@ -78,7 +78,7 @@ void golden_weights(struct model *m, const char *path)
     safetensors_close(&st);
 }
 
-struct model *golden_model(const char *dir)
+static struct model *model_open(const char *dir, bool lent)
 {
     char path[400], why[WHY];
     snprintf(path, sizeof path, "%s/config.json", dir);
@@ -89,12 +89,16 @@ struct model *golden_model(const char *dir)
         bail(path, why);
     free(text);
     json_decref(c);
+    m->params.lent = lent;
     if (params_reserve(&m->params, true, why))
         bail(path, why);
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
     golden_weights(m, path);
     return m;
 }
+
+struct model *golden_model(const char *dir) { return model_open(dir, false); }
+struct model *golden_model_lent(const char *dir) { return model_open(dir, true); }
 
 size_t golden_differ(const struct model *a, const struct model *b)
 {

@@ -14,6 +14,7 @@ float *golden_f32(const struct safetensors *st, const char *name, size_t *count)
 int64_t *golden_ints(const struct safetensors *st, const char *name, size_t *count);        /* I64 or I32; malloc'd */
 json_t *golden_json(const char *path);
 struct model *golden_model(const char *dir);            /* with weights, everything but buffers trained, room for training */
+struct model *golden_model_lent(const char *dir);       /* its gradients in the tape's arena */
 void golden_weights(struct model *m, const char *path); /* every tensor of the file that the model has */
 size_t golden_differ(const struct model *a, const struct model *b);    /* tensors whose weights are not the same bits */
 void golden_compute(struct compute *k, int threads);

@@ -1,6 +1,7 @@
 /* tests/unit/tape_test.c - the fused loss against a plain one in double; memory as the dry run said; failures that are told */
 #include "tests/unit/tap.h"
 
+#include "kernels/nn/optim.h"
 #include "kernels/nn/random.h"
 #include "kernels/nn/record.h"
 #include "tests/unit/golden.h"
@@ -44,13 +45,13 @@ static double loss_ref(const double *x, const double *w, double cap, double e)
     return total;
 }
 
-static void loss_check(const struct compute *c, float cap, float smoothing, size_t bytes)
+static void loss_check(const struct compute *c, float cap, float smoothing, size_t bytes, bool lent)
 {
     static float x[54], dx[54], w[189], dw[189], want[189];
     static double ex[54], ew[189];
     char why[WHY] = "", name[120];
     struct loss_run r = { .x = x, .dx = dx, .cap = cap, .smoothing = smoothing,
-                          .w = { .name = "w", .rank = 2, .shape = { 21, 9 }, .count = 189, .data = w, .grad = dw, .trained = true } };
+                          .w = { .name = "w", .rank = 2, .shape = { 21, 9 }, .count = 189, .data = w, .grad = lent ? NULL : dw, .trained = true } };
     for (size_t i = 0; i < 54; i++)
         ex[i] = (double)(x[i] = 2 * random_uniform(5, i) - 1);
     for (size_t i = 0; i < 189; i++)
@@ -58,8 +59,8 @@ static void loss_check(const struct compute *c, float cap, float smoothing, size
     struct tape *t = tape_new(c);
     t->poison = true;
     t->loss_bytes = bytes;
-    ok(tape_run(t, TAPE_TRAIN, 1, loss_run, &r, why) == 0, "loss, cap %g, smoothing %g, %zu bytes %s", (double)cap,
-       (double)smoothing, bytes, why);
+    ok(tape_run(t, TAPE_TRAIN, 1, loss_run, &r, why) == 0, "loss, cap %g, smoothing %g, %zu bytes%s %s", (double)cap,
+       (double)smoothing, bytes, lent ? ", a lent gradient" : "", why);
     double got = loss_ref(ex, ew, (double)cap, (double)smoothing), plain = loss_ref(ex, ew, (double)cap, 0);
     ok(fabs(r.loss.sum - got) <= 1e-6 * got && fabs(r.loss.nll - plain) <= 1e-6 * plain, "its sum %.7f (want %.7f)", r.loss.sum, got);
     double sum = 0;
@@ -78,7 +79,7 @@ static void loss_check(const struct compute *c, float cap, float smoothing, size
             at[i] = keep;
         }
         snprintf(name, sizeof name, "its gradient of %s", pass ? "the weights" : "the values");
-        is_close(pass ? dw : dx, want, n, 1e-5, name);
+        is_close(!pass ? dx : lent ? r.w.grad : dw, want, n, 1e-5, name);
     }
     tape_free(t);
 }
@@ -115,14 +116,65 @@ static void test_memory(const struct compute *c)
     tape_free(t);
 }
 
+struct lent_run { float x[54]; struct params ps; struct loss loss; bool twice; };
+
+static void lent_run(struct tape *t, void *ctx)
+{
+    struct lent_run *r = ctx;
+    struct tensor *x = tape_input(t, r->x, 6, 9);
+    x->needs_grad = true;
+    if (!t->dry && r->twice)
+        arena_take(t, 64);
+    tape_lm_loss(t, tape_linear(t, x, r->ps.p[1], NULL), r->ps.p[0], 0, 0, wanted, 4, &r->loss, NULL);
+    tape_backward(t);
+}
+
+static void test_lent(const struct compute *c)
+{
+    static struct lent_run r;
+    char why[WHY] = "";
+    struct tape_plan plan;
+    struct tape *t = tape_new(c);
+    t->poison = true;
+    r.ps.lent = true;
+    params_add(&r.ps, "vocabulary", PARAM_EMBEDDING, 2, (size_t[]){ 21, 9 });
+    params_add(&r.ps, "w", PARAM_LINEAR, 2, (size_t[]){ 9, 9 });
+    ok(params_reserve(&r.ps, true, why) == 0 && !r.ps.p[0]->grad && r.ps.p[0]->m, "lent gradients have no memory of their own %s", why);
+    for (size_t i = 0; i < 54; i++)
+        r.x[i] = 2 * random_uniform(5, i) - 1;
+    param_init(r.ps.p[0], 1);
+    param_init(r.ps.p[1], 2);
+    ok(tape_reserve(t, TAPE_TRAIN, lent_run, &r, &plan, why) == 0 && plan.lent == (21 * 9 * 4 / 64 + 1) * 64 + (81 * 4 / 64 + 1) * 64 &&
+       plan.used <= plan.arena && !r.ps.p[0]->grad, "a plan has room for them, and leaves none %s", why);
+    for (int i = 0; i < 2; i++) {
+        ok(tape_run(t, TAPE_TRAIN, 1, lent_run, &r, why) == 0 && r.ps.p[0]->grad && r.ps.p[0]->has_grad && t->high <= plan.arena,
+           "a run lends them %s", why);
+        double norm = grad_norm(c, &r.ps, 4);
+        ok(norm > 0 && isfinite(norm), "each its own: %g", norm);
+    }
+    r.twice = true;
+    ok(tape_run(t, TAPE_TRAIN, 1, lent_run, &r, why) == -1 && strstr(why, "another order") != NULL, "a run that takes what its plan did not is stopped: %s", why);
+    r.twice = false;
+    ok(tape_run(t, TAPE_TRAIN, 1, lent_run, &r, why) == 0 && r.ps.p[1]->has_grad, "and the next is well %s", why);
+    tape_begin(t, TAPE_INFER, 1);
+    ok(!r.ps.p[0]->grad && !r.ps.p[0]->has_grad && !r.ps.p[1]->grad, "the next run takes them back");
+    ok(tape_run(t, TAPE_TRAIN, 1, lent_run, &r, why) == 0, "lent once more %s", why);
+    params_release(&r.ps);
+    ok(tape_run(t, TAPE_TRAIN, 1, endless_run, r.x, why) == 0, "parameters may go before the tape %s", why);
+    tape_free(t);
+}
+
 int main(void)
 {
     struct compute c;
     golden_compute(&c, 2);
-    loss_check(&c, 0, 0, 1 << 20);
-    loss_check(&c, 0, 0.1f, 3 * 21 * sizeof(float));        /* chunks of three and one */
-    loss_check(&c, 1.5f, 0.2f, 1);                          /* of one */
+    for (int lent = 0; lent < 2; lent++) {
+        loss_check(&c, 0, 0, 1 << 20, lent);
+        loss_check(&c, 0, 0.1f, 3 * 21 * sizeof(float), lent);      /* chunks of three and one */
+        loss_check(&c, 1.5f, 0.2f, 1, lent);                        /* of one */
+    }
     test_memory(&c);
+    test_lent(&c);
     team_free(c.team);
     return done();
 }

@@ -60,7 +60,7 @@ static double norm_off(const struct compute *k, struct params *ps, size_t *known
     return fabs(quick - plain) / plain;
 }
 
-static struct trained train(bool bf16, int threads, bool recompute, size_t lora)
+static struct trained train_with(bool bf16, int threads, bool recompute, size_t lora, bool lent)
 {
     struct trained t = { 0 };
     struct compute k = { .team = team_new(threads, NULL), .k = kernels_choose(getenv("PENSTOCK_KERNELS")), .bf16 = bf16 };
@@ -73,6 +73,7 @@ static struct trained train(bool bf16, int threads, bool recompute, size_t lora)
         struct lora_options o = { .r = lora, .alpha = 8, .targets = "q_proj,fc1" };
         lora_attach(&t.m->params, &o, why);
     }
+    t.m->params.lent = lent;
     params_reserve(&t.m->params, true, why);
     for (size_t i = 0; i < t.m->params.n; i++)
         if (t.m->params.p[i]->kind == PARAM_ADAPTER) {
@@ -87,7 +88,7 @@ static struct trained train(bool bf16, int threads, bool recompute, size_t lora)
     tape->poison = true;
     struct adamw a = { .learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 1 };
     for (size_t i = 0; i < t.m->params.n; i++)
-        t.n += t.m->params.p[i]->grad ? t.m->params.p[i]->count : 0;
+        t.n += t.m->params.p[i]->m ? t.m->params.p[i]->count : 0;
     t.grad = calloc(t.n, sizeof *t.grad);
     for (int step = 0; step < 3; step++) {
         struct loss loss = { 0 };
@@ -99,7 +100,7 @@ static struct trained train(bool bf16, int threads, bool recompute, size_t lora)
             struct param *p = t.m->params.p[i];
             if (p->grad && p->has_grad)
                 memcpy(t.grad + at, p->grad, p->count * sizeof *t.grad);
-            at += p->grad ? p->count : 0;
+            at += p->m ? p->count : 0;
         }
         t.off = fmax(t.off, norm_off(&k, &t.m->params, &t.known));
         adamw_step(&k, &t.m->params, &a, (double)loss.tokens);
@@ -108,6 +109,11 @@ static struct trained train(bool bf16, int threads, bool recompute, size_t lora)
     batch_release(&b);
     team_free(k.team);
     return t;
+}
+
+static struct trained train(bool bf16, int threads, bool recompute, size_t lora)
+{
+    return train_with(bf16, threads, recompute, lora, false);
 }
 
 static void trained_free(struct trained *t)
@@ -130,6 +136,7 @@ static void compare(size_t lora)
 {
     struct trained f32 = train(false, 2, false, lora), bf16 = train(true, 1, false, lora), three = train(true, 3, false, lora);
     struct trained again = train(true, 2, true, lora);
+    struct trained lent[] = { train_with(true, 2, false, lora, true), train_with(true, 1, true, lora, true), train_with(false, 2, false, lora, true) };
     const char *what = lora ? "adapters" : "all weights";
     double d = 0, size = 0;
     for (size_t i = 0; i < f32.n; i++) {
@@ -146,6 +153,12 @@ static void compare(size_t lora)
        bf16.known, bf16.off);
     ok(same_weights(&bf16, &three), "%s: one thread and three train the same bits", what);
     ok(same_weights(&bf16, &again), "%s: so does recomputing layers", what);
+    for (int i = 0; i < 3; i++) {
+        const struct trained *own = i < 2 ? &bf16 : &f32;
+        ok(same_weights(own, lent + i) && !memcmp(own->grad, lent[i].grad, own->n * sizeof *own->grad),
+           "%s: so do gradients in the memory of activations, %s%s", what, i < 2 ? "bfloat16" : "float32", i == 1 ? ", layers computed again" : "");
+        trained_free(lent + i);
+    }
     trained_free(&f32), trained_free(&bf16), trained_free(&three), trained_free(&again);
 }
 
