@@ -26,6 +26,7 @@ trainer_of() {
     exec 7<>"$tmp/$1/checkpoints"       # held by the trainer, so that the writer ends with it, whatever befalls
     part "$1" trainer train-step $options --in "@ipc://$tmp/$1/t" --head "ipc://$tmp/$1/h" --resume "$tmp/$1/out" --out "$tmp/$1/checkpoints"
     ckpt-write -q "$tmp/$1/out" <"$tmp/$1/checkpoints" 7>&- 2>"$tmp/$1/writer.err" &
+    writers="$writers $!"
     exec 7>&-
 }
 begun() { # begun CASE: waits for its first checkpoint; false: its trainer is done already
@@ -46,6 +47,7 @@ stopped() { # stopped CASE NAME SECONDS
 }
 pools='1 3 7'
 [ -z "$sanitized" ] || pools=3
+writers=
 cases="$pools late replayed second stop-worker stop-head stop-trainer"
 for c in $cases; do mkdir -m 700 "$tmp/$c"; done
 
@@ -74,11 +76,13 @@ for who in worker head trainer; do
     [ $who != worker ] || worker_of $c 2
     name=$who
     [ $who != worker ] || name=worker1
-    (stopped $c $name 7.5
-        [ $who = worker ] || exit
-        wait_until 800 test -e "$tmp/$c/trainer.st"
-        kill "$(cat "$tmp/$c/worker1.pid")" 2>/dev/null) &      # what slept through the end looks for its head for minutes
+    stopped $c $name 7.5 &
 done
+for c in $cases; do wait_until 800 test -e "$tmp/$c/trainer.st"; done
+wait $writers
+# Who did not hear the end (asleep, or given up by a head that slept) would look for its head for ten minutes.
+sleep 1
+for w in "$tmp"/*/worker*.pid; do [ -e "${w%.pid}.st" ] || kill "$(cat "$w")"; done 2>/dev/null
 wait
 
 for c in $cases; do
