@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tests/fault/server.py - object stores that misbehave on purpose
 
-    server.py --root DIR [--port-file FILE] [--latency MS] [--rate P --seed N] [--token T] [--page N] [--tool PATH] [--payer P]
+    server.py --root DIR [--port-file FILE] [--latency MS] [--gather N] [--rate P --seed N] [--token T] [--page N] [--tool PATH] [--payer P]
 
 DIR/BUCKET/OBJECT are served as Google's JSON API (/storage/v1, /upload/storage/v1, see google.py),
 as S3 (/s3/BUCKET/OBJECT, see s3.py) and as plain files (/plain/BUCKET/OBJECT).  Also token servers (/token, /sts, /sts-aws, /container),
@@ -28,6 +28,7 @@ Faults on "get" (content), "list", "stat", "put", "start" (of an upload), "chunk
   forget                     the upload is forgotten (404; forget_410: 410)
   lost                       done, but the answer gets lost
   odd_etag                   (s3) an ETag that looks like an MD5 and is none
+With --gather N nothing is answered before N requests are there at once (or 100 s have passed).
 With --rate P each request has one of 503 429-without-waiting reset cut with probability P,
 as a hash of (seed, how many requests this one is for its path).
 """
@@ -122,6 +123,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with store.lock:
             store.now += 1
             store.most = max(store.most, store.now)
+        until = time.time() + 100
+        while store.most < args.gather and time.time() < until:
+            time.sleep(0.01)
         try:
             self.route()
         except (BrokenPipeError, ConnectionResetError):
@@ -194,6 +198,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--root", required=True)
 parser.add_argument("--port-file")
 parser.add_argument("--latency", type=float, default=0)
+parser.add_argument("--gather", type=int, default=0)
 parser.add_argument("--rate", type=float, default=0)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--token", default="")

@@ -30,10 +30,10 @@ is 'a local manifest names URLs of any store' "$(grep -c '"bytes": 100000' got)"
 like 'a missing object is an error record' "$(tail -n 1 got)" '"error": .*gs://b/nothing.wav.*no such object'
 server_stop
 
-server_start --latency 2000
+server_start --gather 20
 export STORAGE_EMULATOR_HOST="$server"
-PENSTOCK_STORE_STALL=60 gcs-fetch --base gs://b/set - <root/b/set/m.jsonl | cmp - local
-is 'far away: still the same bytes' $? 0
+PENSTOCK_STORE_STALL=300 gcs-fetch --base gs://b/set - <root/b/set/m.jsonl | cmp - local
+is 'from a store that answers late: still the same bytes' $? 0
 most=$(stats | sed 's/.*"most": \([0-9]*\).*/\1/')
 ok "at least 20 objects are on their way at once ($most)" [ "$most" -ge 20 ]
 server_stop
