@@ -7,13 +7,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct csv_record record;
     struct error e;
-    uint64_t lines = 0;
     size_t at = 0;
     if (!record.text.max)
         csv_record_init(&record);
     char separator = size && data[0] & 1 ? '\t' : ',';
     while (at < size) {
         struct csv_scan scan = { .separator = separator };
+        uint64_t lines = 0;
         size_t end = csv_scan(&scan, span_of(data + at, size - at), &lines), n = csv_record_size(&scan, span_of(data + at, size - at), end);
         bool open = csv_scan_quoted(&scan) && separator == ',';
         if (csv_record_read(&record, span_of(data + at, n), separator, &e) == 0) {
@@ -25,9 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (total > n)
                 abort();
         }
+        if (lines > size - at || n > size - at || !n)
+            abort();
         at += n;
     }
-    if (lines > size)
-        abort();
     return 0;
 }
