@@ -6,7 +6,9 @@
 # (which loses units when a process dies), by fan -j 1, and by LP1 over ipc, to a
 # consumer that drops what it gets, as the others' sinks do, and to record, which
 # writes it to a disk. The best of five, less the best of five with one unit alone:
-# what it takes to start, to meet and to end. Not a test: prints, never fails.
+# what it takes to start, to meet and to end; in brackets the same of medians. All
+# take turns, so that what the machine does beside meets all. Not a test: prints,
+# never fails.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${BUILD:-$top/build/obj}
@@ -33,24 +35,26 @@ recorded() {
     rm -rf "$tmp/got"
     served "$1" record -q --max-errors 100% --in "@$b" --head "$a" "$tmp/got"
 }
-best() { # best UNITS HOW: seconds, the best of five, less that of one unit
-    for file in one s; do
-        [ "$file" = s ] && n=$1 || n=1
-        for _ in 1 2 3 4 5; do
-            from=$(date +%s.%N)
-            "$2" "$tmp/$file" "$n"
-            echo "$file $from $(date +%s.%N)"
-        done
-    done | awk '{ t = $3 - $2; if (!best[$1] || t < best[$1]) best[$1] = t } END { printf "%.4f", best["s"] - best["one"] }'
-}
 measure() { # measure NAME UNITS BYTES
     "$tool" make "$2" 1 "$3" >"$tmp/s"
     "$tool" make 1 1 "$3" >"$tmp/one"
-    size=$(wc -c <"$tmp/s")
-    r=$(best "$2" raw) f=$(best "$2" fanned) l=$(best "$2" dropped) d=$(best "$2" recorded)
-    awk -v name="$1" -v n="$2" -v size="$size" -v r="$r" -v f="$f" -v l="$l" -v d="$d" 'BEGIN {
-        printf "%s: PUSH/PULL %.2f GB/s %.0f units/s; fan -j 1 %.2f GB/s %.0f units/s, ratio %.2f; LP1 %.2f GB/s %.0f units/s, ratio %.2f; to disk %.2f GB/s %.0f units/s\n", name,
-               size / r / 1e9, n / r, size / f / 1e9, n / f, r / f, size / l / 1e9, n / l, r / l, size / d / 1e9, n / d }'
+    for _ in 1 2 3 4 5; do
+        for how in raw fanned dropped recorded; do
+            for file in one s; do
+                [ "$file" = s ] && n=$2 || n=1
+                from=$(date +%s.%N)
+                "$how" "$tmp/$file" "$n"
+                echo "$how $file $from $(date +%s.%N)"
+            done
+        done
+    done | awk '{ print $1, $2, $4 - $3 }' | sort -k 1,2 -k 3n | awk -v name="$1" -v n="$2" -v size="$(wc -c <"$tmp/s")" '
+        { t[$1, $2, ++at[$1, $2]] = $3 }
+        function all(how, i) { return t[how, "s", i] - t[how, "one", i] }
+        function tell(how, words) {
+            printf "%s: %s %.2f (%.2f) GB/s, %.0f (%.0f) units/s, ratio %.2f (%.2f)\n", name, words, size / all(how, 1) / 1e9, size / all(how, 3) / 1e9,
+                   n / all(how, 1), n / all(how, 3), all("raw", 1) / all(how, 1), all("raw", 3) / all(how, 3)
+        }
+        END { tell("raw", "PUSH/PULL"); tell("fanned", "fan -j 1"); tell("dropped", "LP1"); tell("recorded", "LP1 to disk") }'
 }
 measure '1 MiB units' "$mb" 1048576
 measure '1 kB units' "$((mb * 500))" 1000
