@@ -10,8 +10,7 @@
 # take turns, so that what the machine does beside meets all. Not a test: prints,
 # never fails.
 set -eu
-top=$(cd "$(dirname "$0")/../.." && pwd)
-build=${BUILD:-$top/build/obj}
+. "$(dirname "$0")/lib.sh"
 tool=$build/unit/stream_test bench=$build/bench/transport_bench
 make -C "$top" -s BUILD="$build" all "$tool" "$bench"
 PATH="$top/bin:$PATH"
@@ -54,7 +53,9 @@ measure() { # measure NAME UNITS BYTES
             printf "%s: %s %.2f (%.2f) GB/s, %.0f (%.0f) units/s, ratio %.2f (%.2f)\n", name, words, size / all(how, 1) / 1e9, size / all(how, 3) / 1e9,
                    n / all(how, 1), n / all(how, 3), all("raw", 1) / all(how, 1), all("raw", 3) / all(how, 3)
         }
-        END { tell("raw", "PUSH/PULL"); tell("fanned", "fan -j 1"); tell("dropped", "LP1"); tell("recorded", "LP1 to disk") }'
+        END { tell("raw", "PUSH/PULL"); tell("fanned", "fan -j 1"); tell("dropped", "LP1"); tell("recorded", "LP1 to disk") }' | tee -a "$tmp/told"
 }
 measure '1 MiB units' "$mb" 1048576
 measure '1 kB units' "$((mb * 500))" 1000
+goal 'fan -j 1 beside PUSH/PULL, 1 MiB units, of medians' least 0.9 "$(sed -n 's/^1 MiB units: fan.*ratio .*(\(.*\))/\1/p' "$tmp/told")"
+goal 'fan -j 1, 1 kB units a second, the median' least 100000 "$(sed -n 's/^1 kB units: fan.*(\(.*\)) units.*/\1/p' "$tmp/told")"
