@@ -20,7 +20,7 @@ waits() { perl -MJSON::PP -ne '$l = decode_json($_); END { print $l->{units}, $l
 is 'behind a slow source all say that they are starved' "$(waits "$tmp/m1"), $(waits "$tmp/m2")" '9 starved, 9 starved'
 ok 'and each second' [ "$(wc -l <"$tmp/m2")" -ge 3 ]
 rm "$tmp/m1" "$tmp/m2"
-"$tool" make 400 3 40000 | "$tool" pass --metrics "$tmp/m1" | (sleep 1.5; cat >/dev/null)
+"$tool" make 400 3 40000 | "$tool" pass --metrics "$tmp/m1" | (sleep 4; cat >/dev/null)
 is 'before a slow reader they are blocked' "$(waits "$tmp/m1")" '400 blocked'
 
 run "$tool" flip --in "$tmp/s" --out "$tmp/f"

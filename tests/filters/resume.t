@@ -23,7 +23,7 @@ while [ $ended = 0 ] && [ $kills -lt 60 ]; do
     train-step -q $hyper --in "$tmp/all" --resume "$tmp/killed" >"$tmp/ckpt" 7>&- 2>"$tmp/e1" & trainer=$!
     ckpt-write -q --save-total-limit 2 "$tmp/killed" <"$tmp/ckpt" 7>&- 2>"$tmp/e2" & writer=$!
     exec 7>&-
-    random $((40 + 10 * kills)); sleep "$((r / 100)).$(printf %02d $((r % 100)))"        # longer and longer: slow machines end too
+    random $((40 + 10 * kills + kills * kills)); sleep "$((r / 100)).$(printf %02d $((r % 100)))"        # longer and longer: slow machines end too
     random 2
     if [ "$r" = 0 ]; then kill -9 $trainer 2>/dev/null; else kill -9 $writer 2>/dev/null; fi
     wait $trainer 2>/dev/null; s1=$?

@@ -5,7 +5,7 @@ command -v python3 >/dev/null || { skip 'stores' 'python3 is missing'; plan; exi
 . "$top/tests/fault/lib.sh"
 cd "$tmp" || exit 1
 unset GOOGLE_APPLICATION_CREDENTIALS GCS_OAUTH_TOKEN CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE http_proxy HTTP_PROXY
-export HOME="$tmp" PENSTOCK_STORE_STALL=1 PENSTOCK_STORE_PATIENCE=30
+export HOME="$tmp" PENSTOCK_STORE_STALL=3 PENSTOCK_STORE_PATIENCE=300
 
 server_start --page 3
 export STORAGE_EMULATOR_HOST="$server"
@@ -80,7 +80,7 @@ PENSTOCK_STORE_PATIENCE=1
 fault get 503 20 many-0
 run "$tool" get gs://b/many-0
 like 'patience ends' "$st:$(tail -n 1 "$tmp/err")" "^111:.*given up after"
-PENSTOCK_STORE_PATIENCE=30
+PENSTOCK_STORE_PATIENCE=300
 STORAGE_EMULATOR_HOST=127.0.0.1:1 PENSTOCK_STORE_PATIENCE=1 run "$tool" get gs://b/small
 like 'nobody there' "$st:$(tail -n 1 "$tmp/err")" '^111:.*(connect|refused)'
 
