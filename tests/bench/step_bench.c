@@ -101,28 +101,42 @@ enum { CUBE = 2048 };
 
 struct roof { double best, busy; };     /* GFLOP/s by the clock, and by processor time of one thread */
 
-/* Its memory is given back each time: it is no part of a step's peak. */
-static void roof_measure(const struct compute *k, struct roof *r)
+/* step_bench roof THREADS: the measurement, in a process of its own. */
+static void roof_main(int threads)
 {
+    struct compute k = {.team = team_new(threads, NULL), .k = kernels_choose(getenv("PENSTOCK_KERNELS")), .bf16 = true};
     struct packed *w = packed_new(CUBE, CUBE);
     uint16_t *x = pages_new(CUBE * CUBE * sizeof *x);
     float *y = pages_new(CUBE * CUBE * sizeof *y);
-    if (!w || !x || !y)
+    struct roof r = {0};
+    if (!k.team || !k.k || !w || !x || !y)
         die("no memory");
     for (size_t i = 0; i < CUBE * CUBE; i++)
         y[i] = (float)(i % 7) - 3, x[i] = (uint16_t)(0x3f80 + i % 5);
-    packed_set(k, w, y, CUBE);
+    packed_set(&k, w, y, CUBE);
     for (int i = 0; i < 4; i++) {
         double t = now(), c = cpu(), flops = 2e-9 * CUBE * CUBE * CUBE;
-        gemm_bf16(k, CUBE, (struct gemm_in){.bf16 = x, .ld = CUBE}, w, false, &(struct gemm_out){.f32 = y, .ld = CUBE});
+        gemm_bf16(&k, CUBE, (struct gemm_in){.bf16 = x, .ld = CUBE}, w, false, &(struct gemm_out){.f32 = y, .ld = CUBE});
         t = flops / (now() - t);
         c = flops / (cpu() - c);
-        r->best = t > r->best ? t : r->best;
-        r->busy = c > r->busy ? c : r->busy;
+        r.best = t > r.best ? t : r.best;
+        r.busy = c > r.busy ? c : r.busy;
     }
-    packed_free(w);
-    pages_free(x, CUBE * CUBE * sizeof *x);
-    pages_free(y, CUBE * CUBE * sizeof *y);
+    printf("%.17g %.17g\n", r.best, r.busy);
+}
+
+/* There, so that its memory is no part of a step's peak. */
+static void roof_measure(const char *program, int threads, struct roof *r)
+{
+    char command[4096];
+    double best = 0, busy = 0;
+    snprintf(command, sizeof command, "'%s' roof %d", program, threads);
+    FILE *f = popen(command, "r");
+    if (!f || fscanf(f, "%lf %lf", &best, &busy) != 2)
+        die("the roof cannot be measured");
+    pclose(f);
+    r->best = best > r->best ? best : r->best;
+    r->busy = busy > r->busy ? busy : r->busy;
 }
 
 static int config_of(const char *name, char *to, size_t size)
@@ -170,6 +184,10 @@ static int by_size(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && !strcmp(argv[1], "roof")) {
+        roof_main(atoi(argv[2]));
+        return 0;
+    }
     if (argc < 4)
         die("step_bench MODEL ROWS TOKENS [float32|bfloat16 [threads [steps [lora-r]]]]");
     static char config[16384], why[WHY];
@@ -208,7 +226,7 @@ int main(int argc, char **argv)
     steps = steps > 64 ? 64 : steps < 2 ? 2 : steps;
     struct roof roof = {0};
     for (int i = 0; i <= steps; i++) {
-        roof_measure(&k, &roof);
+        roof_measure(argv[0], threads, &roof);
         double from = now(), c = cpu();
         if (model_step(t, m, &b, TAPE_TRAIN, (uint64_t)i + 1, &loss, why))
             die(why);
