@@ -299,7 +299,8 @@ bool lp1_head_complete(const struct lp1_head *h) { return h->complete; }
 
 bool lp1_head_finished(const struct lp1_head *h)
 {
-    return h->complete && ((!h->sessions.n && h->tail_bye) || h->now >= h->leave_at);
+    bool all = !h->sessions.n && h->tail_bye && h->now >= h->leave_at - LP1_LINGER + LP1_LATE;
+    return h->complete && (all || h->now >= h->leave_at);
 }
 
 void lp1_head_state(const struct lp1_head *h, struct lp1_head_state *s)

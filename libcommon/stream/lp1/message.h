@@ -15,6 +15,7 @@ enum { LP1_BATCH = 64, LP1_BATCH_BYTES = 256 << 10 };
 /* Seconds: between beats; of silence that end a session; that a finished HEAD or TAIL waits for the others. */
 #define LP1_BEAT 1.0
 #define LP1_LOST 6.0
+#define LP1_LATE 1.0            /* so long a HEAD stays when all is durable, for workers that come late */
 #define LP1_LINGER 10.0
 
 enum lp1_type { LP1_HELLO, LP1_WELCOME, LP1_REJECT, LP1_WORK, LP1_DATA, LP1_RECV, LP1_FREE, LP1_ACK, LP1_EOS, LP1_BEAT_MSG,
