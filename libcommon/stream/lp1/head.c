@@ -62,7 +62,7 @@ static void complete_check(struct lp1_head *h)
     if (h->complete || !h->tail_final)
         return;
     h->complete = true;
-    h->leave_at = h->now + LP1_LINGER;
+    h->completed_at = h->now;
     for (size_t i = 0; i < h->sessions.n; i++) {
         head_eos_make(h, h->sessions.at[i]->from);
         head_session_send(h, h->sessions.at[i]);
@@ -299,8 +299,8 @@ bool lp1_head_complete(const struct lp1_head *h) { return h->complete; }
 
 bool lp1_head_finished(const struct lp1_head *h)
 {
-    bool all = !h->sessions.n && h->tail_bye && h->now >= h->leave_at - LP1_LINGER + LP1_LATE;
-    return h->complete && (all || h->now >= h->leave_at);
+    bool alone = !h->sessions.n && h->tail_bye;
+    return h->complete && h->now - h->completed_at >= (alone ? LP1_LATE : LP1_LINGER);
 }
 
 void lp1_head_state(const struct lp1_head *h, struct lp1_head_state *s)

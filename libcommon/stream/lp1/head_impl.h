@@ -26,7 +26,7 @@ struct lp1_head {
     double tail_heard, tail_said;
     uint64_t base, pos, scan, top, limit, commit, total, requeued;     /* top: above all that the ring marks */
     bool complete, total_untold;
-    double leave_at, now, ticked;
+    double completed_at, now, ticked;
     struct slot ring[LP1_WINDOW];
     struct lp1_message m;               /* being sent */
 };
