@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/shared/adapter_load.h"
+
 struct model *model_from_config(const struct modeldir *dir, struct error *e)
 {
     char why[WHY];
@@ -19,155 +21,75 @@ static bool in_place(const struct param *p, const struct st_tensor *t)
     return !p->trained && t->dtype == ST_F32 && (uintptr_t)t->data.data % sizeof(float) == 0;
 }
 
-/* The parameters of one kind (adapters, or all others) as wanted tensors; malloc'd, in the order of ps. */
-static struct tensor_want *want_list(const struct params *ps, bool adapters, size_t *n)
+int weights_from_dir(struct params *ps, const struct modeldir *dir, const struct wanted *w, bool training, struct error *e)
 {
-    struct tensor_want *want = calloc(ps->n + 1, sizeof *want);
-    *n = 0;
-    for (size_t i = 0; want && i < ps->n; i++) {
-        const struct param *p = ps->p[i];
-        if ((p->kind == PARAM_ADAPTER) == adapters)
-            want[(*n)++] = (struct tensor_want){ .name = p->name, .rank = p->rank, .shape = p->shape, .optional = p->buffer };
-    }
-    return want;
-}
-
-static int fill(struct params *ps, const struct modeldir *dir, bool adapters, bool training, struct error *e)
-{
-    size_t n;
-    struct tensor_want *want = want_list(ps, adapters, &n);
-    if (!want)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    int rc = modeldir_match(dir, want, n, e);
-    for (size_t i = 0, k = 0; rc == 0 && i < ps->n; i++) {
-        struct param *p = ps->p[i];
-        if ((p->kind == PARAM_ADAPTER) != adapters)
-            continue;
-        const struct st_tensor *t = want[k++].found;
-        if (t && in_place(p, t))        /* read only: what is not trained is never written */
-            p->data = (float *)(uintptr_t)t->data.data;
+    if (modeldir_match(dir, w->want, w->n, e) < 0)
+        return -1;
+    for (size_t k = 0; k < w->n; k++) {         /* read only: what is not trained is never written */
+        const struct st_tensor *t = w->want[k].found;
+        w->p[k]->data = t && in_place(w->p[k], t) ? (float *)(uintptr_t)t->data.data : NULL;
     }
     char why[WHY];
-    if (rc == 0 && params_reserve(ps, training, why) < 0)
-        rc = error_set(e, STATUS_AGAIN, "no memory for the model's parameters: %s", why);
-    for (size_t i = 0, k = 0; rc == 0 && i < ps->n; i++) {
-        struct param *p = ps->p[i];
-        if ((p->kind == PARAM_ADAPTER) != adapters)
-            continue;
-        const struct st_tensor *t = want[k++].found;
+    if (params_reserve(ps, training, why) < 0)
+        return error_set(e, STATUS_AGAIN, "no memory for the model's parameters: %s", why);
+    for (size_t k = 0; k < w->n; k++) {
+        const struct st_tensor *t = w->want[k].found;
         if (!t)
-            param_init(p, 0);
-        else if (!in_place(p, t) && st_to_f32(t, p->data, e) < 0)
-            rc = error_prefix(e, "model '%s'", dir->path);
+            param_init(w->p[k], 0);
+        else if (!in_place(w->p[k], t) && st_to_f32(t, w->p[k]->data, e) < 0)
+            return error_prefix(e, "model '%s'", dir->path);
     }
-    free(want);
-    return rc;
+    return 0;
+}
+
+int wanted_begin(struct wanted *w, size_t room, struct error *e)
+{
+    *w = (struct wanted){ calloc(room + 1, sizeof *w->want), calloc(room + 1, sizeof(struct param *)), 0 };
+    return w->want && w->p ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+}
+
+void wanted_add(struct wanted *w, struct param *p, const char *name)
+{
+    w->want[w->n] = (struct tensor_want){ .name = name, .rank = p->rank, .shape = p->shape, .optional = p->buffer };
+    w->p[w->n++] = p;
+}
+
+void wanted_release(struct wanted *w)
+{
+    free(w->want);
+    free(w->p);
 }
 
 int params_from_dir(struct params *ps, const struct modeldir *dir, bool training, struct error *e)
 {
-    return fill(ps, dir, false, training, e);
+    struct wanted w;
+    int rc = wanted_begin(&w, ps->n, e);
+    for (size_t i = 0; rc == 0 && i < ps->n; i++)
+        if (ps->p[i]->kind != PARAM_ADAPTER)
+            wanted_add(&w, ps->p[i], ps->p[i]->name);
+    if (rc == 0)
+        rc = weights_from_dir(ps, dir, &w, training, e);
+    wanted_release(&w);
+    return rc;
 }
 
-int adapters_from_dir(struct params *ps, const struct modeldir *dir, struct error *e)
+/* Opens the base of the adapter in l->adapter, and puts the adapter onto it. */
+static int load_adapter(struct loaded *l, const char *base, struct error *e)
 {
-    return fill(ps, dir, true, false, e);
-}
-
-/* --- adapters ------------------------------------------------------------------- */
-/* "a,b" from a list of names; "(?:expression)" from a string, which PEFT matches against whole names. */
-static char *targets_text(const json_t *targets)
-{
-    struct buf b;
-    buf_init(&b, 1 << 20);
-    size_t i;
-    json_t *item;
-    if (json_is_string(targets)) {
-        const char *text = json_string_value(targets);
-        buf_printf(&b, strcmp(text, "all-linear") ? "(?:%s)" : "%s", text);
-    }
-    json_array_foreach(targets, i, item)
-        buf_printf(&b, "%s%s", i ? "," : "", json_is_string(item) ? json_string_value(item) : "");
-    buf_append(&b, "", 1);
-    return b.failed ? NULL : (char *)b.data;
-}
-
-/* What plain LoRA leaves empty must be empty. */
-static int plain_only(const struct modeldir *dir, struct error *e)
-{
-    static const char *const keys[] = { "use_dora", "use_qalora", "use_bdlora", "modules_to_save", "layers_to_transform", "layers_pattern",
-        "rank_pattern", "alpha_pattern", "exclude_modules", "fan_in_fan_out", "lora_bias", "layer_replication",
-        "trainable_token_indices", "target_parameters", "megatron_config" };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const json_t *v = json_object_get(dir->json, keys[i]);
-        bool container = json_is_object(v) || json_is_array(v);
-        if (v && !json_is_null(v) && !json_is_false(v) && !(container && !json_object_size(v) && !json_array_size(v)))
-            return error_set(e, STATUS_BAD, "'%s/adapter_config.json': '%s' is not supported", dir->path, keys[i]);
-    }
-    const char *bias = json_string_value(json_object_get(dir->json, "bias"));
-    if (bias && strcmp(bias, "none"))
-        return error_set(e, STATUS_BAD, "'%s/adapter_config.json': bias '%s' is not supported, only 'none'", dir->path, bias);
-    return 0;
-}
-
-int adapter_config_read(const struct modeldir *dir, struct adapter_config *o, struct error *e)
-{
-    *o = (struct adapter_config){ 0 };
-    const char *type = json_string_value(json_object_get(dir->json, "peft_type"));
-    if (!type || strcmp(type, "LORA"))
-        return error_set(e, STATUS_BAD, "'%s/adapter_config.json': peft_type '%s' is not supported, only 'LORA'", dir->path, type ? type : "");
-    if (plain_only(dir, e) < 0)
+    const char *named = json_string_value(json_object_get(l->adapter.json, "base_model_name_or_path")), *name = base ? base : named;
+    if (adapter_check(&l->adapter, e) < 0)
         return -1;
-    json_t *targets = json_object_get(dir->json, "target_modules");
-    json_int_t r = json_integer_value(json_object_get(dir->json, "r"));
-    if (r < 1 || r > 65536 || !(json_is_string(targets) || json_array_size(targets)))
-        return error_set(e, STATUS_BAD, "'%s/adapter_config.json' lacks a rank 'r' or its 'target_modules'", dir->path);
-    o->memory = targets_text(targets);
-    if (!o->memory)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    o->lora = (struct lora_options){
-        .r = (size_t)r,
-        .alpha = json_number_value(json_object_get(dir->json, "lora_alpha")),
-        .dropout = json_number_value(json_object_get(dir->json, "lora_dropout")),
-        .rslora = json_is_true(json_object_get(dir->json, "use_rslora")),
-        .targets = o->memory,
-    };
-    o->base = json_string_value(json_object_get(dir->json, "base_model_name_or_path"));
-    return 0;
-}
-
-void adapter_config_release(struct adapter_config *o)
-{
-    free(o->memory);
-    *o = (struct adapter_config){ 0 };
-}
-
-/* Opens the base of the adapter in l->adapter. */
-static int base_open(struct loaded *l, const char *base, const struct adapter_config *o, struct error *e)
-{
-    const char *name = base ? base : o->base;
     if (!name)
         return error_set(e, STATUS_BAD, "'%s' is an adapter and does not name its base model", l->adapter.path);
     char *beside = path_join(l->adapter.path, name);
     bool here = base || access(name, F_OK) == 0;
     int rc = beside ? modeldir_open(here ? name : beside, &l->dir, e) : error_set(e, STATUS_AGAIN, "out of memory");
     free(beside);
-    return rc < 0 ? error_prefix(e, "base model of adapter '%s'", l->adapter.path) : 0;
-}
-
-static int load_adapter(struct loaded *l, const char *base, struct error *e)
-{
-    struct adapter_config o;
-    char why[WHY];
-    int rc = adapter_config_read(&l->adapter, &o, e);
-    if (rc == 0)
-        rc = base_open(l, base, &o, e);
-    if (rc == 0 && !(l->model = model_from_config(&l->dir, e)))
-        rc = -1;
-    if (rc == 0 && lora_attach(&l->model->params, &o.lora, why) < 0)
-        rc = error_set(e, STATUS_BAD, "adapter '%s': %s", l->adapter.path, why);
-    adapter_config_release(&o);
-    return rc;
+    if (rc < 0)
+        return error_prefix(e, "base model of adapter '%s'", l->adapter.path);
+    if (!(l->model = model_from_config(&l->dir, e)))
+        return -1;
+    return adapter_attach(&l->adapter, &l->model->params, e);
 }
 
 int model_load(const char *path, const char *base, struct loaded *l, struct error *e)
@@ -186,7 +108,7 @@ int model_load(const char *path, const char *base, struct loaded *l, struct erro
     if (rc == 0)
         rc = params_from_dir(&l->model->params, &l->dir, false, e);
     if (rc == 0 && l->adapter.path)
-        rc = adapters_from_dir(&l->model->params, &l->adapter, e);
+        rc = adapter_weights(&l->adapter, l->model, e);
     if (rc < 0)
         model_unload(l);
     return rc;

@@ -6,7 +6,6 @@
 #define PENSTOCK_MODEL_LOAD_H
 
 #include "kernels/models/model.h"
-#include "kernels/nn/lora.h"
 #include "libcommon/format/modeldir.h"
 
 /* The model that the directory's config.json describes, without weights. */
@@ -18,17 +17,16 @@ struct model *model_from_config(const struct modeldir *dir, struct error *e);
  * buffer (Whisper's sinusoids) is computed.  An absent or wrong tensor is an error. */
 int params_from_dir(struct params *ps, const struct modeldir *dir, bool training, struct error *e);
 
-/* Values for the adapters, from an adapter's directory. */
-int adapters_from_dir(struct params *ps, const struct modeldir *dir, struct error *e);
-
-/* What adapter_config.json says.  The texts belong to o->memory.  A kind of adapter that is not known here is an error. */
-struct adapter_config {
-    struct lora_options lora;
-    const char *base;           /* base_model_name_or_path; NULL none */
-    char *memory;               /* the pattern of targets, malloc'd */
+/* The same for a choice of parameters, each by its name in dir's files, which must hold no others. */
+struct wanted {
+    struct tensor_want *want;
+    struct param **p;
+    size_t n;
 };
-int adapter_config_read(const struct modeldir *dir, struct adapter_config *o, struct error *e);
-void adapter_config_release(struct adapter_config *o);
+int wanted_begin(struct wanted *w, size_t room, struct error *e);       /* to be released in any case */
+void wanted_add(struct wanted *w, struct param *p, const char *name);   /* at most `room`; name must outlive w */
+void wanted_release(struct wanted *w);
+int weights_from_dir(struct params *ps, const struct modeldir *dir, const struct wanted *w, bool training, struct error *e);
 
 /* A model ready to compute with (nothing trained): a model directory, or an adapter's
  * together with its base (`base`, or what the adapter names, relative to here or to the adapter). */

@@ -19,7 +19,7 @@ static struct param *adapter_add(struct params *ps, const struct param *w, const
     return p;
 }
 
-static int lora_add(struct params *ps, struct param *w, const struct lora_options *o)
+int lora_add(struct params *ps, struct param *w, const struct lora_options *o)
 {
     struct param *a = adapter_add(ps, w, "lora_A", o->r, w->shape[1]);
     struct param *b = adapter_add(ps, w, "lora_B", w->shape[0], o->r);

@@ -22,6 +22,9 @@ struct lora_options {
  * Returns how many matched (never 0), or -1 with why (no match, bad pattern). */
 long lora_attach(struct params *ps, const struct lora_options *o, char why[WHY]);
 
+/* The same for one linear weight (r, alpha, dropout, rslora): 0, or -1, out of memory. */
+int lora_add(struct params *ps, struct param *w, const struct lora_options *o);
+
 /* W += scale B A in float32, for every weight that carries one; then detaches.  data must be writable. */
 void lora_merge(const struct compute *k, struct params *ps);
 

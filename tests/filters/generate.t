@@ -35,6 +35,11 @@ is 'more failed records than allowed are status 1' "$st" 1
 like 'and counted' "$err" '1 of 4 samples failed'
 runsh "generate -q --model '$case/lora-qv' --base-model '$case/model' --language en --max-new-tokens 2 <'$tmp/features'"
 is 'an adapter works on its base' "$st" 0
+runsh "generate -q --model '$case/lora-patterns' --base-model '$case/model' --language en --max-new-tokens 8 <'$tmp/features'"
+cp "$out" "$tmp/patterns"
+lora-merge -q --model "$case/model" "$case/lora-patterns" "$tmp/merged"
+runsh "generate -q --model '$tmp/merged' --language en --max-new-tokens 8 <'$tmp/features'"
+ok 'one with patterns and weights of its own answers as the merged model does' cmp "$out" "$tmp/patterns"
 
 # beams, and second thoughts
 runsh "generate -q --model '$model' --language en --num-beams 4 --batch-size 2 <'$tmp/features'"

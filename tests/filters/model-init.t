@@ -41,7 +41,7 @@ like 'so is a directory of a tokenizer that is not there' "$st $err" "^100 .*--t
 run model-init --set d_model=33 "$micro/model" "$tmp/d"
 is 'so is a width that the heads do not divide' "$st" 100
 
-for a in lora-qv lora-ffn lora-encoder; do
+for a in lora-qv lora-ffn lora-encoder lora-patterns; do
     run lora-merge "$micro/$a" "$tmp/$a"
     is "$a is merged" "$st $(LIMIT=1e-6 distance "$tmp/$a/model.safetensors" "$micro/$a/merged.safetensors")" '0 near'
 done
@@ -55,6 +55,29 @@ sed -i 's/"use_dora": false/"use_dora": true/' "$tmp/moved/adapter_config.json"
 run lora-merge --model "$micro/model" "$tmp/moved" "$tmp/e"
 is 'an adapter of another kind is refused' "$st" 100
 like 'naming it' "$err" "'use_dora' is not supported"
+# patterns NAME TO WHAT...: lora-patterns with a tensor edited
+patterns() {
+    rm -rf "$tmp/edited"; cp -r "$micro/lora-patterns" "$tmp/edited"; chmod -R u+w "$tmp/edited"
+    perl "$here/safetensors-edit.pl" "$micro/lora-patterns/adapter_model.safetensors" "$tmp/edited/adapter_model.safetensors" "$@"
+    run lora-merge --model "$micro/model" "$tmp/edited" "$tmp/e"
+}
+q=base_model.model.model.encoder.layers.1.self_attn.q_proj
+patterns rename $q.lora_A.weight ${q%.q_proj}.r_proj.lora_A.weight
+like 'a layer that the base does not have is named' "$st $err" "^100 .*'${q%.q_proj}.r_proj.lora_A.weight' belongs to no layer of its base model"
+patterns rename $q.lora_A.weight ${q%.q_proj}.v_proj.lora_A.weight
+like 'a half of a pair too' "$st $err" "^100 .*lacks tensor '${q%.q_proj}.v_proj.lora_B.weight'"
+patterns drop $q.lora_A.weight
+like 'and the other half' "$st $err" "^100 .*knows nothing of: '$q.lora_B.weight'"
+patterns rename $q.base_layer.bias base_model.model.proj_out.bias
+like 'and a tensor that replaces nothing' "$st $err" "^100 .*its base model has no 'proj_out.bias'"
+patterns rename $q.base_layer.bias other.bias
+like 'and one that is no part of an adapter' "$st $err" "^100 .*'other.bias' is not named as PEFT does"
+patterns shape $q.lora_A.weight 2,128
+like 'a rank that is not that of the configuration is told' "$st $err" "^100 .*shape \[2, 128\], but its configuration says \[4, 64\]"
+patterns first $q.lora_A.weight 0
+sed -i 's/"fc1": 2/"(fc1": 2/' "$tmp/edited/adapter_config.json"
+run lora-merge --model "$micro/model" "$tmp/edited" "$tmp/e2"
+like 'and a pattern that is no expression' "$st $err" "^100 .*rank_pattern: .*is no regular expression"
 run lora-merge "$micro/model" "$tmp/e"
 is 'a model is no adapter' "$st" 100
 
