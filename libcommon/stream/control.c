@@ -51,6 +51,12 @@ static int number(const struct pair *pair, uint32_t n, const char *key, uint64_t
     return 0;
 }
 
+/* What train-step puts out is framed alike. */
+static bool of_checkpoints(const struct pair *pair, uint32_t n, const struct mp_value *t)
+{
+    return mp_str_is(t, "FILE") || mp_str_is(t, "CHUNK") || mp_str_is(t, "COMMIT") || (mp_str_is(t, "END") && find(pair, n, "checkpoints"));
+}
+
 int control_read(struct span map, struct control *c, struct error *e)
 {
     struct pair pair[KEYS];
@@ -65,6 +71,8 @@ int control_read(struct span map, struct control *c, struct error *e)
             return error_set(e, STATUS_BAD, "a header inside a stream: the stream before it has no end");
         return error_set(e, STATUS_BAD, "a control map without 't'");
     }
+    if (of_checkpoints(pair, n, t))
+        return error_set(e, STATUS_BAD, "a stream of checkpoints, not of samples: it is for ckpt-write");
     if (mp_str_is(t, "DATA")) {
         if (number(pair, n, "q", UINT64_MAX, &c->q, e) < 0 || number(pair, n, "e", UINT64_MAX, &c->e, e) < 0
             || number(pair, n, "k", UNIT_SAMPLES, &c->k, e) < 0 || number(pair, n, "n", UNIT_MAX, &c->n, e) < 0)

@@ -39,7 +39,8 @@ ok 'more units than the window are no matter' sh -c "fan -j 2 cat <'$tmp/many.st
 
 # --- configuration ---------------------------------------------------------------------
 run fan -j 2 nosuch-filter --in "$tmp/a.stream"
-like 'a program that is not there' "$st $(echo "$err" | tail -n 1)" "^100 .*'nosuch-filter' ended with status 100 before it made a header"
+like 'a program that is not there is told by fan' "$(echo "$err" | head -n 1)" "^fan: cannot run 'nosuch-filter': No such file"
+like 'and ends it' "$st $(echo "$err" | tail -n 1)" "^100 .*'nosuch-filter' ended with status 100 before it made a header"
 run fan -j 2 'cat | sh -c "exit 3" | cat' --in "$tmp/a.stream"
 like 'the death of a stage in the midst is seen' "$st $(echo "$err" | tail -n 1)" "'sh' ended with status 3"
 for words in 'cat > x' 'a; b' 'cat |' '| cat' 'cat "x' '$x' ''; do

@@ -47,6 +47,14 @@ run stream-show "$tmp"
 like 'a directory is refused' "$err" 'it is a directory'
 runsh "echo hello | stream-show"
 like 'text is not taken for a stream' "$err" 'byte 0: not a stream'
+micro=$golden/whisper-micro
+perl "$here/micro-stream.pl" "$micro" | train-step -q --model "$micro/model" --max-steps 1 --resume "$tmp/dest" >"$tmp/ck"
+run stream-show "$tmp/ck"
+like 'a stream of checkpoints is told to be one' "$st $err" "^100 stream-show: '$tmp/ck': byte [0-9]+: a stream of checkpoints, not of samples: it is for ckpt-write\$"
+run ckpt-write -q --in "$tmp/ck" "$tmp/dest"
+perl "$here/micro-stream.pl" "$micro" | train-step -q --model "$micro/model" --max-steps 1 --resume "$tmp/dest" >"$tmp/none.ck"
+run stream-show "$tmp/none.ck"
+like 'also one that holds none' "$st $err" "^100 .*a stream of checkpoints, not of samples"
 run stream-show --stat
 is 'a misspelt option is told the nearest' "$err" "stream-show: unknown option '--stat'; the nearest is '--stats'"
 plan

@@ -1,5 +1,6 @@
 /* libcommon/stream/lp1/pipeline.c - see pipeline.h */
 #include "libcommon/stream/lp1/pipeline.h"
+#include "libcommon/sys/log.h"
 #include "libcommon/sys/pipe.h"
 
 #include <errno.h>
@@ -137,8 +138,9 @@ _Noreturn static void child_run(char **argv, int in, int out, const struct cpus 
     if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
         _exit(111);
     execvp(argv[0], argv);
-    dprintf(STDERR_FILENO, "cannot run '%s': %s\n", argv[0], strerror(errno));
-    _exit(errno == ENOENT || errno == EACCES ? 100 : 111);
+    int why = errno;
+    warn("cannot run '%s': %s", argv[0], strerror(why));
+    _exit(why == ENOENT || why == EACCES ? 100 : 111);
 }
 
 int pipeline_start(const struct pipeline *p, const struct cpus *cpus, struct running *r, struct error *e)
