@@ -19,7 +19,7 @@ static int text_put(const struct job *j, struct buf *b, const char *key, const i
     struct text text = { 0 };
     int rc = j->speech ? prompt_decode(&j->prompt, ids, n, &text, why) : decode(j->tokenizer, ids, n, true, &text, why);
     buf_printf(b, "\"%s\": ", key);
-    text_put_json(b, text.s ? text.s : "", text.n);
+    text_put_json(b, text.s, text.n);
     text_release(&text);
     return rc;
 }
@@ -45,7 +45,7 @@ static int answer_put(struct job *j, struct buf *b, const struct row *r, char wh
     int rc = text_put(j, b, "text", r->said.id, r->said.n, why);
     buf_printf(b, ", \"reference\": ");
     if (r->referenced)
-        text_put_json(b, r->reference.s ? r->reference.s : "", r->reference.n);
+        text_put_json(b, r->reference.s, r->reference.n);
     else
         buf_printf(b, "null");
     buf_printf(b, ", \"tokens\": [");

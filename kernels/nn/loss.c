@@ -153,7 +153,7 @@ struct losses {                 /* of all chunks */
     struct param *w;
     float *dx;                  /* [n, C] or NULL */
     const struct target *target;
-    size_t n, each;
+    size_t each;                /* positions of a chunk */
     bool wants_weight, late;
     struct loss *loss;
     float *nll;
@@ -214,7 +214,7 @@ void tape_lm_loss(struct tape *t, struct tensor *x, struct param *w, float cap, 
     if (t->failed || !n)
         return;
     bool bf16 = t->compute->bf16;
-    struct losses l = { .x = x, .w = w, .target = target, .n = n, .wants_weight = trains && w->trained, .loss = loss, .nll = nll };
+    struct losses l = { .x = x, .w = w, .target = target, .wants_weight = trains && w->trained, .loss = loss, .nll = nll };
     l.c = (struct chunk){ .k = t->compute->k, .half = bf16 && !(cap > 0) && !(smoothing > 0), .gradient = trains,
                           .vocab = vocab, .cap = cap, .smoothing = smoothing, .narrow = bf16 };
     size_t bytes = chunk_bytes(&l.c) + chunk_bytes_beside(&l.c), each = t->loss_bytes / bytes;

@@ -45,7 +45,6 @@ struct ckpt_in *ckpt_in_open(const char *spec, struct error *e);
  * of files that it says.  CKPT_EOF comes only after END.  CKPT_FAILED: e says
  * where and why (truncated: STATUS_AGAIN). */
 enum ckpt_event ckpt_next(struct ckpt_in *in, struct ckpt_record *r, struct error *e);
-uint64_t ckpt_in_bytes(const struct ckpt_in *in);               /* read so far */
 void ckpt_in_close(struct ckpt_in *in);
 
 #endif

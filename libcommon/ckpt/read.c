@@ -270,8 +270,6 @@ enum ckpt_event ckpt_next(struct ckpt_in *in, struct ckpt_record *r, struct erro
     return read_body(in, &b, e) < 0 ? CKPT_FAILED : accept(in, c.t, &b, r, e);
 }
 
-uint64_t ckpt_in_bytes(const struct ckpt_in *in) { return in->at; }
-
 void ckpt_in_close(struct ckpt_in *in)
 {
     if (!in)

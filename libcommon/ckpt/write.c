@@ -87,12 +87,7 @@ struct ckpt_out *ckpt_out_open(const char *spec, struct span run, const struct s
     mp_put_bin(h, run.data, run.size);
     mp_put_str(h, "stages");
     mp_put_array(h, 1);
-    mp_put_map(h, stage->n + 2);
-    mp_put_str(h, "name");
-    mp_put_str(h, stage->name);
-    mp_put_str(h, "version");
-    mp_put_str(h, PENSTOCK_VERSION);
-    buf_append(h, stage->options.data, stage->options.size);
+    stage_write(h, stage);
     if (h->failed) {
         error_set(e, STATUS_AGAIN, "out of memory for the header of the checkpoints");
         goto fail;

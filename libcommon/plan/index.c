@@ -2,7 +2,6 @@
 #include "libcommon/plan/index.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,25 +11,22 @@
 
 #include "libcommon/plan/ids.h"
 #include "libcommon/format/json_peek.h"
+#include "libcommon/plan/records.h"
 #include "libcommon/plan/spool.h"
 #include "libcommon/store/temporary.h"
 #include "libcommon/format/json.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/text.h"
 
-enum { PIECE = 1 << 20, PLACES = 4096 };
+enum { PLACES = 4096 };
 
 struct pass {
     struct manifest *m;
     const char *id_column;
-    EVP_MD_CTX *digest;
-    struct buf window;          /* bytes of the manifest from `base` on */
-    uint64_t base, line;
-    size_t at;                  /* in the window: the next record */
+    struct records from;
     struct row_place place[PLACES];     /* not yet in the file */
     size_t n_places;
     int fd;                     /* the index */
-    bool cut;                   /* the record found is longer than is read; its line goes on */
     uint64_t explicit_ids;
     struct ids *ids;
     struct csv_record record;
@@ -39,88 +35,6 @@ struct pass {
 char manifest_separator(enum manifest_format format)
 {
     return format == MANIFEST_CSV ? ',' : format == MANIFEST_TSV ? '\t' : 0;
-}
-
-/* --- bytes ---------------------------------------------------------------------- */
-
-/* More bytes at the end of the window: 1, 0 there are none, -1. */
-static int window_fill(struct pass *p, struct error *e)
-{
-    if (p->at) {
-        memmove(p->window.data, p->window.data + p->at, p->window.size - p->at);
-        p->window.size -= p->at;
-        p->base += p->at;
-        p->at = 0;
-    }
-    uint64_t next = p->base + p->window.size, left = object_info(p->m->bytes)->size - next;
-    size_t n = left < PIECE ? (size_t)left : PIECE;
-    if (n == 0)
-        return 0;
-    uint8_t *to = buf_extend(&p->window, n);
-    if (!to)
-        return error_set(e, STATUS_AGAIN, "out of memory");
-    return object_read(p->m->bytes, next, n, to, e) < 0 ? -1 : 1;
-}
-
-static void window_pass(struct pass *p, size_t n)
-{
-    EVP_DigestUpdate(p->digest, p->window.data + p->at, n);
-    p->at += n;
-}
-
-static int64_t record_take(const struct csv_scan *scan, struct span bytes, size_t end, uint64_t *lines)
-{
-    if (csv_scan_quoted(scan))
-        *lines = 1;
-    return (int64_t)csv_record_size(scan, bytes, end);
-}
-
-/* The length of the next record in the window with its newline, of which it holds
- * *lines; 0 at the end.  -1 failed. */
-static int64_t record_find(struct pass *p, uint64_t *lines, struct error *e)
-{
-    struct csv_scan scan = { .separator = manifest_separator(p->m->format) };
-    size_t scanned = 0, n = 0;
-    *lines = 0;
-    p->cut = false;
-    for (;;) {
-        const uint8_t *start = p->window.data + p->at;
-        struct span fresh = span_of(start + scanned, p->window.size - p->at - scanned);
-        if (scan.separator) {
-            n = csv_scan(&scan, fresh, lines);
-        } else {
-            const uint8_t *newline = fresh.size ? memchr(fresh.data, '\n', fresh.size) : NULL;
-            n = newline ? (size_t)(newline + 1 - fresh.data) : 0;
-            *lines += n > 0;
-        }
-        if (n)
-            return record_take(&scan, span_of(start, scanned + n), scanned + n, lines);
-        scanned += fresh.size;
-        int more = 0;
-        if (scanned <= MANIFEST_ROW_MAX && (more = window_fill(p, e)) < 0)
-            return -1;
-        if (!more) {
-            p->cut = scanned > MANIFEST_ROW_MAX && !csv_scan_quoted(&scan);
-            *lines = 1;
-            return record_take(&scan, span_of(p->window.data + p->at, scanned), 0, lines);
-        }
-    }
-}
-
-/* The rest of a line that was too long. */
-static int line_pass(struct pass *p, struct error *e)
-{
-    int more = 1;
-    while (more > 0) {
-        const uint8_t *start = p->window.data + p->at;
-        size_t n = p->window.size - p->at;
-        const uint8_t *newline = n ? memchr(start, '\n', n) : NULL;
-        window_pass(p, newline ? (size_t)(newline + 1 - start) : n);
-        if (newline)
-            return 0;
-        more = window_fill(p, e);
-    }
-    return more;
 }
 
 static bool blank(struct span s)
@@ -138,10 +52,10 @@ static int encoding_check(struct pass *p, struct error *e)
     static const struct { const char *magic, *program; } packers[] = {     /* gzip was inflated already (spool.h) */
         { "\x1f\x8b", "gzip" }, { "\x28\xb5\x2f\xfd", "zstd" }, { "\xfd" "7zXZ", "xz" }, { "BZh", "bzip2" },
     };
-    const uint8_t *b = p->window.data;
-    size_t n = p->window.size;
+    const uint8_t *b = records_rest(&p->from).data;
+    size_t n = records_rest(&p->from).size;
     if (n >= 3 && !memcmp(b, "\xef\xbb\xbf", 3))
-        window_pass(p, 3);
+        records_skip(&p->from, 3);
     if (n >= 2 && (!memcmp(b, "\xff\xfe", 2) || !memcmp(b, "\xfe\xff", 2)))
         return error_set(e, STATUS_BAD, "'%s' is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8", p->m->name);
     for (size_t i = 0; i < sizeof packers / sizeof *packers; i++)
@@ -162,7 +76,8 @@ static int format_choose(struct pass *p, const char *format, struct error *e)
     };
     const char *dot = strrchr(p->m->title, '.');
     const char *word = format ? format : dot ? dot + 1 : "";
-    const uint8_t *b = p->window.data + p->at, *end = p->window.data + p->window.size;
+    struct span rest = records_rest(&p->from);
+    const uint8_t *b = rest.data, *end = rest.data + rest.size;
     while (b < end && strchr(" \t\r\n", *b) && *b)
         b++;
     uint8_t first = b < end ? *b : 0;
@@ -172,6 +87,7 @@ static int format_choose(struct pass *p, const char *format, struct error *e)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcasecmp(word, known[i].name))
             p->m->format = known[i].format;
+    p->from.separator = manifest_separator(p->m->format);
     if (p->m->format == MANIFEST_JSONL && first == '[')
         return error_set(e, STATUS_BAD, "'%s' is one JSON list, not a JSON object a line; use: jq -c '.[]' '%s'", p->m->name, p->m->name);
     return 0;
@@ -180,20 +96,16 @@ static int format_choose(struct pass *p, const char *format, struct error *e)
 static int columns_read(struct pass *p, struct error *e)
 {
     struct manifest *m = p->m;
-    uint64_t lines = 0;
-    int64_t n;
-    for (;;) {                  /* blank lines may come first */
-        if ((n = record_find(p, &lines, e)) <= 0)
-            return n < 0 ? -1 : error_set(e, STATUS_BAD, "'%s' is empty", m->name);
-        if (!blank(span_of(p->window.data + p->at, (size_t)n)))
-            break;
-        window_pass(p, (size_t)n);
-        p->line += lines;
-    }
-    if (csv_record_read(&p->record, span_of(p->window.data + p->at, (size_t)n), manifest_separator(m->format), e) < 0)
-        return error_prefix(e, "'%s' line %llu (names of columns)", m->name, (unsigned long long)p->line);
-    window_pass(p, (size_t)n);
-    p->line += lines;
+    int found;
+    while ((found = records_next(&p->from, e)) > 0 && blank(p->from.record))        /* such lines may come first */
+        if (records_pass(&p->from, e) < 0)
+            return -1;
+    if (found <= 0)
+        return found < 0 ? -1 : error_set(e, STATUS_BAD, "'%s' is empty", m->name);
+    if (csv_record_read(&p->record, p->from.record, p->from.separator, e) < 0)
+        return error_prefix(e, "'%s' line %llu (names of columns)", m->name, (unsigned long long)p->from.line);
+    if (records_pass(&p->from, e) < 0)
+        return -1;
     if (!(m->column = calloc(p->record.n, sizeof *m->column)))
         return error_set(e, STATUS_AGAIN, "out of memory");
     for (size_t i = 0; i < p->record.n; i++) {
@@ -221,7 +133,7 @@ static int places_write(struct pass *p, struct error *e)
 
 static int place_add(struct pass *p, struct error *e)
 {
-    p->place[p->n_places++] = (struct row_place){ p->base + p->at, p->line };
+    p->place[p->n_places++] = (struct row_place){ p->from.base + p->from.at, p->from.line };
     return p->n_places == PLACES ? places_write(p, e) : 0;
 }
 
@@ -230,10 +142,10 @@ static struct span id_of(struct pass *p, struct span row, struct buf *scratch)
 {
     const char *column = p->id_column ? p->id_column : "id";
     struct span id = { 0 };
-    if (p->cut)
+    if (p->from.cut)
         return id;
     if (p->m->format != MANIFEST_JSONL) {
-        if (csv_record_read(&p->record, row, manifest_separator(p->m->format), NULL) < 0 || p->record.n != p->m->n_columns)
+        if (csv_record_read(&p->record, row, p->from.separator, NULL) < 0 || p->record.n != p->m->n_columns)
             return id;
         for (size_t i = 0; i < p->m->n_columns; i++)
             if (!strcmp(p->m->column[i], column))
@@ -259,7 +171,7 @@ static uint64_t pieces_of(const struct pass *p, struct span row, bool *cut)
 {
     json_error_t why;
     *cut = false;
-    if (!p->m->split || p->cut || p->m->format != MANIFEST_JSONL)
+    if (!p->m->split || p->from.cut || p->m->format != MANIFEST_JSONL)
         return 1;
     json_t *j = json_load(row, &why);
     int64_t n = split_count(p->m->split, j, NULL);
@@ -279,7 +191,7 @@ static int row_add(struct pass *p, struct span row, struct buf *scratch, struct 
         p->explicit_ids++;
     } else {
         buf_clear(scratch);
-        buf_printf(scratch, "%s:%llu", p->m->title, (unsigned long long)p->line);
+        buf_printf(scratch, "%s:%llu", p->m->title, (unsigned long long)p->from.line);
         id = span_of(scratch->data, scratch->size);
     }
     buf_init(&piece, MANIFEST_ROW_MAX);
@@ -299,24 +211,19 @@ static int rows_read(struct pass *p, uint64_t limit, struct error *e)
 {
     struct buf scratch;
     buf_init(&scratch, MANIFEST_ROW_MAX);
-    uint64_t lines, found = 0;
-    int64_t n = 0;
-    while ((limit == 0 || found < limit) && (n = record_find(p, &lines, e)) > 0) {
-        struct span row = span_of(p->window.data + p->at, (size_t)n);
-        if (!blank(row) && row_add(p, row, &scratch, e) < 0) {
-            n = -1;
-            break;
+    uint64_t found = 0;
+    int more = 1;
+    while ((limit == 0 || found < limit) && more > 0 && (more = records_next(&p->from, e)) > 0) {
+        if (!blank(p->from.record)) {
+            found++;
+            if (row_add(p, p->from.record, &scratch, e) < 0)
+                more = -1;
         }
-        found += !blank(row);
-        window_pass(p, (size_t)n);
-        p->line += lines;
-        if (p->cut && line_pass(p, e) < 0) {
-            n = -1;
-            break;
-        }
+        if (more > 0 && records_pass(&p->from, e) < 0)
+            more = -1;
     }
     buf_release(&scratch);
-    if (n < 0 || place_add(p, e) < 0 || places_write(p, e) < 0)
+    if (more < 0 || place_add(p, e) < 0 || places_write(p, e) < 0)
         return -1;
     if (p->m->rows == 0)
         return error_set(e, STATUS_BAD, "'%s' has no rows", p->m->name);
@@ -339,15 +246,13 @@ static int index_make(struct pass *p, const char *format, uint64_t limit, struct
 {
     if ((p->fd = temporary_file(e)) < 0 || !(p->ids = ids_open(e)))
         return -1;
-    if (!p->digest || EVP_DigestInit_ex(p->digest, EVP_sha256(), NULL) != 1)
-        return error_set(e, STATUS_AGAIN, "cannot begin a SHA-256 sum");
-    if (window_fill(p, e) < 0 || encoding_check(p, e) < 0 || format_choose(p, format, e) < 0)
+    if (records_init(&p->from, p->m->bytes, e) < 0 || records_fill(&p->from, e) < 0 || encoding_check(p, e) < 0 || format_choose(p, format, e) < 0)
         return -1;
     if (p->m->format != MANIFEST_JSONL && columns_read(p, e) < 0)
         return -1;
     if (rows_read(p, limit, e) < 0 || place_map(p, e) < 0)
         return -1;
-    EVP_DigestFinal_ex(p->digest, p->m->hash, NULL);
+    EVP_DigestFinal_ex(p->from.digest, p->m->hash, NULL);
     return p->explicit_ids ? index_ids_check(p->m, p->ids, p->id_column, e) : 0;     /* others are named by their lines */
 }
 
@@ -370,17 +275,13 @@ int manifest_open(struct manifest *m, const char *name, const char *format, uint
     }
     p->m = m;
     p->id_column = id_column;
-    p->line = 1;
     p->fd = -1;
-    p->digest = EVP_MD_CTX_new();
-    buf_init(&p->window, MANIFEST_ROW_MAX + 2 * (size_t)PIECE);
     csv_record_init(&p->record);
     int r = index_make(p, format, limit, e);
     ids_close(p->ids);
     if (p->fd >= 0)
         close(p->fd);
-    EVP_MD_CTX_free(p->digest);
-    buf_release(&p->window);
+    records_release(&p->from);
     csv_record_release(&p->record);
     free(p);
     if (r < 0)

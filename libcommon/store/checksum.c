@@ -144,11 +144,6 @@ struct checksum checksum_of(enum checksum_kind kind, const void *data, size_t n)
     return checksum_end(r);
 }
 
-struct checksum checksum_crc32c(uint32_t crc)
-{
-    return (struct checksum){ CHECKSUM_CRC32C, { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc } };
-}
-
 uint32_t checksum_number(const struct checksum *c)
 {
     return (uint32_t)c->bytes[0] << 24 | (uint32_t)c->bytes[1] << 16 | (uint32_t)c->bytes[2] << 8 | c->bytes[3];

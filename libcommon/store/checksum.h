@@ -13,7 +13,6 @@ struct checksum {
 };
 
 const char *checksum_name(enum checksum_kind kind);     /* "crc32c", as in x-amz-checksum-crc32c */
-struct checksum checksum_crc32c(uint32_t crc);
 uint32_t checksum_number(const struct checksum *c);     /* of four bytes */
 /* From base64, or from hexadecimal; false (and kind NONE) if it is not exactly one of that kind. */
 bool checksum_from_base64(struct checksum *c, enum checksum_kind kind, struct span text);

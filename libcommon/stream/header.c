@@ -49,7 +49,7 @@ void stage_put_bool(struct stage *st, const char *key, bool v)
 
 void stage_release(struct stage *st) { buf_release(&st->options); }
 
-static void stage_write(struct buf *b, const struct stage *st)
+void stage_write(struct buf *b, const struct stage *st)
 {
     mp_put_map(b, st->n + 2);
     mp_put_str(b, "name");

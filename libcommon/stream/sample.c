@@ -134,24 +134,23 @@ int sample_bin(const struct sample *s, const char *key, struct span *bytes, stru
     return bytes_of(s, key, MP_BIN, "not bytes (bin)", bytes, e);
 }
 
-/* numpy's scalars (np.float32(1)) are numbers too. */
-static bool scalar_array(const struct field *f, struct array *a)
+/* As value_of, of a number: 2 if it is one of numpy's scalars (np.float32(1)), which is in *a then. */
+static int number_of(const struct sample *s, const char *key, struct mp_value *v, struct array *a)
 {
     const char *why;
-    return array_read(f->value, a, &why) == 0 && a->rank == 0;
+    const struct field *f;
+    int got = value_of(s, key, v, &f);
+    return got > 0 && array_read(f->value, a, &why) == 0 && a->rank == 0 ? 2 : got;
 }
 
 int sample_real(const struct sample *s, const char *key, double *v, struct error *e)
 {
     struct mp_value x;
     struct array a;
-    const struct field *f;
-    int got = value_of(s, key, &x, &f);
-    if (got == 0)
-        return 0;
-    if (got > 0 && mp_to_real(&x, v))
-        return 1;
-    if (got < 0 || !scalar_array(f, &a))
+    int got = number_of(s, key, &x, &a);
+    if (got == 0 || (got == 1 && mp_to_real(&x, v)))
+        return got;
+    if (got < 2)
         return wrong(key, "not a number", e);
     *v = array_at(&a, 0);
     return 1;
@@ -161,13 +160,10 @@ int sample_int(const struct sample *s, const char *key, int64_t *v, struct error
 {
     struct mp_value x;
     struct array a;
-    const struct field *f;
-    int got = value_of(s, key, &x, &f);
-    if (got == 0)
-        return 0;
-    if (got > 0 && mp_to_i64(&x, v))
-        return 1;
-    if (got < 0 || !scalar_array(f, &a) || a.type == ARRAY_F32 || a.type == ARRAY_F64 || a.type == ARRAY_BF16)
+    int got = number_of(s, key, &x, &a);
+    if (got == 0 || (got == 1 && mp_to_i64(&x, v)))
+        return got;
+    if (got < 2 || a.type == ARRAY_F32 || a.type == ARRAY_F64 || a.type == ARRAY_BF16)
         return wrong(key, "not a whole number", e);
     if (a.type == ARRAY_I64)
         memcpy(v, a.data.data, sizeof *v);

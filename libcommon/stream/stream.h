@@ -28,6 +28,8 @@ void stage_put_int(struct stage *st, const char *key, int64_t v);
 void stage_put_real(struct stage *st, const char *key, double v);
 void stage_put_str(struct stage *st, const char *key, const char *v);
 void stage_put_bool(struct stage *st, const char *key, bool v);
+/* Appends it as the map that a header holds. */
+void stage_write(struct buf *b, const struct stage *st);
 void stage_release(struct stage *st);
 
 /* A new header: run (16 bytes: the hash of the plan), samples of an epoch and epochs where known (0: unknown). */

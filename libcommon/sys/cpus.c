@@ -109,22 +109,3 @@ void cpus_bind(const struct cpus *c)
     if (c->nice && nice(c->nice) < 0)
         return;                                 /* no harm */
 }
-
-void cpus_show(const struct cpus *c, char *text, size_t size)
-{
-    size_t at = 0;
-    if (!c->bound) {
-        snprintf(text, size, "any");
-        return;
-    }
-    if (size)
-        *text = 0;
-    for (unsigned i = 0; i < CPUS_MAX && at + 16 < size; i++) {
-        unsigned from = i;
-        if (!(c->set[i / 8] >> i % 8 & 1))
-            continue;
-        while (i + 1 < CPUS_MAX && (c->set[(i + 1) / 8] >> (i + 1) % 8 & 1))
-            i++;
-        at += (size_t)snprintf(text + at, size - at, from == i ? "%s%u" : "%s%u-%u", at ? "," : "", from, i);
-    }
-}

@@ -22,7 +22,5 @@ int cpus_choose(const char *choice, struct cpus *c, struct error *e);
 void cpus_current(struct cpus *c);
 /* The calling process, and what it starts.  Safe between fork and exec; failure is no harm. */
 void cpus_bind(const struct cpus *c);
-/* As a list, for messages: "0-3,8"; "any". */
-void cpus_show(const struct cpus *c, char *text, size_t size);
 
 #endif

@@ -2,26 +2,11 @@
 #include "kernels/linalg/dispatch.h"
 #include "kernels/linalg/gemm.h"
 #include "kernels/linalg/pack.h"
+#include "tests/unit/noise.h"
 #include "tests/unit/tap.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
-
-static uint32_t seed = 1;
-
-static float noise(void)
-{
-    seed = seed * 1664525u + 1013904223u;
-    return (float)(seed >> 8) / 8388608.0f - 1.0f;
-}
-
-static float *noise_new(size_t n)
-{
-    float *x = malloc((n + 1) * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = noise();
-    return x;
-}
 
 static uint16_t *rounded_new(const float *x, size_t n)
 {

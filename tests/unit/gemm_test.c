@@ -1,24 +1,9 @@
 /* tests/unit/gemm_test.c - float32 products against a sum in double, for all variants and thread counts */
 #include "kernels/linalg/gemm.h"
+#include "tests/unit/noise.h"
 #include "tests/unit/tap.h"
 
 #include <stdlib.h>
-
-static uint32_t seed = 1;
-
-static float noise(void)
-{
-    seed = seed * 1664525u + 1013904223u;
-    return (float)(seed >> 8) / 8388608.0f - 1.0f;
-}
-
-static float *noise_new(size_t n)
-{
-    float *x = malloc((n + 1) * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = noise();
-    return x;
-}
 
 /* One shape with rows longer than needed; the gap in c must stay. */
 static bool right(const struct compute *k, bool ta, bool tb, size_t m, size_t n, size_t kk, float beta)

@@ -2,6 +2,7 @@
 #include "kernels/linalg/vec.h"
 #include "kernels/linalg/dispatch.h"
 #include "kernels/linalg/pack.h"
+#include "tests/unit/noise.h"
 #include "tests/unit/tap.h"
 
 #include <stdlib.h>
@@ -9,22 +10,15 @@
 enum { MOST = 1100 };
 static const size_t lengths[] = { 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 100, 257, MOST - 1 };
 static const char *variant;
-static uint32_t seed = 7;
 static float x[MOST], z[MOST], dy[MOST], y[MOST], dx[MOST], dz[MOST];
 static double want[MOST], want_x[MOST], want_z[MOST];
-
-static float noise(float size)
-{
-    seed = seed * 1664525u + 1013904223u;
-    return size * ((float)(seed >> 8) / 8388608.0f - 1.0f);
-}
 
 static void fill(size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        x[i] = noise(6);
-        z[i] = noise(2);
-        dy[i] = noise(1);
+        x[i] = 6 * noise();
+        z[i] = 2 * noise();
+        dy[i] = noise();
     }
     y[n] = dx[n] = dz[n] = 12345;               /* must stay */
 }
@@ -162,8 +156,8 @@ static bool norms(const struct vec *v, size_t n, bool centre, bool weights)
     double m = 0, var = 0, mean_g = 0, mean_gh = 0, offset = centre ? 0 : 1;
     float mean, scale;
     for (size_t i = 0; i < n; i++) {
-        w[i] = noise(1);
-        b[i] = noise(1);
+        w[i] = noise();
+        b[i] = noise();
         m += centre ? (double)x[i] / (double)n : 0;
     }
     for (size_t i = 0; i < n; i++)
