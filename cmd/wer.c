@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/shared/max_errors.h"
-#include "kernels/text/normalize.h"
+#include "kernels/text/normalize/normalize.h"
 #include "kernels/text/wer.h"
 #include "libcommon/format/json.h"
 #include "libcommon/sys/log.h"

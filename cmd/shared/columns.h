@@ -2,7 +2,7 @@
 #ifndef PENSTOCK_COLUMNS_H
 #define PENSTOCK_COLUMNS_H
 
-#include "kernels/text/tokenizer.h"
+#include "kernels/text/tokenizer/tokenizer.h"
 #include "libcommon/stream/sample.h"
 
 /* A field of the sample, else of its "row"; false: neither. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/text/split.h"
+#include "kernels/text/tokenizer/split.h"
 #include "kernels/text/utf8.h"
 
 /* The families differ in these strings; all put a system text in front of the

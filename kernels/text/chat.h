@@ -8,7 +8,7 @@
 #ifndef PENSTOCK_CHAT_H
 #define PENSTOCK_CHAT_H
 
-#include "kernels/text/tokenizer.h"
+#include "kernels/text/tokenizer/tokenizer.h"
 
 enum chat_kind { CHAT_TEXT, CHAT_IMAGE, CHAT_AUDIO, CHAT_OTHER };
 

@@ -8,7 +8,7 @@
 #ifndef PENSTOCK_PROMPT_H
 #define PENSTOCK_PROMPT_H
 
-#include "kernels/text/tokenizer.h"
+#include "kernels/text/tokenizer/tokenizer.h"
 
 enum { LANGUAGES = 100 };
 /* Codes in the order of Whisper's tokens, and English names. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "kernels/text/align.h"
-#include "kernels/text/normalize_points.h"
+#include "kernels/text/normalize/points.h"
 
 /* --- what is aligned --------------------------------------------------------------------- */
 static void strip(struct points *p, size_t *start)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "libcommon/store/lru.h"
-#include "libcommon/store/sigv4.h"
+#include "libcommon/store/s3/sigv4.h"
 #include "libcommon/stream/crc32c.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/opt.h"

@@ -12,7 +12,7 @@
 
 #include "libcommon/store/cache.h"
 #include "libcommon/store/lru.h"
-#include "libcommon/store/sigv4.h"
+#include "libcommon/store/s3/sigv4.h"
 #include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "kernels/text/tokenizer.h"
+#include "kernels/text/tokenizer/tokenizer.h"
 
 static double now(void)
 {

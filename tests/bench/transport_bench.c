@@ -11,7 +11,7 @@
 #include <string.h>
 #include <zmq.h>
 
-#include "libcommon/stream/lp1/wire.h"
+#include "libcommon/stream/crew/wire.h"
 
 static void *context;
 

@@ -1,5 +1,5 @@
 /* tests/fuzz/normalize_fuzz.c - any bytes through every normaliser, and compared with themselves */
-#include "kernels/text/normalize.h"
+#include "kernels/text/normalize/normalize.h"
 #include "kernels/text/wer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

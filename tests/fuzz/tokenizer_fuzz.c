@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/text/tokenizer.h"
+#include "kernels/text/tokenizer/tokenizer.h"
 #include "kernels/text/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,5 @@
 /* tests/unit/normalize_test.c - texts normalised as transformers' Whisper normalisers do it */
-#include "kernels/text/normalize.h"
+#include "kernels/text/normalize/normalize.h"
 
 #include <stdlib.h>
 #include <string.h>

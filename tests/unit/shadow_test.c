@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libcommon/stream/lp1/shadow.h"
+#include "libcommon/stream/crew/shadow.h"
 #include "libcommon/sys/pipe.h"
 #include "tap.h"
 

@@ -5,7 +5,7 @@
  * of the Signature Version 4 test suite. */
 #include <stdlib.h>
 
-#include "libcommon/store/sigv4.h"
+#include "libcommon/store/s3/sigv4.h"
 #include "tests/unit/tap.h"
 
 static const time_t may24 = 1369353600;         /* 2013-05-24 00:00:00 UTC */

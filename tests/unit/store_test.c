@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "libcommon/store/auth.h"
-#include "libcommon/store/google.h"
+#include "libcommon/store/gs/auth.h"
+#include "libcommon/store/gs/google.h"
 #include "libcommon/stream/crc32c.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"

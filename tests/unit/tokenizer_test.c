@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "kernels/text/split.h"
-#include "kernels/text/tokenizer.h"
+#include "kernels/text/tokenizer/split.h"
+#include "kernels/text/tokenizer/tokenizer.h"
 #include "tests/unit/rows.h"
 #include "tests/unit/tap.h"
 

@@ -7,7 +7,7 @@
 
 #include <zmq.h>
 
-#include "libcommon/stream/lp1/blob.h"
+#include "libcommon/stream/crew/blob.h"
 #include "libcommon/stream/lp1/message.h"
 #include "libcommon/sys/error.h"
 

@@ -5,7 +5,7 @@
 #ifndef PENSTOCK_LP1_SUPERVISE_H
 #define PENSTOCK_LP1_SUPERVISE_H
 
-#include "libcommon/stream/lp1/local.h"
+#include "libcommon/stream/crew/local.h"
 
 /* Until the run is over.  Returns the exit status; what failed has been said. */
 int worker_supervise(const struct fan *f, const struct common *c);
