@@ -18,7 +18,8 @@ struct fixed { double weights, state, packed, other; };
 static double shared_touched(const struct trainer *t, size_t rows, size_t tokens)
 {
     const struct params *ps = &t->model->params;
-    size_t widest = 0, positions = rows * (t->model->source > tokens ? t->model->source : tokens);
+    size_t widest = 0, each = t->model->source > tokens ? t->model->source : tokens, together = t->model->part / each;
+    size_t positions = each * (rows < together ? rows : together ? together : 1);
     for (size_t i = 0; i < ps->n; i++) {
         const struct param *p = ps->p[i];
         size_t in = p->count / p->shape[0], wide = in > p->shape[0] ? in : p->shape[0];

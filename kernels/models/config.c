@@ -134,6 +134,7 @@ static struct model *model_make(const json_t *config, char why[WHY])
         return NULL;
     m->arch = arch;
     m->pad_id = m->start_id = -1;
+    m->part = 4096;
     m->model_type = strdup(type);
     m->config = calloc(1, arch->config_size);
     if (!m->config || !m->model_type)

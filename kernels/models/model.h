@@ -69,6 +69,8 @@ struct model {
     bool shift;                 /* labels are aligned with ids: position p predicts labels[p + 1] */
     bool failed;                /* out of memory while it was made */
     float smoothing;            /* --label-smoothing-factor: set by the trainer */
+    size_t part;                /* positions (of the encoder, if there is one) whose rows pass a step at once, with more in
+                                   parts; 4,096 unless changed: products are as fast as with all, memory is that of a part */
 };
 
 /* Reads config.json's text.  NULL with why: not JSON, unknown model_type (names the known
@@ -81,7 +83,7 @@ void model_free(struct model *m);
 struct tensor *model_forward(struct tape *t, struct model *m, const struct batch *b, struct cache *c);
 
 /* Forward and loss; in TAPE_TRAIN also backward: gradients are added to params' grad.
- * Runs through tape_run.  Nothing supervised is no error: tokens 0.  -1 with why. */
+ * A large batch passes in parts (model.part), unless values are tapped.  Runs through tape_run.  Nothing supervised is no error: tokens 0.  -1 with why. */
 int model_step(struct tape *t, struct model *m, const struct batch *b, enum tape_mode mode, uint64_t key,
                struct loss *loss, char why[WHY]);
 /* What model_step will take at most: rows of `tokens` each, all supervised. */

@@ -233,6 +233,13 @@ void tape_backward(struct tape *t)
     t->plan.lent = t->lent;
 }
 
+void tape_clear(struct tape *t)
+{
+    for (struct tensor *x = t->made; x; x = x->next)
+        tensor_release(t, x);
+    t->made = NULL;
+}
+
 void tape_later(struct tape *t, struct later *j, void (*run)(struct tape *t, struct later *j))
 {
     struct later **end = &t->later;

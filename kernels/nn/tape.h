@@ -100,6 +100,8 @@ void tape_begin(struct tape *t, enum tape_mode mode, uint64_t key);
 /* Runs every recorded backward, last first; gradients of parameters are added to
  * their grad.  Releases what it passed. */
 void tape_backward(struct tape *t);
+/* All values made so far are gone; the run goes on with others, whose gradients of parameters are added. */
+void tape_clear(struct tape *t);
 
 /* Does `run` dry, with key 0 (which stands for the worst case: nothing is left out by chance), and keeps its figures; then the arena is made large enough (it
  * only grows).  -1 with why: out of memory, or what the run said. */

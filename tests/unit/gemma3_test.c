@@ -54,8 +54,12 @@ static void test_stages(struct model *m, const char *dir, size_t stages)
     t->tap = check_stage;
     t->tap_ctx = &s;
     float *want = golden_f32(&st, "loss", NULL);
-    for (int pass = 0; pass < 2; pass++) {
-        ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "%s: a step%s %s", dir, pass ? ", layers computed again" : "", why);
+    static const char *const passes[] = { "", ", layers computed again", ", and that in parts" };
+    size_t part = m->part, longest = 0;
+    for (size_t r = 0; r < b.rows; r++)
+        longest = b.start[r + 1] - b.start[r] > longest ? b.start[r + 1] - b.start[r] : longest;
+    for (int pass = 0; pass < 3; pass++) {
+        ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "%s: a step%s %s", dir, passes[pass], why);
         double loss = l.nll / (double)l.tokens;
         ok(fabs(loss - (double)want[0]) <= 2e-6 * (double)want[0], "loss %.8f (want %.8f)", loss, (double)want[0]);
         double e = gemma3_gradients(m, &grads, "", (double)l.tokens, &n);
@@ -64,7 +68,14 @@ static void test_stages(struct model *m, const char *dir, size_t stages)
         grads_clear(&m->params);
         t->tap = NULL;
         t->recompute = true;
+        m->part = pass ? b.start[b.rows] / 2 : part;
     }
+    struct tape_plan plan;
+    size_t high = t->high;
+    int status = model_plan(t, m, b.rows, longest, TAPE_TRAIN, &plan, why);
+    ok(status == 0 && high <= plan.arena && b.rows > 1,
+       "%s: %zu ragged rows in parts take no more than planned: %zu of %zu bytes %s", dir, b.rows, high, plan.arena, why);
+    m->part = part;
     is_int((long long)s.compared, (long long)stages, "stages compared");
     free(want);
     tape_free(t);

@@ -94,6 +94,35 @@ static void test_stages(struct model *m)
     tape_free(t);
 }
 
+/* Clip by clip, in one run: with gradients of their own, and with lent ones. */
+static void test_parts(struct model *m, const char *what, bool lent)
+{
+    struct tape_plan whole, parts;
+    struct batch b;
+    struct loss l = { 0 }, heard = { 0 };
+    char why[WHY] = "";
+    struct tape *t = tape_new(&compute);
+    t->poison = true;
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3 });
+    ok(model_plan(t, m, 3, 22, TAPE_TRAIN, &whole, why) == 0, "a plan of all clips at once %s", why);
+    m->part = m->source;
+    int status = model_plan(t, m, 3, 22, TAPE_TRAIN, &parts, why);
+    ok(status == 0 && parts.lent == whole.lent && (parts.arena - parts.lent) * 2 < whole.arena,
+       "%s: in parts they take %zu bytes rather than %zu %s", what, parts.arena, whole.arena, why);
+    ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0 && t->high <= parts.arena && (m->params.p[0]->lent_from != NULL) == lent,
+       "%s: a step in parts %s", what, why);
+    check_gradients(m, &l, 2e-5);
+    grads_clear(&m->params);
+    t->recompute = true;
+    ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "%s: and with layers computed again in backward %s", what, why);
+    check_gradients(m, &l, 2e-5);
+    grads_clear(&m->params);
+    ok(model_step(t, m, &b, TAPE_INFER, 1, &heard, why) == 0 && heard.tokens == l.tokens && fabs(heard.nll - l.nll) <= 2e-6 * l.nll,
+       "%s: evaluated in parts %s", what, why);
+    batch_release(&b);
+    tape_free(t);
+}
+
 /* --- optimizer ------------------------------------------------------------------------ */
 static void check_weights(struct model *m, const char *path, const char *what)
 {
@@ -257,6 +286,9 @@ int main(void)
     struct model *m = golden_model(CASE "model");
     test_stages(m);
     test_accumulation(m);
+    test_parts(m, "gradients of their own", false);
+    model_free(m);
+    test_parts(m = golden_model_lent(CASE "model"), "lent gradients", true);
     model_free(m);
     test_adamw();
     test_frozen();
