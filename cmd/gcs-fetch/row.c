@@ -198,7 +198,7 @@ static int messages_put(const json_t *row, const char *column, struct sample *s,
     json_t *v = json_object_get(row, column), *parsed = NULL;
     json_error_t why;
     if (json_is_string(v))              /* of a CSV */
-        v = parsed = json_load(span_of(json_string_value(v), json_string_length(v)), &why);
+        v = parsed = json_load_row(span_of(json_string_value(v), json_string_length(v)), &why);
     int bad = json_is_array(v) ? value_put(v, column, "messages", s, e)
                                : error_set(e, STATUS_BAD, "column '%s' is no list of messages", column);
     json_decref(parsed);

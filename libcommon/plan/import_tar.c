@@ -89,7 +89,7 @@ static int text_add(struct shard *s, const struct tar_member *m, const char *kin
     json_error_t why;
     size_t n = (size_t)m->size;
     if (!bad && !strcasecmp(kind, "json")) {
-        v = json_load(span_of(text, n), &why);
+        v = json_load_row(span_of(text, n), &why);
         if (json_is_object(v))
             json_object_update_missing(s->row, v);
         else

@@ -155,7 +155,7 @@ static struct span id_of(struct pass *p, struct span row, struct buf *scratch)
     if (json_peek(row, column, &id) >= 0)
         return id;
     json_error_t why;
-    json_t *j = json_load(row, &why);
+    json_t *j = json_load_row(row, &why);
     char number[24];
     const char *text;
     size_t n;
@@ -173,7 +173,7 @@ static uint64_t pieces_of(const struct pass *p, struct span row, bool *cut)
     *cut = false;
     if (!p->m->split || p->from.cut || p->m->format != MANIFEST_JSONL)
         return 1;
-    json_t *j = json_load(row, &why);
+    json_t *j = json_load_row(row, &why);
     int64_t n = split_count(p->m->split, j, NULL);
     json_decref(j);
     *cut = n > 0;

@@ -40,7 +40,7 @@ static json_t *jsonl_row(struct span text, bool cut, struct error *e)
         too_long(e);
         return NULL;
     }
-    json_t *row = json_load(text, &why);
+    json_t *row = json_load_row(text, &why);
     if (!row) {
         error_set(e, STATUS_BAD, "not JSON at character %d: %s", why.column, why.text);
     } else if (!json_is_object(row)) {

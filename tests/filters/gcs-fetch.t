@@ -28,6 +28,9 @@ is 'prompt and response are two turns' "$(show m.jsonl | sed -n 4p)" \
 is 'chats pass' "$(show m.jsonl | sed -n 5p)" '{"id": "m.jsonl:5", "messages": [{"role": "user", "content": "q"}]}'
 is 'a list of pictures is a list' "$(show m.jsonl | sed -n 6p)" \
     "{\"id\": \"m.jsonl:6\", \"image\": [{\"bytes\": $size_a}, {\"bytes\": $size_b}], \"text\": \"two pictures\"}"
+printf '{"id": 18446744073709551615, "text": "x", "n": 9223372036854775807, "m": [-9223372036854775809, "a 99999999999999999999", -2.5e3]}\n' >long.jsonl
+is 'no whole number loses digits' "$(show long.jsonl)" \
+    '{"id": "18446744073709551615", "text": "x", "row": {"n": 9223372036854775807, "m": ["-9223372036854775809", "a 99999999999999999999", -2500]}}'
 like 'the header counts the samples of an epoch, and epochs' "$(gcs-fetch --num-train-epochs 3 m.jsonl | stream-show --header)" '"samples": 6, "epochs": 3'
 
 printf '\357\273\277id,path,sentence,who\r\nu1,media/a.wav,"Hello, ""you""\nthere",x\r\n\r\nu2,,plain,\r\n' >m.csv
