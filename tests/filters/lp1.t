@@ -128,4 +128,11 @@ like 'one end that is an endpoint is not enough' "$st $err" '^100 '
 
 # --- kills: the whole of it is tests/fault/kill -------------------------------------------------------
 ok 'head, workers, hub and consumer killed at random: the bytes of one pipe' env HUB=1 bash "$top/tests/fault/kill" 12 2 8000
+
+mkdir -m 700 "$tmp/lone"
+bg lone fan -j 1 --in "ipc://$tmp/lone/h" --out "ipc://$tmp/lone/t" cat
+wait_until 60 grep -q 'no head answers' "$tmp/lone.err"
+like 'a worker without a head says where it looks for one, and for how long' "$(cat "$tmp/lone.err")" \
+    "^fan: no head answers at 'ipc://$tmp/lone/h': this goes on looking for one, 600 s in all, and ends with status 111 then\$"
+stop lone
 plan

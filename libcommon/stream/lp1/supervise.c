@@ -13,7 +13,7 @@
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
-enum { BATCH = 64, SLOTS_MIN = 32, LEAVE_SECONDS = 60 };
+enum { BATCH = 64, SLOTS_MIN = 32, LEAVE_SECONDS = 60, ALONE_TELL = 5 };
 #define TICK 0.1
 
 struct supervisor {
@@ -25,6 +25,7 @@ struct supervisor {
     struct crew *crew;
     struct blob *header;        /* what is made */
     double began, ticked, told, left_at;
+    double alone_at;            /* since when there is no head; 0: it was said */
     double starved, blocked;    /* seconds without a unit; with results that nobody takes */
     struct error error;
     bool failed;
@@ -122,6 +123,19 @@ static void tell(struct supervisor *s, bool final)
     metrics_end(s->metrics, &e);
 }
 
+/* A head that is only slow to start is not worth a word. */
+static void alone_tell(struct supervisor *s, double now)
+{
+    struct lp1_worker_state w;
+    lp1_worker_state(s->worker, &w);
+    if (w.up[LP1_UP])
+        s->alone_at = now;
+    if (s->alone_at == 0 || now - s->alone_at < ALONE_TELL)
+        return;
+    note("no head answers at '%s': this goes on looking for one, %.0f s in all, and ends with status %d then", s->spec[LP1_UP], LP1_ALONE, STATUS_AGAIN);
+    s->alone_at = 0;
+}
+
 static void receive(struct supervisor *s, enum lp1_link l, double now)
 {
     static struct packet p;
@@ -197,6 +211,7 @@ static int loop(struct supervisor *s)
             return fail(s, &e);
         }
         tell(s, false);
+        alone_tell(s, now);
         wait_for_events(s);
     }
 }
@@ -217,7 +232,7 @@ static void crew_dismiss(struct supervisor *s)
 int worker_supervise(const struct fan *f, const struct common *c)
 {
     struct error e = { 0 };
-    struct supervisor s = { .c = c, .spec = { c->in, c->out }, .began = clock_seconds() };
+    struct supervisor s = { .c = c, .spec = { c->in, c->out }, .began = clock_seconds(), .alone_at = clock_seconds() };
     char host[LP1_TEXT];
     uint64_t slots = (uint64_t)(2 * f->copies > SLOTS_MIN ? 2 * f->copies : SLOTS_MIN);
     if (gethostname(host, sizeof host - 20) < 0)
