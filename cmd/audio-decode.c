@@ -79,7 +79,8 @@ static int window_read(const struct sample *s, struct sound_want *want, bool lis
     return seconds_of(s, "duration", &want->duration, e) < 0 ? -1 : 0;
 }
 
-static int one_decode(struct decoder *d, struct span file, const struct sound_want *want, struct sound *sound, struct error *e)
+static int one_decode(struct decoder *d, struct span file, const struct sound_want *want, struct sound *sound,
+                      struct error *e)
 {
     char why[WHY];
     stderr_mute(d, file, true);
@@ -167,12 +168,17 @@ int main(int argc, char **argv)
     double most = 0;
     struct decoder d = {.stderr_copy = -1, .nowhere = -1};
     const struct opt opts[] = {
-        {OPT_INT, 0, "sampling-rate", &rate, "HZ", "of the samples written", 1000, 768000, NULL, NULL},
-        {OPT_REAL, 0, "max-duration", &most, "SECONDS", "longer sound is an error record; 0: what fits into a unit", 0, 86400, NULL, NULL},
-        {OPT_FLAG, 0, "keep", &d.keep, NULL, "leave 'audio' in the record", 0, 0, NULL, NULL},
+        { OPT_INT, .name = "sampling-rate", .value = &rate, .arg = "HZ", .min = 1000, .max = 768000,
+          .help = "of the samples written" },
+        { OPT_REAL, .name = "max-duration", .value = &most, .arg = "SECONDS", .min = 0, .max = 86400,
+          .help = "longer sound is an error record; 0: what fits into a unit" },
+        { OPT_FLAG, .name = "keep", .value = &d.keep, .help = "leave 'audio' in the record" },
         {.name = NULL},
     };
-    const struct program program = {"audio-decode", NULL, 0, 0, "sound files (audio) in a stream become mono samples (pcm, rate, duration)", opts};
+    const struct program program = {
+        .name = "audio-decode", .opts = opts,
+        .summary = "sound files (audio) in a stream become mono samples (pcm, rate, duration)",
+    };
     struct common common = {0};
     opt_parse(&program, &common, 0, argc, argv);
 

@@ -63,11 +63,13 @@ int main(int argc, char **argv)
     struct common c = { 0 };
     int64_t limit = 0;
     const struct opt opts[] = {
-        { OPT_INT, 0, "save-total-limit", &limit, "N", "checkpoints to keep (newest, best, then the latest); 0: all", 0, 1e9, NULL, NULL },
+        { OPT_INT, .name = "save-total-limit", .value = &limit, .arg = "N", .min = 0, .max = 1e9,
+          .help = "checkpoints to keep (newest, best, then the latest); 0: all" },
         { .name = NULL },
     };
     const struct program program = {
-        "ckpt-write", "DEST", 1, 1, "checkpoint stream in, DEST/step-N and DEST/latest out", opts
+        .name = "ckpt-write", .operands = "DEST", .min_operands = 1, .max_operands = 1, .opts = opts,
+        .summary = "checkpoint stream in, DEST/step-N and DEST/latest out",
     };
     const char *path = argv[opt_parse(&program, &c, OPT_NO_OUT, argc, argv)];
     signal(SIGINT, SIG_IGN);

@@ -8,11 +8,14 @@ static uint64_t window = 256 << 20;
 
 static const struct opt options[] = {
     { OPT_STRING, .name = "head", .value = &head, .arg = "ENDPOINT", .help = "where the source (or the hub above) is" },
-    { OPT_SIZE, .name = "window", .value = &window, .arg = "BYTES", .min = 1, .max = 1e15, .help = "units held for each side, in bytes" },
+    { OPT_SIZE, .name = "window", .value = &window, .arg = "BYTES", .min = 1, .max = 1e15,
+      .help = "units held for each side, in bytes" },
     { .name = NULL },
 };
-static const struct program program = { .name = "hub", .summary = "Joins two pools of workers: --in @ENDPOINT --out @ENDPOINT --head ENDPOINT",
-                                        .opts = options };
+static const struct program program = {
+    .name = "hub", .opts = options,
+    .summary = "Joins two pools of workers: --in @ENDPOINT --out @ENDPOINT --head ENDPOINT",
+};
 
 int main(int argc, char **argv)
 {

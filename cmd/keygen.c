@@ -11,12 +11,16 @@ static const char *const roles[] = { "head", "worker", "tail", "hub", NULL };
 static const char *role = "worker", *name;
 
 static const struct opt options[] = {
-    { OPT_CHOICE, .name = "role", .value = &role, .arg = "ROLE", .choices = roles, .help = "what the key's owner may be: head, worker, tail or hub" },
-    { OPT_STRING, .name = "name", .value = &name, .arg = "NAME", .help = "of the owner: its host, as others write it in endpoints (default: this one)" },
+    { OPT_CHOICE, .name = "role", .value = &role, .arg = "ROLE", .choices = roles,
+      .help = "what the key's owner may be: head, worker, tail or hub" },
+    { OPT_STRING, .name = "name", .value = &name, .arg = "NAME",
+      .help = "of the owner: its host, as others write it in endpoints (default: this one)" },
     { .name = NULL },
 };
-static const struct program program = { .name = "keygen", .operands = "FILE", .min_operands = 1, .max_operands = 1,
-                                        .summary = "Writes a secret key to FILE and prints the line for --curve-peers", .opts = options };
+static const struct program program = {
+    .name = "keygen", .operands = "FILE", .min_operands = 1, .max_operands = 1, .opts = options,
+    .summary = "Writes a secret key to FILE and prints the line for --curve-peers",
+};
 
 int main(int argc, char **argv)
 {

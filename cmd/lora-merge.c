@@ -40,11 +40,16 @@ int main(int argc, char **argv)
     struct common c = { 0 };
     const char *base = NULL, *dtype = "float32";
     const struct opt opts[] = {
-        { OPT_STRING, 0, "model", &base, "DIR", "the base model, if not where the adapter says", 0, 0, NULL, NULL },
-        { OPT_CHOICE, 0, "dtype", &dtype, "TYPE", "of the stored weights", 0, 0, dtype_names, NULL },
+        { OPT_STRING, .name = "model", .value = &base, .arg = "DIR",
+          .help = "the base model, if not where the adapter says" },
+        { OPT_CHOICE, .name = "dtype", .value = &dtype, .arg = "TYPE", .choices = dtype_names,
+          .help = "of the stored weights" },
         { .name = NULL },
     };
-    const struct program program = { "lora-merge", "ADAPTER OUT", 2, 2, "an adapter's directory and its base become one model directory", opts };
+    const struct program program = {
+        .name = "lora-merge", .operands = "ADAPTER OUT", .min_operands = 2, .max_operands = 2, .opts = opts,
+        .summary = "an adapter's directory and its base become one model directory",
+    };
     int at = opt_parse(&program, &c, OPT_NO_IN | OPT_NO_OUT | OPT_THREADS, argc, argv);
     const char *from = local_dir(argv[at]), *to = argv[at + 1];
     base = local_dir(base);

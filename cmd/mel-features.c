@@ -48,7 +48,8 @@ static int settings_read(const json_t *config, const char *name, struct mel_shap
         return error_set(e, STATUS_BAD, "%s: its features are made by '%s', which is not known here (WhisperFeatureExtractor is)", name, type);
     if (json_number_value(json_object_get(config, "dither")) != 0)
         return error_set(e, STATUS_BAD, "%s: 'dither' adds random noise, which is not done here: set it to 0", name);
-    if (setting_read(config, "feature_size", name, &s->bands, e) < 0 || setting_read(config, "sampling_rate", name, &s->rate, e) < 0 ||
+    if (setting_read(config, "feature_size", name, &s->bands, e) < 0 ||
+        setting_read(config, "sampling_rate", name, &s->rate, e) < 0 ||
         setting_read(config, "hop_length", name, &s->hop, e) < 0 || setting_read(config, "n_fft", name, &s->n_fft, e) < 0 ||
         setting_read(config, "chunk_length", name, &seconds, e) < 0)
         return -1;
@@ -76,7 +77,8 @@ static int model_read(const char *dir, struct mel_shape *s, struct error *e)
         json_decref(j);
         return rc;
     }
-    return error_set(e, STATUS_BAD, "'%s' has no settings for features: no %s, no feature_extractor in %s", dir, names[0], names[1]);
+    return error_set(e, STATUS_BAD, "'%s' has no settings for features: no %s, no feature_extractor in %s", dir,
+                     names[0], names[1]);
 }
 
 /* --- one sample -------------------------------------------------------------------- */
@@ -100,8 +102,8 @@ static int rate_check(const struct extractor *x, const struct sample *s, struct 
     if (!has)
         return error_set(e, STATUS_BAD, "'pcm' without a 'rate': how many samples are a second?");
     if (rate != x->shape.rate)
-        return error_set(e, STATUS_BAD, "its rate is %g Hz, but the model takes %d: audio-decode --sampling-rate %d", rate, x->shape.rate,
-                         x->shape.rate);
+        return error_set(e, STATUS_BAD, "its rate is %g Hz, but the model takes %d: audio-decode --sampling-rate %d",
+                         rate, x->shape.rate, x->shape.rate);
     return 0;
 }
 
@@ -126,7 +128,8 @@ static int pcm_load(struct extractor *x, struct span value, size_t *n, struct er
     if (array_read(value, &a, &why) < 0)
         return error_set(e, STATUS_BAD, "'pcm' is %s", why);
     if (a.rank != 1 || (a.type != ARRAY_F32 && a.type != ARRAY_F64))
-        return error_set(e, STATUS_BAD, "'pcm' is of %d dimensions and type %s, not one of float32", a.rank, array_type_name(a.type));
+        return error_set(e, STATUS_BAD, "'pcm' is of %d dimensions and type %s, not one of float32", a.rank,
+                         array_type_name(a.type));
     size_t most = *x->over_long == 'w' ? SIZE_MAX : mel_limit(x->mel), take = a.shape[0] < most ? (size_t)a.shape[0] : most;
     if (room_make(x, take, e) < 0)
         return -1;
@@ -177,7 +180,8 @@ static int list_features(struct extractor *x, struct sample *s, struct mp_cursor
         struct span value;
         struct array a;
         float padding;
-        rc = mp_skip(&c, &value) < 0 ? error_set(e, STATUS_BAD, "'pcm' is damaged") : clip_features(x, value, &a, &padding, e);
+        rc = mp_skip(&c, &value) < 0 ? error_set(e, STATUS_BAD, "'pcm' is damaged") :
+             clip_features(x, value, &a, &padding, e);
         if (rc < 0)
             error_prefix(e, "item %u of %u", i + 1, n);
         if (rc == 0) {
@@ -236,7 +240,8 @@ static int extract(void *ctx, struct sample *s, uint64_t epoch, struct error *e)
 }
 
 /* --- the program ------------------------------------------------------------------- */
-static void extractor_open(struct extractor *x, const char *model, int64_t bands, int64_t seconds, bool bands_given, bool seconds_given)
+static void extractor_open(struct extractor *x, const char *model, int64_t bands, int64_t seconds, bool bands_given,
+                           bool seconds_given)
 {
     struct error e;
     char why[WHY];
@@ -246,7 +251,8 @@ static void extractor_open(struct extractor *x, const char *model, int64_t bands
     if (bands_given && x->shape.bands != bands)
         die(STATUS_BAD, "--feature-size %lld, but the model in '%s' takes %d", (long long)bands, model, x->shape.bands);
     if (seconds_given && x->shape.seconds != (double)seconds)
-        die(STATUS_BAD, "--chunk-length %lld, but the model in '%s' takes %g s", (long long)seconds, model, x->shape.seconds);
+        die(STATUS_BAD, "--chunk-length %lld, but the model in '%s' takes %g s", (long long)seconds, model,
+            x->shape.seconds);
     const struct kernels *variant = kernels_choose(getenv("PENSTOCK_KERNELS"));
     x->variant = variant;
     if (!variant)
@@ -269,7 +275,8 @@ static void stage_fill(struct stage *stage, const struct extractor *x)
     stage_put_int(stage, "chunk_length", (int64_t)x->shape.seconds);
     stage_put_str(stage, "over_long", x->over_long);
     /* FFTW takes the best that the processor has, unless it may take nothing. */
-    stage_put_str(stage, STAGE_KERNELS, kernels_name(x->variant == kernels_choose("ref") ? x->variant : kernels_choose(NULL)));
+    stage_put_str(stage, STAGE_KERNELS, kernels_name(x->variant == kernels_choose("ref") ? x->variant :
+                                                     kernels_choose(NULL)));
 }
 
 int main(int argc, char **argv)
@@ -280,15 +287,20 @@ int main(int argc, char **argv)
     bool bands_given = false, seconds_given = false;
     struct extractor x = {.over_long = "error"};
     const struct opt opts[] = {
-        {OPT_STRING, 0, "model", &model, "DIR", "read the settings from its preprocessor_config.json", 0, 0, NULL, NULL},
-        {OPT_INT, 0, "feature-size", &bands, "N", "mel bands, without --model", 1, MEL_BANDS_MAX, NULL, &bands_given},
-        {OPT_INT, 0, "chunk-length", &seconds, "SECONDS", "the model's length", 1, 3600, NULL, &seconds_given},
-        {OPT_CHOICE, 0, "over-long", &x.over_long, NULL, "for longer sound", 0, 0, policies, NULL},
-        {OPT_FLAG, 0, "keep", &x.keep, NULL, "leave 'pcm' and 'rate' in the record", 0, 0, NULL, NULL},
+        { OPT_STRING, .name = "model", .value = &model, .arg = "DIR",
+          .help = "read the settings from its preprocessor_config.json" },
+        { OPT_INT, .name = "feature-size", .value = &bands, .arg = "N", .min = 1, .max = MEL_BANDS_MAX,
+          .given = &bands_given, .help = "mel bands, without --model" },
+        { OPT_INT, .name = "chunk-length", .value = &seconds, .arg = "SECONDS", .min = 1, .max = 3600,
+          .given = &seconds_given, .help = "the model's length" },
+        { OPT_CHOICE, .name = "over-long", .value = &x.over_long, .choices = policies, .help = "for longer sound" },
+        { OPT_FLAG, .name = "keep", .value = &x.keep, .help = "leave 'pcm' and 'rate' in the record" },
         {.name = NULL},
     };
-    const struct program program = {"mel-features", NULL, 0, 0, "mono samples (pcm) in a stream become log-mel features (input_features, padding_value)",
-                                    opts};
+    const struct program program = {
+        .name = "mel-features", .opts = opts,
+        .summary = "mono samples (pcm) in a stream become log-mel features (input_features, padding_value)",
+    };
     struct common common = {0};
     opt_parse(&program, &common, 0, argc, argv);
     if (*x.over_long == 's')
@@ -301,8 +313,8 @@ int main(int argc, char **argv)
     struct filter filter = {&x, &stage, header_check, extract};
     int status = filter_run(&filter, &common);
     if (x.cut || x.dropped || x.whole)
-        note("over-long sounds: %llu cut, %llu dropped, %llu whole", (unsigned long long)x.cut, (unsigned long long)x.dropped,
-             (unsigned long long)x.whole);
+        note("over-long sounds: %llu cut, %llu dropped, %llu whole", (unsigned long long)x.cut,
+             (unsigned long long)x.dropped, (unsigned long long)x.whole);
     stage_release(&stage);
     mel_scratch_free(x.scratch);
     mel_free(x.mel);

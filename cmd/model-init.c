@@ -38,7 +38,8 @@ static void set_one(struct modeldir *dir, char *text)
     *value++ = 0;
     if (!json_object_get(dir->json, text)) {
         const char *near = key_nearest(dir->json, text);
-        die(STATUS_BAD, "--set: '%s' has no key '%s'%s%s%s", dir->path, text, near ? "; the nearest is '" : "", near ? near : "", near ? "'" : "");
+        die(STATUS_BAD, "--set: '%s' has no key '%s'%s%s%s", dir->path, text, near ? "; the nearest is '" : "",
+            near ? near : "", near ? "'" : "");
     }
     json_t *v = json_loads(value, JSON_DECODE_ANY, NULL);
     json_object_set_new(dir->json, text, v ? v : json_string(value));
@@ -69,7 +70,8 @@ static void tokenizer_check(const char *dir, const struct model *m)
         if (!t)
             die(e.status, "%s", e.text);
         if ((size_t)tokenizer_text_size(t) > m->vocab)
-            die(STATUS_BAD, "'%s' has %d ids, but the configuration's vocab_size is %zu", path, (int)tokenizer_text_size(t), m->vocab);
+            die(STATUS_BAD, "'%s' has %d ids, but the configuration's vocab_size is %zu", path,
+                (int)tokenizer_text_size(t), m->vocab);
         tokenizer_free(t);
     }
     free(path);
@@ -92,13 +94,19 @@ int main(int argc, char **argv)
     int64_t seed = 42;
     const char *extras = NULL, *set = NULL, *dtype = "float32";
     const struct opt opts[] = {
-        { OPT_STRING, 0, "tokenizer", &extras, "DIR", "take tokenizer and preprocessor files from there", 0, 0, NULL, NULL },
-        { OPT_STRING, 0, "set", &set, "KEY=VALUE,...", "change keys of the configuration", 0, 0, NULL, NULL },
-        { OPT_INT, 0, "seed", &seed, "N", "of the weights", 0, 1e15, NULL, NULL },
-        { OPT_CHOICE, 0, "dtype", &dtype, "TYPE", "of the stored weights", 0, 0, dtype_names, NULL },
+        { OPT_STRING, .name = "tokenizer", .value = &extras, .arg = "DIR",
+          .help = "take tokenizer and preprocessor files from there" },
+        { OPT_STRING, .name = "set", .value = &set, .arg = "KEY=VALUE,...",
+          .help = "change keys of the configuration" },
+        { OPT_INT, .name = "seed", .value = &seed, .arg = "N", .min = 0, .max = 1e15, .help = "of the weights" },
+        { OPT_CHOICE, .name = "dtype", .value = &dtype, .arg = "TYPE", .choices = dtype_names,
+          .help = "of the stored weights" },
         { .name = NULL },
     };
-    const struct program program = { "model-init", "CONFIG DIR", 2, 2, "a model directory with random weights, from config.json or a directory that has one", opts };
+    const struct program program = {
+        .name = "model-init", .operands = "CONFIG DIR", .min_operands = 2, .max_operands = 2, .opts = opts,
+        .summary = "a model directory with random weights, from config.json or a directory that has one",
+    };
     int at = opt_parse(&program, &c, OPT_NO_IN | OPT_NO_OUT, argc, argv);
     struct modeldir dir;
     struct error e = { 0 };

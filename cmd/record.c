@@ -23,14 +23,19 @@ static const char *head;
 static bool next;
 
 static const struct opt options[] = {
-    { OPT_SIZE, .name = "part-size", .value = &part_size, .arg = "BYTES", .min = 1, .max = 1e15, .help = "size at which a file is closed and another begun" },
-    { OPT_STRING, .name = "max-errors", .value = &max_errors, .arg = "N|P%", .help = "failed records that are still a success (at least 10 with P%)" },
-    { OPT_STRING, .name = "head", .value = &head, .arg = "ENDPOINT", .help = "where the source is, if --in is an endpoint" },
+    { OPT_SIZE, .name = "part-size", .value = &part_size, .arg = "BYTES", .min = 1, .max = 1e15,
+      .help = "size at which a file is closed and another begun" },
+    { OPT_STRING, .name = "max-errors", .value = &max_errors, .arg = "N|P%",
+      .help = "failed records that are still a success (at least 10 with P%)" },
+    { OPT_STRING, .name = "head", .value = &head, .arg = "ENDPOINT",
+      .help = "where the source is, if --in is an endpoint" },
     { OPT_FLAG, .name = "next", .value = &next, .help = "only print how many units DIR holds: the source's --start" },
     { .name = NULL },
 };
-static const struct program program = { .name = "record", .operands = "DIR", .min_operands = 1, .max_operands = 1,
-                                        .summary = "Reads a stream and keeps it in DIR, for replay", .opts = options };
+static const struct program program = {
+    .name = "record", .operands = "DIR", .min_operands = 1, .max_operands = 1, .opts = options,
+    .summary = "Reads a stream and keeps it in DIR, for replay",
+};
 
 struct run {
     struct stream_in *in;
@@ -54,8 +59,8 @@ static int tell(struct run *r, bool final, struct error *e)
     if (!final && now - r->told < 1)
         return 0;
     r->told = now;
-    struct facts f = { .stage = "record", .units_in = r->units_in, .units = n.units, .samples = n.samples, .errors = n.errors,
-                       .seconds = seconds, .wait_in = waited, .wait_out = r->syncing };
+    struct facts f = { .stage = "record", .units_in = r->units_in, .units = n.units, .samples = n.samples,
+                       .errors = n.errors, .seconds = seconds, .wait_in = waited, .wait_out = r->syncing };
     return facts_put(r->metrics, &f, e);
 }
 
@@ -68,7 +73,8 @@ static int unit_keep(struct run *r, struct error *e)
     if (r->streams == 1 && r->unit.q > r->at)
         r->at = r->unit.q;                      /* a source that was told to --start there */
     if (r->at > kept)
-        return error_set(e, STATUS_BAD, "%s: unit %llu comes, '%s' holds only %llu: give the source --start %llu", stream_in_name(r->in),
+        return error_set(e, STATUS_BAD, "%s: unit %llu comes, '%s' holds only %llu: give the source --start %llu",
+                         stream_in_name(r->in),
                          (unsigned long long)r->at, r->dir, (unsigned long long)kept, (unsigned long long)kept);
     if (r->at++ < kept) {
         r->dropped++;
@@ -113,7 +119,8 @@ static int keep(struct run *r, struct error *e)
         if (tell(r, false, e) < 0)
             return -1;
         if (stop_asked())
-            return error_set(e, STATUS_AGAIN, "stopped by a signal after %llu units; run it again to go on", (unsigned long long)record_units(r->to));
+            return error_set(e, STATUS_AGAIN, "stopped by a signal after %llu units; run it again to go on",
+                             (unsigned long long)record_units(r->to));
     }
 }
 

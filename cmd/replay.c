@@ -14,17 +14,22 @@ static int64_t epochs = 1, seed = 42, start, unit_size, jobs = 2;
 static bool shuffle, unit_given, seed_given;
 
 static const struct opt options[] = {
-    { OPT_INT, .name = "num-train-epochs", .value = &epochs, .arg = "N", .min = 1, .max = 1e9, .help = "how many times through all samples" },
+    { OPT_INT, .name = "num-train-epochs", .value = &epochs, .arg = "N", .min = 1, .max = 1e9,
+      .help = "how many times through all samples" },
     { OPT_FLAG, .name = "shuffle", .value = &shuffle, .help = "another order each epoch, by --seed" },
-    { OPT_INT, .name = "seed", .value = &seed, .arg = "N", .min = 0, .max = 9e15, .given = &seed_given, .help = "of the order" },
-    { OPT_INT, .name = "start", .value = &start, .arg = "SEQ", .min = 0, .max = 9e15, .help = "first unit put, to go on with a run" },
+    { OPT_INT, .name = "seed", .value = &seed, .arg = "N", .min = 0, .max = 9e15, .given = &seed_given,
+      .help = "of the order" },
+    { OPT_INT, .name = "start", .value = &start, .arg = "SEQ", .min = 0, .max = 9e15,
+      .help = "first unit put, to go on with a run" },
     { OPT_INT, .name = "unit", .value = &unit_size, .arg = "N", .min = 1, .max = 1 << 20, .given = &unit_given,
       .help = "samples a unit (0: as recorded; 1 when the order changes)" },
     { OPT_INT, .name = "jobs", .value = &jobs, .arg = "N", .min = 1, .max = 256, .help = "threads that read ahead" },
     { .name = NULL },
 };
-static const struct program program = { .name = "replay", .operands = "DIR|FILE...", .min_operands = 1, .max_operands = 1 << 20,
-                                        .summary = "Writes the stream that record, or > and tee, kept in files", .opts = options };
+static const struct program program = {
+    .name = "replay", .operands = "DIR|FILE...", .min_operands = 1, .max_operands = 1 << 20, .opts = options,
+    .summary = "Writes the stream that record, or > and tee, kept in files",
+};
 
 struct replay {
     struct recording *from;
@@ -36,7 +41,8 @@ struct replay {
 
 /* --- units ------------------------------------------------------------------------ */
 
-static int sample_copy(const struct replay *r, uint64_t item, struct unit *held, uint64_t *have, struct unit *to, struct error *e)
+static int sample_copy(const struct replay *r, uint64_t item, struct unit *held, uint64_t *have, struct unit *to,
+                       struct error *e)
 {
     uint64_t unit, at;
     if (recording_find(r->from, item, &unit, &at, e) < 0)
@@ -45,7 +51,8 @@ static int sample_copy(const struct replay *r, uint64_t item, struct unit *held,
         return -1;
     *have = unit;
     if (at >= held->k)
-        return error_set(e, STATUS_BAD, "unit %llu of the recording has %u samples, its index says more", (unsigned long long)unit, held->k);
+        return error_set(e, STATUS_BAD, "unit %llu of the recording has %u samples, its index says more",
+                         (unsigned long long)unit, held->k);
     const struct sample *s = &held->sample[at];
     struct span id = sample_id(s);
     struct sample *copy = unit_add(to, (const char *)id.data, id.size, e);
@@ -73,7 +80,8 @@ static int unit_make(void *ctx, uint64_t q, struct unit *u, struct error *e)
     struct plan_slice s = plan_slice(&r->plan, q);
     uint64_t unit, at, have = UINT64_MAX;
     if (s.k == 1 && recording_units(r->from) == recording_samples(r->from)) {       /* no copy */
-        if (recording_find(r->from, plan_item(&r->plan, s.epoch, s.first), &unit, &at, e) < 0 || recording_unit(r->from, unit, u, e) < 0)
+        if (recording_find(r->from, plan_item(&r->plan, s.epoch, s.first), &unit, &at, e) < 0 ||
+            recording_unit(r->from, unit, u, e) < 0)
             return -1;
         if (u->k == 1) {
             u->q = q;
@@ -102,7 +110,8 @@ static int header_change(struct replay *r, struct error *e)
     buf_init(&b, 1 << 16);
     buf_append(&b, run.data, run.size);
     buf_printf(&b, "replay %d %llu %llu %llu %d %lld", PLAN_VERSION, (unsigned long long)recording_samples(r->from),
-               (unsigned long long)recording_units(r->from), (unsigned long long)r->plan.unit, shuffle, shuffle ? (long long)seed : 0);
+               (unsigned long long)recording_units(r->from), (unsigned long long)r->plan.unit, shuffle,
+                   shuffle ? (long long)seed : 0);
     bool hashed = !b.failed && EVP_Digest(b.data, b.size, sum, NULL, EVP_sha256(), NULL) == 1;
     buf_release(&b);
     if (!hashed)

@@ -100,8 +100,8 @@ static struct language *language_of(struct score *s, const char *code, struct er
     return more + s->n_languages++;
 }
 
-static int language_add(struct score *s, const json_t *language, const struct wer_count *words, const struct wer_count *characters,
-                        struct error *e)
+static int language_add(struct score *s, const json_t *language, const struct wer_count *words,
+                        const struct wer_count *characters, struct error *e)
 {
     if (!json_is_string(language))
         return 0;
@@ -114,11 +114,13 @@ static int language_add(struct score *s, const json_t *language, const struct we
     return 0;
 }
 
-static int pair_score(struct score *s, const json_t *language, const json_t *id, const json_t *reference, const json_t *text, struct error *e)
+static int pair_score(struct score *s, const json_t *language, const json_t *id, const json_t *reference,
+                      const json_t *text, struct error *e)
 {
     struct wer_count characters = {0};
     struct row r = {.id = strdup(json_is_string(id) ? json_string_value(id) : "")};
-    int rc = r.id ? normalize(&s->normalizer, json_string_value(reference), json_string_length(reference), &r.reference) : -1;
+    int rc = r.id ? normalize(&s->normalizer, json_string_value(reference), json_string_length(reference),
+                              &r.reference) : -1;
     rc = rc < 0 ? rc : normalize(&s->normalizer, json_string_value(text), json_string_length(text), &r.text);
     const char *a = r.reference.s ? r.reference.s : "", *b = r.text.s ? r.text.s : "";
     if (rc < 0 || wer_words(&r.words, a, r.reference.n, b, r.text.n) < 0 ||
@@ -137,13 +139,15 @@ static int line_score(struct score *s, struct span line, const char *from, uint6
 {
     json_error_t bad;
     json_t *j = json_load(line, &bad);
-    const json_t *reference = json_object_get(j, "reference"), *text = json_object_get(j, "text"), *id = json_object_get(j, "id");
+    const json_t *reference = json_object_get(j, "reference"), *text = json_object_get(j, "text"),
+                 *id = json_object_get(j, "id");
     int rc = 0;
     s->rows++;
     if (!j)
         rc = error_set(e, STATUS_BAD, "%s:%llu: not JSON: %s", from, (unsigned long long)number, bad.text);
     else if (!json_is_object(j))
-        rc = error_set(e, STATUS_BAD, "%s:%llu: not an object with 'reference' and 'text'", from, (unsigned long long)number);
+        rc = error_set(e, STATUS_BAD, "%s:%llu: not an object with 'reference' and 'text'", from,
+                       (unsigned long long)number);
     else if (json_object_get(j, "error"))
         s->failed++;
     else if (!json_is_string(text))
@@ -194,11 +198,13 @@ static void json_put(struct buf *b, const struct score *s)
     text_put_json_real(b, wer_rate(w));
     buf_printf(b, ", \"cer\": ");
     text_put_json_real(b, wer_rate(c));
-    buf_printf(b, ", \"substitutions\": %llu, \"deletions\": %llu, \"insertions\": %llu, \"words\": %llu", (unsigned long long)w->substitutions,
+    buf_printf(b, ", \"substitutions\": %llu, \"deletions\": %llu, \"insertions\": %llu, \"words\": %llu",
+               (unsigned long long)w->substitutions,
                (unsigned long long)w->deletions, (unsigned long long)w->insertions, (unsigned long long)wer_length(w));
-    buf_printf(b, ", \"character_errors\": %llu, \"characters\": %llu", (unsigned long long)wer_errors(c), (unsigned long long)wer_length(c));
-    buf_printf(b, ", \"rows\": %llu, \"failed\": %llu, \"unscored\": %llu, ", (unsigned long long)s->rows, (unsigned long long)s->failed,
-               (unsigned long long)s->unscored);
+    buf_printf(b, ", \"character_errors\": %llu, \"characters\": %llu", (unsigned long long)wer_errors(c),
+               (unsigned long long)wer_length(c));
+    buf_printf(b, ", \"rows\": %llu, \"failed\": %llu, \"unscored\": %llu, ", (unsigned long long)s->rows,
+               (unsigned long long)s->failed, (unsigned long long)s->unscored);
     const char *name = normalizer_name(s->normalizer.kind);
     json_text(b, "normalizer", name, strlen(name));
     buf_printf(b, ", \"spelling\": %s, \"languages\": [", s->spelling.n ? "true" : "false");
@@ -210,14 +216,16 @@ static void json_put(struct buf *b, const struct score *s)
         text_put_json_real(b, wer_rate(&l->words));
         buf_printf(b, ", \"cer\": ");
         text_put_json_real(b, wer_rate(&l->characters));
-        buf_printf(b, ", \"words\": %llu, \"rows\": %llu}", (unsigned long long)wer_length(&l->words), (unsigned long long)l->rows);
+        buf_printf(b, ", \"words\": %llu, \"rows\": %llu}", (unsigned long long)wer_length(&l->words),
+                   (unsigned long long)l->rows);
     }
     buf_printf(b, "], \"worst\": [");
     for (size_t i = 0; i < s->n_worst; i++) {
         const struct row *r = &s->worst[i];
         buf_printf(b, "%s{", i ? ", " : "");
         json_text(b, "id", r->id, strlen(r->id));
-        buf_printf(b, ", \"errors\": %llu, \"words\": %llu, ", (unsigned long long)wer_errors(&r->words), (unsigned long long)wer_length(&r->words));
+        buf_printf(b, ", \"errors\": %llu, \"words\": %llu, ", (unsigned long long)wer_errors(&r->words),
+                   (unsigned long long)wer_length(&r->words));
         json_text(b, "reference", r->reference.s ? r->reference.s : "", r->reference.n);
         buf_printf(b, ", ");
         json_text(b, "text", r->text.s ? r->text.s : "", r->text.n);
@@ -229,14 +237,16 @@ static void json_put(struct buf *b, const struct score *s)
 static void text_put(struct buf *b, const struct score *s)
 {
     const struct wer_count *w = &s->words, *c = &s->characters;
-    buf_printf(b, "WER %.2f %%: %llu errors in %llu words (%llu substitutions, %llu deletions, %llu insertions)\n", 100 * wer_rate(w),
+    buf_printf(b, "WER %.2f %%: %llu errors in %llu words (%llu substitutions, %llu deletions, %llu insertions)\n",
+               100 * wer_rate(w),
                (unsigned long long)wer_errors(w), (unsigned long long)wer_length(w), (unsigned long long)w->substitutions,
                (unsigned long long)w->deletions, (unsigned long long)w->insertions);
     buf_printf(b, "CER %.2f %%: %llu errors in %llu characters\n", 100 * wer_rate(c), (unsigned long long)wer_errors(c),
                (unsigned long long)wer_length(c));
     bool english = s->normalizer.kind == NORMALIZER_ENGLISH;
     buf_printf(b, "normalizer %s%s; %llu rows compared", normalizer_name(s->normalizer.kind),
-               !english ? "" : s->spelling.n ? ", with spellings" : ", without spellings", (unsigned long long)(s->rows - s->failed - s->unscored));
+               !english ? "" : s->spelling.n ? ", with spellings" : ", without spellings",
+                   (unsigned long long)(s->rows - s->failed - s->unscored));
     if (s->failed)
         buf_printf(b, ", %llu failed", (unsigned long long)s->failed);
     if (s->unscored)
@@ -252,7 +262,8 @@ static void text_put(struct buf *b, const struct score *s)
         const struct row *r = &s->worst[i];
         buf_printf(b, "%s", i ? "  " : "worst rows:\n  ");
         text_put_json(b, r->id, strlen(r->id));
-        buf_printf(b, ": %llu of %llu\n    reference ", (unsigned long long)wer_errors(&r->words), (unsigned long long)wer_length(&r->words));
+        buf_printf(b, ": %llu of %llu\n    reference ", (unsigned long long)wer_errors(&r->words),
+                   (unsigned long long)wer_length(&r->words));
         text_put_json(b, r->reference.s ? r->reference.s : "", r->reference.n);
         buf_printf(b, "\n    text      ");
         text_put_json(b, r->text.s ? r->text.s : "", r->text.n);
@@ -339,16 +350,24 @@ int main(int argc, char **argv)
     bool json = false;
     struct score s = {0};
     const struct opt opts[] = {
-        {OPT_CHOICE, 0, "normalizer", &kind, NULL, "what is made of both texts first", 0, 0, kinds, NULL},
-        {OPT_STRING, 0, "spelling", &spelling, "FILE", "english: British to American, a checkpoint's normalizer.json", 0, 0, NULL, NULL},
-        {OPT_FLAG, 0, "remove-diacritics", &s.normalizer.remove_diacritics, NULL, "basic: without accents and other marks", 0, 0, NULL, NULL},
-        {OPT_FLAG, 0, "split-letters", &s.normalizer.split_letters, NULL, "basic: each letter is a word", 0, 0, NULL, NULL},
-        {OPT_INT, 0, "worst", &worst, "N", "rows to show", 0, WORST_MAX, NULL, NULL},
-        {OPT_FLAG, 0, "json", &json, NULL, "the result as one JSON object", 0, 0, NULL, NULL},
-        {OPT_STRING, 0, "max-errors", &max_errors, "N|P%", "failed rows that are still a success", 0, 0, NULL, NULL},
+        { OPT_CHOICE, .name = "normalizer", .value = &kind, .choices = kinds,
+          .help = "what is made of both texts first" },
+        { OPT_STRING, .name = "spelling", .value = &spelling, .arg = "FILE",
+          .help = "english: British to American, a checkpoint's normalizer.json" },
+        { OPT_FLAG, .name = "remove-diacritics", .value = &s.normalizer.remove_diacritics,
+          .help = "basic: without accents and other marks" },
+        { OPT_FLAG, .name = "split-letters", .value = &s.normalizer.split_letters,
+          .help = "basic: each letter is a word" },
+        { OPT_INT, .name = "worst", .value = &worst, .arg = "N", .min = 0, .max = WORST_MAX, .help = "rows to show" },
+        { OPT_FLAG, .name = "json", .value = &json, .help = "the result as one JSON object" },
+        { OPT_STRING, .name = "max-errors", .value = &max_errors, .arg = "N|P%",
+          .help = "failed rows that are still a success" },
         {.name = NULL},
     };
-    const struct program program = {"wer", "[FILE]", 0, 1, "JSON lines with 'reference' and 'text', as generate writes them, become error rates", opts};
+    const struct program program = {
+        .name = "wer", .operands = "[FILE]", .min_operands = 0, .max_operands = 1, .opts = opts,
+        .summary = "JSON lines with 'reference' and 'text', as generate writes them, become error rates",
+    };
     struct common c = {0};
     struct max_errors limit;
     struct error e = {0, ""};
@@ -375,7 +394,8 @@ int main(int argc, char **argv)
         warn("%s", e.text);
         status = e.status;
     } else if (max_errors_exceeded(&limit, s.failed, s.rows)) {
-        warn("%llu of %llu rows failed, more than --max-errors %s", (unsigned long long)s.failed, (unsigned long long)s.rows, max_errors);
+        warn("%llu of %llu rows failed, more than --max-errors %s", (unsigned long long)s.failed,
+             (unsigned long long)s.rows, max_errors);
         status = STATUS_FAILED_RECORDS;
     }
     while (s.n_worst)

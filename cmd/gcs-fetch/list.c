@@ -43,7 +43,8 @@ static int print_one(void *ctx, const char *url, const struct object_info *i)
     text_put_json(&l->line, name, strlen(name));
     buf_printf(&l->line, ", \"path\": ");
     text_put_json(&l->line, url, strlen(url));
-    buf_printf(&l->line, ", \"size\": %llu, \"generation\": \"%llu\"", (unsigned long long)i->size, (unsigned long long)i->generation);
+    buf_printf(&l->line, ", \"size\": %llu, \"generation\": \"%llu\"", (unsigned long long)i->size,
+               (unsigned long long)i->generation);
     if (i->has_crc32c)
         crc_put(&l->line, i->crc32c);
     buf_printf(&l->line, "}\n");

@@ -36,35 +36,48 @@ static const char *const formats[] = { "jsonl", "csv", "tsv", NULL };
 
 static const struct opt opts[] = {
     { OPT_GROUP, .name = "the manifest" },
-    { OPT_STRING, .name = "base", .value = &set.base, .arg = "DIR", .help = "media are relative to this (default: where the manifest is)" },
-    { OPT_CHOICE, .name = "format", .value = &set.format, .choices = formats, .arg = "FORMAT", .help = "else by its name's ending or first byte" },
-    { OPT_STRING, .name = "id-column", .value = &set.columns.id, .arg = "NAME", .help = "columns are guessed unless named here" },
+    { OPT_STRING, .name = "base", .value = &set.base, .arg = "DIR",
+      .help = "media are relative to this (default: where the manifest is)" },
+    { OPT_CHOICE, .name = "format", .value = &set.format, .arg = "FORMAT", .choices = formats,
+      .help = "else by its name's ending or first byte" },
+    { OPT_STRING, .name = "id-column", .value = &set.columns.id, .arg = "NAME",
+      .help = "columns are guessed unless named here" },
     { OPT_STRING, .name = "audio-column", .value = &set.columns.audio, .arg = "NAME", .help = "sound files" },
     { OPT_STRING, .name = "image-column", .value = &set.columns.image, .arg = "NAME", .help = "picture files" },
-    { OPT_STRING, .name = "text-column", .value = &set.columns.text, .arg = "NAME", .help = "what is said, or the text itself" },
-    { OPT_STRING, .name = "prompt-column", .value = &set.columns.prompt, .arg = "NAME", .help = "with --response-column: two turns of a chat" },
+    { OPT_STRING, .name = "text-column", .value = &set.columns.text, .arg = "NAME",
+      .help = "what is said, or the text itself" },
+    { OPT_STRING, .name = "prompt-column", .value = &set.columns.prompt, .arg = "NAME",
+      .help = "with --response-column: two turns of a chat" },
     { OPT_STRING, .name = "response-column", .value = &set.columns.response, .arg = "NAME", .help = "" },
     { OPT_STRING, .name = "messages-column", .value = &set.columns.messages, .arg = "NAME", .help = "whole chats" },
     { OPT_STRING, .name = "language-column", .value = &set.columns.language, .arg = "NAME", .help = "" },
     { OPT_STRING, .name = "duration-column", .value = &set.columns.duration, .arg = "NAME", .help = "seconds" },
     { OPT_GROUP, .name = "the plan" },
-    { OPT_INT, .name = "num-train-epochs", .value = &set.epochs, .arg = "N", .min = 1, .max = 1e9, .help = "times all rows are gone through" },
-    { OPT_CHOICE, .name = "over-long", .value = &set.over_long, .choices = policies, .arg = "WHAT", .help = "rows of segments: cut between them" },
-    { OPT_REAL, .name = "chunk-length", .value = &set.chunk, .arg = "SECONDS", .min = 0.1, .max = 1e6, .help = "of a piece at most" },
+    { OPT_INT, .name = "num-train-epochs", .value = &set.epochs, .arg = "N", .min = 1, .max = 1e9,
+      .help = "times all rows are gone through" },
+    { OPT_CHOICE, .name = "over-long", .value = &set.over_long, .arg = "WHAT", .choices = policies,
+      .help = "rows of segments: cut between them" },
+    { OPT_REAL, .name = "chunk-length", .value = &set.chunk, .arg = "SECONDS", .min = 0.1, .max = 1e6,
+      .help = "of a piece at most" },
     { OPT_FLAG, .name = "shuffle", .value = &set.shuffle, .help = "another order each epoch" },
     { OPT_INT, .name = "seed", .value = &set.seed, .arg = "N", .min = 0, .max = 9e15, .help = "of the shuffle" },
-    { OPT_INT, .name = "limit", .value = &set.limit, .arg = "N", .min = 0, .max = 9e15, .help = "only the first N rows (0: all)" },
-    { OPT_INT, .name = "start", .value = &set.start, .arg = "SEQ", .min = 0, .max = 9e15, .help = "first unit put, to go on with a run" },
+    { OPT_INT, .name = "limit", .value = &set.limit, .arg = "N", .min = 0, .max = 9e15,
+      .help = "only the first N rows (0: all)" },
+    { OPT_INT, .name = "start", .value = &set.start, .arg = "SEQ", .min = 0, .max = 9e15,
+      .help = "first unit put, to go on with a run" },
     { OPT_INT, .name = "unit", .value = &set.unit, .arg = "N", .min = 1, .max = 65536, .help = "samples a unit" },
-    { OPT_INT, .name = "jobs", .value = &set.jobs, .arg = "N", .min = 1, .max = 1024, .help = "units read at the same time" },
+    { OPT_INT, .name = "jobs", .value = &set.jobs, .arg = "N", .min = 1, .max = 1024,
+      .help = "units read at the same time" },
     { OPT_GROUP, .name = "stores" },
     { OPT_FLAG, .name = "plan-only", .value = &set.plan_only, .help = "name the media, for workers that fetch them" },
     { OPT_FLAG, .name = "fetch", .value = &set.fetch, .help = "read a stream of --plan-only, fetch its media" },
-    { OPT_FLAG, .name = "list", .value = &set.list, .help = "print the objects under MANIFEST, a prefix, as a manifest" },
+    { OPT_FLAG, .name = "list", .value = &set.list,
+      .help = "print the objects under MANIFEST, a prefix, as a manifest" },
     { OPT_STRING, .name = "cache", .value = &set.cache, .arg = "DIR", .help = "keep objects of gs:// there" },
     { OPT_SIZE, .name = "cache-size", .value = &set.cache_size, .arg = "SIZE", .help = "at most so much" },
     { OPT_FLAG, .name = "no-auth", .value = &set.no_auth, .help = "no credentials, for what is public" },
-    { OPT_STRING, .name = "token-file", .value = &set.token_file, .arg = "FILE", .help = "a bearer token for gs://, read again when it is due" },
+    { OPT_STRING, .name = "token-file", .value = &set.token_file, .arg = "FILE",
+      .help = "a bearer token for gs://, read again when it is due" },
     { .name = NULL },
 };
 
@@ -142,7 +155,8 @@ static void columns_list(const json_t *row, char *text, size_t size)
 static void columns_check(const struct fetch *f)
 {
     const struct columns *c = &f->rows.columns;
-    const char *named[] = { c->id, c->audio, c->image, c->text, c->prompt, c->response, c->messages, c->language, c->duration };
+    const char *named[] = { c->id, c->audio, c->image, c->text, c->prompt, c->response, c->messages, c->language,
+                            c->duration };
     enum { NAMED = sizeof named / sizeof *named };
     bool seen[NAMED] = { false };
     char list[500] = "", used[500];
@@ -177,7 +191,8 @@ static void run_hash(const struct fetch *f, uint8_t run[16])
 {
     static const char *const names[] = { "jsonl", "csv", "tsv" };
     const struct columns *c = &f->rows.columns;
-    const char *columns[] = { c->id, c->audio, c->image, c->text, c->prompt, c->response, c->messages, c->language, c->duration };
+    const char *columns[] = { c->id, c->audio, c->image, c->text, c->prompt, c->response, c->messages, c->language,
+                              c->duration };
     struct buf b;
     uint8_t sum[32];
     buf_init(&b, 1 << 20);
@@ -234,9 +249,8 @@ static char *base_of(const char *manifest)
 int main(int argc, char **argv)
 {
     static const struct program program = {
-        .name = "gcs-fetch", .operands = "MANIFEST", .min_operands = 0, .max_operands = 1,
+        .name = "gcs-fetch", .operands = "MANIFEST", .min_operands = 0, .max_operands = 1, .opts = opts,
         .summary = "turns a manifest (JSON lines, CSV, TSV; a path or URL, - is standard input) and what it names into a stream of samples",
-        .opts = opts,
     };
     struct common common = { 0 };
     struct error e = { 0 };
@@ -258,9 +272,11 @@ int main(int argc, char **argv)
     if (set.list)
         return list_print(name, common.out);
     const char *text[] = { set.columns.text, NULL };
-    const struct split split = { set.chunk, set.columns.id ? set.columns.id : "id", set.columns.duration ? set.columns.duration : "duration",
+    const struct split split = { set.chunk, set.columns.id ? set.columns.id : "id",
+                                 set.columns.duration ? set.columns.duration : "duration",
                                  set.columns.text ? text : row_texts };
-    if (manifest_open(&f.manifest, name, set.format, (uint64_t)set.limit, set.columns.id, *set.over_long == 's' ? &split : NULL, &e) < 0)
+    if (manifest_open(&f.manifest, name, set.format, (uint64_t)set.limit, set.columns.id,
+                      *set.over_long == 's' ? &split : NULL, &e) < 0)
         die(e.status, "%s", e.text);
     char *base = base_of(name);
     f.rows = (struct row_source){ &f.manifest, base, set.plan_only, set.columns };
@@ -269,7 +285,8 @@ int main(int argc, char **argv)
     if (plan_check(&f.plan, &e) < 0)
         die(e.status, "%s", e.text);
     if ((uint64_t)set.start > plan_units(&f.plan))
-        die(STATUS_BAD, "--start %lld is behind the end: the run has %llu units", (long long)set.start, (unsigned long long)plan_units(&f.plan));
+        die(STATUS_BAD, "--start %lld is behind the end: the run has %llu units", (long long)set.start,
+            (unsigned long long)plan_units(&f.plan));
     columns_check(&f);
 
     uint8_t run[16];

@@ -79,7 +79,8 @@ int media_cache(const char *dir, uint64_t limit, struct error *e)
 
 static int too_large(const char *url, uint64_t size, struct error *e)
 {
-    return error_set(e, STATUS_BAD, "'%s' has %llu bytes; a unit may have %d MiB in all", url, (unsigned long long)size, UNIT_MAX >> 20);
+    return error_set(e, STATUS_BAD, "'%s' has %llu bytes; a unit may have %d MiB in all", url, (unsigned long long)size,
+                     UNIT_MAX >> 20);
 }
 
 static uint8_t *room_make(struct buf *b, uint64_t size, size_t room, const char *url, struct error *e)
@@ -168,7 +169,8 @@ static int plan_fetch(struct span plan, const char *key, struct buf *b, struct e
     for (uint32_t i = 0; i < map.n; i++) {
         if (mp_read(&c, &name) < 0 || mp_read(&c, &v) < 0)
             break;
-        if ((mp_str_is(&name, "generation") && !mp_to_u64(&v, &m.generation)) || (mp_str_is(&name, "at") && !mp_to_u64(&v, &m.at)) ||
+        if ((mp_str_is(&name, "generation") && !mp_to_u64(&v, &m.generation)) ||
+            (mp_str_is(&name, "at") && !mp_to_u64(&v, &m.at)) ||
             (mp_str_is(&name, "size") && !(m.part = mp_to_u64(&v, &m.size))))
             break;
         if (!mp_str_is(&name, key))

@@ -11,7 +11,8 @@ static const double WARM = 0.5;         /* the next window does not hear of what
 static bool unlikely(const struct job *j, const struct generate_row *a) { return mean_logprob(a) < j->logprob_threshold; }
 
 /* Nothing was said: an unlikely answer to what does not sound like speech. */
-static bool nothing(const struct job *j, size_t r) { return unlikely(j, j->answer + r) && j->silent[r] > j->no_speech_threshold; }
+static bool nothing(const struct job *j, size_t r) { return unlikely(j, j->answer + r) &&
+                                                     j->silent[r] > j->no_speech_threshold; }
 
 static bool credible(const struct job *j, const struct generate_row *a)
 {

@@ -45,7 +45,8 @@ int job_sample(struct job *j, const struct sample *s, struct error *e)
     *r = (struct row){ .language = -1 };
     j->samples++;
     r->referenced = j->speech && sample_str(s, "text", &text, e) > 0;
-    if (text_add(&r->id, (const char *)id.data, id.size) || (r->referenced && text_add(&r->reference, (const char *)text.data, text.size)))
+    if (text_add(&r->id, (const char *)id.data, id.size) ||
+        (r->referenced && text_add(&r->reference, (const char *)text.data, text.size)))
         return error_set(e, STATUS_AGAIN, "out of memory");
     if (sample_failed(s)) {
         error_read(s, r);

@@ -77,12 +77,14 @@ static int prompt_make(struct talk *k, size_t most, struct error *e)
             return error_set(e, bad == TEXT_MEMORY ? STATUS_AGAIN : STATUS_BAD, "%s", why);
         for (size_t i = 0; i < k->ids.n; i++)
             if ((size_t)k->ids.id[i] >= k->j->loaded.model->vocab)
-                return error_set(e, STATUS_BAD, "the model has no token for '%.*s'", (int)tokenizer_name(k->j->tokenizer, k->ids.id[i]).n,
+                return error_set(e, STATUS_BAD, "the model has no token for '%.*s'",
+                                 (int)tokenizer_name(k->j->tokenizer, k->ids.id[i]).n,
                                  tokenizer_name(k->j->tokenizer, k->ids.id[i]).s);
         if (k->ids.n + most <= room)
             return 0;
         if (k->turns < k->first + 3)
-            return k->ids.n < room ? 0 : error_set(e, STATUS_BAD, "that is %zu tokens, and there is room for %zu", k->ids.n, room - 1);
+            return k->ids.n < room ? 0 : error_set(e, STATUS_BAD, "that is %zu tokens, and there is room for %zu",
+                                                   k->ids.n, room - 1);
         turns_drop(k, k->first, 2);
     }
 }

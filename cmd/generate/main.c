@@ -21,8 +21,10 @@ static int header_check(const struct job *j, const struct header *h, struct erro
     struct mp_value v;
     char hash[17];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)tokenizer_hash(j->tokenizer));
-    if (!j->speech && header_option_str(h, "tokenize", "tokenizer", &value) && (value.size != 16 || memcmp(value.data, hash, 16)))
-        return error_set(e, STATUS_BAD, "tokens of another tokenizer than that of '%s': give tokenize the same --model", j->path);
+    if (!j->speech && header_option_str(h, "tokenize", "tokenizer", &value) &&
+        (value.size != 16 || memcmp(value.data, hash, 16)))
+        return error_set(e, STATUS_BAD, "tokens of another tokenizer than that of '%s': give tokenize the same --model",
+                         j->path);
     if (!j->speech || !header_option(h, "mel-features", "feature_size", &value))
         return 0;
     struct mp_cursor c = { value.data, value.data + value.size };
@@ -96,7 +98,8 @@ static int run(struct job *j, const struct common *c, struct error *e)
     int rc = stream_run(j, in, e);
     double waited = stream_in_waited(in);
     stream_in_close(in);
-    bool gone = (rc < 0 && e->status == STATUS_OK) || (fflush(j->out) == EOF && errno == EPIPE);      /* its reader has left */
+    /* its reader has left */
+    bool gone = (rc < 0 && e->status == STATUS_OK) || (fflush(j->out) == EOF && errno == EPIPE);
     if (j->out != stdout && fclose(j->out) == EOF && rc == 0)
         rc = error_set(e, STATUS_AGAIN, "cannot write '%s': %s", c->out, strerror(errno));
     if (gone)
@@ -108,58 +111,85 @@ static int run(struct job *j, const struct common *c, struct error *e)
     return rc;
 }
 
+static struct job set = { .batch_size = 8, .asked = { .top_k = 50, .top_p = 1, .penalty = 1, .seed = 42, .beams = 1,
+                                                      .length_penalty = 1 } };
+static const char *allowed = MAX_ERRORS_DEFAULT;
+static const char *const tasks[] = { "transcribe", "translate", NULL };
+
+static const struct opt opts[] = {
+    { OPT_STRING, .name = "model", .value = &set.path, .arg = "DIR",
+      .help = "a Hugging Face model directory, or an adapter's" },
+    { OPT_STRING, .name = "base-model", .value = &set.base, .arg = "DIR",
+      .help = "an adapter's base, if not where the adapter says" },
+    { OPT_INT, .name = "max-new-tokens", .value = &set.max_new_tokens, .arg = "N", .min = 0, .max = 1 << 24,
+      .help = "of a row at most; 0: of texts 256, of speech as many as fit" },
+    { OPT_INT, .name = "batch-size", .value = &set.batch_size, .arg = "N", .min = 1, .max = 4096,
+      .help = "rows decoded at once" },
+    { OPT_STRING, .name = "max-errors", .value = &allowed, .arg = "N|P%",
+      .help = "failed records that are still a success" },
+    { OPT_GROUP, .name = "Choice of tokens; else as generation_config.json says" },
+    { OPT_FLAG, .name = "do-sample", .value = &set.asked.sample, .help = "draw tokens; else the likeliest is taken" },
+    { OPT_STRING, .name = "temperature", .value = &set.asked.temperature, .arg = "T",
+      .help = "flattens or sharpens; T,T...: the first, then of what is drawn anew" },
+    { OPT_INT, .name = "top-k", .value = &set.asked.top_k, .arg = "K", .min = 0, .max = 1 << 30,
+      .given = &set.asked.gave_top_k, .help = "of the K likeliest; 0: all" },
+    { OPT_REAL, .name = "top-p", .value = &set.asked.top_p, .arg = "P", .min = 0, .max = 1,
+      .given = &set.asked.gave_top_p, .help = "of the fewest that hold P of all" },
+    { OPT_REAL, .name = "min-p", .value = &set.asked.min_p, .arg = "P", .min = 0, .max = 1,
+      .given = &set.asked.gave_min_p, .help = "of those P times as likely as the likeliest" },
+    { OPT_REAL, .name = "repetition-penalty", .value = &set.asked.penalty, .arg = "X", .min = 1e-3, .max = 1e3,
+      .given = &set.asked.gave_penalty, .help = "on tokens that were there before; 1: none" },
+    { OPT_INT, .name = "seed", .value = &set.asked.seed, .arg = "N", .help = "of the draws" },
+    { OPT_INT, .name = "num-beams", .value = &set.asked.beams, .arg = "N", .min = 1, .max = 64,
+      .given = &set.asked.gave_beams, .help = "answers that are followed side by side" },
+    { OPT_REAL, .name = "length-penalty", .value = &set.asked.length_penalty, .arg = "X", .min = -10, .max = 10,
+      .given = &set.asked.gave_length_penalty, .help = "beams: their log probability is divided by length^X" },
+    { OPT_REAL, .name = "logprob-threshold", .value = &set.asked.logprob_threshold, .arg = "X", .min = -1e3,
+      .max = 0, .given = &set.asked.gave_logprob_threshold,
+      .help = "an answer of a lower mean log probability is drawn anew; 0: never" },
+    { OPT_REAL, .name = "compression-ratio-threshold", .value = &set.asked.compression_threshold, .arg = "X",
+      .min = 0, .max = 1e3, .given = &set.asked.gave_compression_threshold,
+      .help = "so is one that zlib shrinks more; 0: never" },
+    { OPT_GROUP, .name = "Speech" },
+    { OPT_REAL, .name = "no-speech-threshold", .value = &set.asked.no_speech_threshold, .arg = "P", .min = 0,
+      .max = 1, .given = &set.asked.gave_no_speech_threshold,
+      .help = "less likely than --logprob-threshold, and no speech with P: nothing; 0: never" },
+    { OPT_STRING, .name = "language", .value = &set.language, .arg = "NAME",
+      .help = "code or English name, for rows that name none; else detected" },
+    { OPT_CHOICE, .name = "task", .value = &set.task, .arg = "TASK", .choices = tasks,
+      .help = "what the speech becomes" },
+    { OPT_FLAG, .name = "return-timestamps", .value = &set.timestamps, .help = "with times, as 'segments'" },
+    { OPT_FLAG, .name = "no-return-timestamps", .value = &set.no_timestamps,
+      .help = "without, whatever the configuration says" },
+    { OPT_FLAG, .name = "condition-on-prev-tokens", .value = &set.condition,
+      .help = "long sound: each window hears what the last said" },
+    { OPT_FLAG, .name = "no-condition-on-prev-tokens", .value = &set.no_condition,
+      .help = "or not, whatever the configuration says" },
+    { OPT_GROUP, .name = "Texts" },
+    { OPT_FLAG, .name = "chat", .value = &set.chat, .help = "talk: each line of standard input is a turn" },
+    { OPT_STRING, .name = "system", .value = &set.system, .arg = "TEXT", .help = "what such a talk begins with" },
+    { .name = NULL },
+};
+
 int main(int argc, char **argv)
 {
-    static const char *const tasks[] = { "transcribe", "translate", NULL };
-    struct job j = { .batch_size = 8, .asked = { .top_k = 50, .top_p = 1, .penalty = 1, .seed = 42, .beams = 1,
-                     .length_penalty = 1 } };
-    struct asked *a = &j.asked;
-    const char *allowed = MAX_ERRORS_DEFAULT;
-    const struct opt opts[] = {
-        { OPT_STRING, 0, "model", &j.path, "DIR", "a Hugging Face model directory, or an adapter's", 0, 0, NULL, NULL },
-        { OPT_STRING, 0, "base-model", &j.base, "DIR", "an adapter's base, if not where the adapter says", 0, 0, NULL, NULL },
-        { OPT_INT, 0, "max-new-tokens", &j.max_new_tokens, "N", "of a row at most; 0: of texts 256, of speech as many as fit", 0, 1 << 24, NULL, NULL },
-        { OPT_INT, 0, "batch-size", &j.batch_size, "N", "rows decoded at once", 1, 4096, NULL, NULL },
-        { OPT_STRING, 0, "max-errors", &allowed, "N|P%", "failed records that are still a success", 0, 0, NULL, NULL },
-        { OPT_GROUP, 0, "Choice of tokens; else as generation_config.json says", NULL, NULL, NULL, 0, 0, NULL, NULL },
-        { OPT_FLAG, 0, "do-sample", &a->sample, NULL, "draw tokens; else the likeliest is taken", 0, 0, NULL, NULL },
-        { OPT_STRING, 0, "temperature", &a->temperature, "T", "flattens or sharpens; T,T...: the first, then of what is drawn anew", 0, 0, NULL, NULL },
-        { OPT_INT, 0, "top-k", &a->top_k, "K", "of the K likeliest; 0: all", 0, 1 << 30, NULL, &a->gave_top_k },
-        { OPT_REAL, 0, "top-p", &a->top_p, "P", "of the fewest that hold P of all", 0, 1, NULL, &a->gave_top_p },
-        { OPT_REAL, 0, "min-p", &a->min_p, "P", "of those P times as likely as the likeliest", 0, 1, NULL, &a->gave_min_p },
-        { OPT_REAL, 0, "repetition-penalty", &a->penalty, "X", "on tokens that were there before; 1: none", 1e-3, 1e3, NULL, &a->gave_penalty },
-        { OPT_INT, 0, "seed", &a->seed, "N", "of the draws", 0, 0, NULL, NULL },
-        { OPT_INT, 0, "num-beams", &a->beams, "N", "answers that are followed side by side", 1, 64, NULL, &a->gave_beams },
-        { OPT_REAL, 0, "length-penalty", &a->length_penalty, "X", "beams: their log probability is divided by length^X", -10, 10, NULL, &a->gave_length_penalty },
-        { OPT_REAL, 0, "logprob-threshold", &a->logprob_threshold, "X", "an answer of a lower mean log probability is drawn anew; 0: never", -1e3, 0, NULL, &a->gave_logprob_threshold },
-        { OPT_REAL, 0, "compression-ratio-threshold", &a->compression_threshold, "X", "so is one that zlib shrinks more; 0: never", 0, 1e3, NULL, &a->gave_compression_threshold },
-        { OPT_GROUP, 0, "Speech", NULL, NULL, NULL, 0, 0, NULL, NULL },
-        { OPT_REAL, 0, "no-speech-threshold", &a->no_speech_threshold, "P", "less likely than --logprob-threshold, and no speech with P: nothing; 0: never", 0, 1, NULL, &a->gave_no_speech_threshold },
-        { OPT_STRING, 0, "language", &j.language, "NAME", "code or English name, for rows that name none; else detected", 0, 0, NULL, NULL },
-        { OPT_CHOICE, 0, "task", &j.task, "TASK", "what the speech becomes", 0, 0, tasks, NULL },
-        { OPT_FLAG, 0, "return-timestamps", &j.timestamps, NULL, "with times, as 'segments'", 0, 0, NULL, NULL },
-        { OPT_FLAG, 0, "no-return-timestamps", &j.no_timestamps, NULL, "without, whatever the configuration says", 0, 0, NULL, NULL },
-        { OPT_FLAG, 0, "condition-on-prev-tokens", &j.condition, NULL, "long sound: each window hears what the last said", 0, 0, NULL, NULL },
-        { OPT_FLAG, 0, "no-condition-on-prev-tokens", &j.no_condition, NULL, "or not, whatever the configuration says", 0, 0, NULL, NULL },
-        { OPT_GROUP, 0, "Texts", NULL, NULL, NULL, 0, 0, NULL, NULL },
-        { OPT_FLAG, 0, "chat", &j.chat, NULL, "talk: each line of standard input is a turn", 0, 0, NULL, NULL },
-        { OPT_STRING, 0, "system", &j.system, "TEXT", "what such a talk begins with", 0, 0, NULL, NULL },
-        { .name = NULL },
+    const struct program program = {
+        .name = "generate", .opts = opts,
+        .summary = "features or prompts in a stream become text: JSON lines of id, text, reference, tokens",
     };
-    const struct program program = { "generate", NULL, 0, 0, "features or prompts in a stream become text: JSON lines of id, text, reference, tokens", opts };
     struct common common = { 0 };
     struct max_errors most;
     struct error e = { .status = STATUS_OK };
     opt_parse(&program, &common, OPT_THREADS, argc, argv);
-    if (!j.path)
+    if (!set.path)
         die(STATUS_BAD, "--model DIR is missing: which model shall answer?");
-    j.path = local_dir(j.path);
+    set.path = local_dir(set.path);
     if (!max_errors_parse(allowed, &most))
         die(STATUS_BAD, "--max-errors '%s' is neither a number nor a percentage", allowed);
     stop_install();
-    int rc = run(&j, &common, &e);
-    uint64_t failed = j.failed, samples = j.samples;
-    job_close(&j);
+    int rc = run(&set, &common, &e);
+    uint64_t failed = set.failed, samples = set.samples;
+    job_close(&set);
     if (rc < 0)
         die(e.status, "%s", e.text);
     if (failed)

@@ -43,7 +43,8 @@ static int text_only(struct job *j, struct error *e)
 {
     const char *option = j->language ? "--language" : j->task ? "--task" : j->timestamps ? "--return-timestamps" :
                          j->no_timestamps ? "--no-return-timestamps" : j->condition ? "--condition-on-prev-tokens" :
-                         j->no_condition ? "--no-condition-on-prev-tokens" : j->asked.no_speech_threshold > 0 ? "--no-speech-threshold" : NULL;
+                         j->no_condition ? "--no-condition-on-prev-tokens" :
+                             j->asked.no_speech_threshold > 0 ? "--no-speech-threshold" : NULL;
     if (option)
         return error_set(e, STATUS_BAD, "%s: '%s' is a model of texts (%s)", option, j->path, j->loaded.model->model_type);
     struct rules *r = &j->generation.rules;
@@ -62,8 +63,8 @@ static int prompt_open(struct job *j, struct error *e)
     if (prompt_init(&j->prompt, j->tokenizer, g->english, why) < 0)
         return error_set(e, STATUS_BAD, "'%s': %s", j->loaded.dir.path, why);
     if ((size_t)j->prompt.no_timestamps >= j->loaded.model->vocab)
-        return error_set(e, STATUS_BAD, "'%s': the tokenizer's <|notimestamps|> is %d, but the model has %zu ids", j->loaded.dir.path,
-                         (int)j->prompt.no_timestamps, j->loaded.model->vocab);
+        return error_set(e, STATUS_BAD, "'%s': the tokenizer's <|notimestamps|> is %d, but the model has %zu ids",
+                         j->loaded.dir.path, (int)j->prompt.no_timestamps, j->loaded.model->vocab);
     if (g->has_languages)
         memcpy(j->prompt.language, g->language_id, sizeof g->language_id);
     j->previous = g->previous >= 0 ? g->previous : j->prompt.previous;
@@ -84,7 +85,8 @@ static int tokens_read(struct job *j, struct error *e)
         return -1;
     int32_t ids = tokenizer_text_size(j->tokenizer);
     if ((size_t)ids > m->vocab)
-        return error_set(e, STATUS_BAD, "'%s': the tokenizer has %d ids, the model %zu", j->loaded.dir.path, (int)ids, m->vocab);
+        return error_set(e, STATUS_BAD, "'%s': the tokenizer has %d ids, the model %zu", j->loaded.dir.path, (int)ids,
+                         m->vocab);
     if (!j->speech)
         return text_only(j, e);
     return prompt_open(j, e) < 0 || asked_check(j, e) < 0 ? -1 : 0;

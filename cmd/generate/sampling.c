@@ -26,7 +26,8 @@ static int temperatures_read(struct job *j, struct error *e)
     }
     free(word);
     if (!n || j->temperatures != n)
-        return error_set(e, STATUS_BAD, "--temperature '%s': a number from 0 to 1000, or several with commas between", j->asked.temperature);
+        return error_set(e, STATUS_BAD, "--temperature '%s': a number from 0 to 1000, or several with commas between",
+                         j->asked.temperature);
     return 0;
 }
 
@@ -51,7 +52,8 @@ static void temperatures_settle(struct job *j)
         j->temperatures = g->n_temperatures;
         return;
     }
-    double first = !a->sample ? 0 : a->temperature ? j->temperature[0] : g->n_temperatures ? g->temperatures[0] : g->temperature;
+    double first = !a->sample ? 0 : a->temperature ? j->temperature[0] : g->n_temperatures ? g->temperatures[0] :
+                   g->temperature;
     j->temperature[0] = first;
     j->temperatures = 1;
     if (!a->gave_logprob_threshold && !a->gave_compression_threshold)
@@ -95,6 +97,7 @@ int sampling_settle(struct job *j, struct error *e)
     j->no_speech_threshold = threshold(a->gave_no_speech_threshold, a->no_speech_threshold, g->no_speech_threshold);
     if (!isnan(j->no_speech_threshold) && isnan(j->logprob_threshold))
         return error_set(e, STATUS_BAD, "%s needs --logprob-threshold: both together tell silence",
-                         a->gave_no_speech_threshold ? "--no-speech-threshold" : "no_speech_threshold in generation_config.json");
+                         a->gave_no_speech_threshold ? "--no-speech-threshold" :
+                             "no_speech_threshold in generation_config.json");
     return 0;
 }

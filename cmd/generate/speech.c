@@ -83,11 +83,14 @@ static int wishes_read(struct job *j, const struct sample *s, struct row *r, str
     struct str word;
     int got = column_str(s, "language", &word, e);
     r->language = j->default_language;
-    if (got < 0 || (got && (r->language = language_read(&j->prompt, word, e)) < 0) || (got = column_str(s, "task", &word, e)) < 0)
+    if (got < 0 || (got && (r->language = language_read(&j->prompt, word, e)) < 0) ||
+        (got = column_str(s, "task", &word, e)) < 0)
         return -1;
-    r->task = !got ? j->default_task : str_is(word, "transcribe") ? TASK_TRANSCRIBE : str_is(word, "translate") ? TASK_TRANSLATE : TASK_UNSAID;
+    r->task = !got ? j->default_task : str_is(word, "transcribe") ? TASK_TRANSCRIBE :
+              str_is(word, "translate") ? TASK_TRANSLATE : TASK_UNSAID;
     if (got && r->task == TASK_UNSAID)
-        return error_set(e, STATUS_BAD, "task '%.*s' is neither transcribe nor translate", (int)(word.n < 60 ? word.n : 60), word.s);
+        return error_set(e, STATUS_BAD, "task '%.*s' is neither transcribe nor translate",
+                         (int)(word.n < 60 ? word.n : 60), word.s);
     if (r->task == TASK_TRANSLATE && j->prompt.english)
         return error_set(e, STATUS_BAD, "task translate: this model knows English only");
     return 0;

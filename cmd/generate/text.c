@@ -77,7 +77,8 @@ int text_row_add(struct job *j, const struct sample *s, struct row *r, struct er
         return error_set(e, STATUS_BAD, "%zu 'input_ids', %zu 'labels'", n, (size_t)labels.shape[0]);
     last_span(&labels, n, &begin, &end);
     if (begin >= m->max_tokens)
-        return error_set(e, STATUS_BAD, "a prompt of %zu tokens; this model takes %zu with the answer", begin, m->max_tokens);
+        return error_set(e, STATUS_BAD, "a prompt of %zu tokens; this model takes %zu with the answer", begin,
+                         m->max_tokens);
     if (end > m->max_tokens)
         end = m->max_tokens;                /* of the reference; what follows does not matter */
     for (size_t i = 0; i < end; i++) {

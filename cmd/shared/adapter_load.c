@@ -15,8 +15,10 @@ static int refuse(const struct modeldir *dir, const char *what, struct error *e)
 /* What changes the product, or the weights beneath it, must be off. */
 static int plain_only(const struct modeldir *dir, struct error *e)
 {
-    static const char *const keys[] = { "use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias", "layer_replication",
-        "trainable_token_indices", "target_parameters", "megatron_config", "alora_invocation_tokens", "arrow_config", "kasa_config",
+    static const char *const keys[] = { "use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias",
+                                        "layer_replication",
+        "trainable_token_indices", "target_parameters", "megatron_config", "alora_invocation_tokens", "arrow_config",
+            "kasa_config",
         "monteclora_config" };
     char what[100];
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -39,7 +41,8 @@ int adapter_check(const struct modeldir *dir, struct error *e)
 {
     const char *type = json_string_value(json_object_get(dir->json, "peft_type"));
     if (!type || strcmp(type, "LORA"))
-        return error_set(e, STATUS_BAD, "'%s/adapter_config.json': peft_type '%s' is not supported, only 'LORA'", dir->path, type ? type : "");
+        return error_set(e, STATUS_BAD, "'%s/adapter_config.json': peft_type '%s' is not supported, only 'LORA'",
+                         dir->path, type ? type : "");
     return plain_only(dir, e);
 }
 
@@ -62,7 +65,8 @@ static int means(const char *key, const char *weight, char why[WHY])
 }
 
 /* `pattern`'s number for this weight, by the first key that means it; else `key`'s; else PEFT's default, 8. */
-static int number_of(const struct modeldir *dir, const char *pattern, const char *key, const char *weight, double *to, struct error *e)
+static int number_of(const struct modeldir *dir, const char *pattern, const char *key, const char *weight, double *to,
+                     struct error *e)
 {
     char why[WHY];
     const char *each;
@@ -77,7 +81,8 @@ static int number_of(const struct modeldir *dir, const char *pattern, const char
         }
     }
     if (chosen && !json_is_number(chosen))
-        return error_set(e, STATUS_BAD, "'%s/adapter_config.json': '%s' or a value of '%s' is no number", dir->path, key, pattern);
+        return error_set(e, STATUS_BAD, "'%s/adapter_config.json': '%s' or a value of '%s' is no number", dir->path,
+                         key, pattern);
     *to = chosen ? json_number_value(chosen) : 8;
     return 0;
 }
@@ -86,7 +91,8 @@ static int strength(const struct modeldir *dir, const char *weight, struct lora_
 {
     double r;
     *o = (struct lora_options){ .rslora = json_is_true(json_object_get(dir->json, "use_rslora")) };
-    if (number_of(dir, "rank_pattern", "r", weight, &r, e) < 0 || number_of(dir, "alpha_pattern", "lora_alpha", weight, &o->alpha, e) < 0)
+    if (number_of(dir, "rank_pattern", "r", weight, &r, e) < 0 ||
+        number_of(dir, "alpha_pattern", "lora_alpha", weight, &o->alpha, e) < 0)
         return -1;
     if (!(r >= 1 && r <= 65536))
         return error_set(e, STATUS_BAD, "'%s/adapter_config.json': a rank of %g", dir->path, r);
@@ -111,7 +117,8 @@ static char *base_name(const struct modeldir *dir, const char *tensor, const cha
         return NULL;
     }
     const char *name = tensor + sizeof before - 1, *inner = strstr(name, wrapper);
-    size_t n = strlen(name) - strlen(end), head = inner ? (size_t)(inner - name) : n, skip = inner ? head + sizeof wrapper - 2 : n;
+    size_t n = strlen(name) - strlen(end), head = inner ? (size_t)(inner - name) : n,
+           skip = inner ? head + sizeof wrapper - 2 : n;
     size_t room = n + strlen(with) + 1;
     char *out = malloc(room);
     if (out)
@@ -158,7 +165,8 @@ static int replace_one(const struct modeldir *dir, struct model *m, struct wante
     struct param *p = name ? params_find(&m->params, name) : NULL;
     int rc = name ? 0 : -1;
     if (rc == 0 && !p)
-        rc = error_set(e, STATUS_BAD, "adapter '%s': its base model has no '%s' for tensor '%s' to replace", dir->path, name, tensor);
+        rc = error_set(e, STATUS_BAD, "adapter '%s': its base model has no '%s' for tensor '%s' to replace", dir->path,
+                       name, tensor);
     else if (rc == 0 && p == m->output && ends_with(name, "embed_tokens.weight"))
         rc = error_set(e, STATUS_BAD, "adapter '%s': '%s' would replace an embedding that is the output layer too; that is not supported", dir->path, tensor);
     if (rc == 0)

@@ -118,10 +118,11 @@ static int languages_read(const struct reader *r, struct generation *g)
 /* What the checkpoint was tuned to. */
 static int wish_read(const struct reader *r, struct generation *g)
 {
-    const json_t *language = value_of(r, "language"), *task = value_of(r, "task"), *multilingual = value_of(r, "is_multilingual"),
-                 *previous = value_of(r, "prev_sot_token_id");
+    const json_t *language = value_of(r, "language"), *task = value_of(r, "task"),
+                 *multilingual = value_of(r, "is_multilingual"), *previous = value_of(r, "prev_sot_token_id");
     g->english = json_is_boolean(multilingual) ? !json_is_true(multilingual) : -1;
-    g->language = json_is_string(language) ? language_find(str_of(json_string_value(language), json_string_length(language))) : -1;
+    g->language = json_is_string(language) ? language_find(str_of(json_string_value(language),
+                                                                  json_string_length(language))) : -1;
     if (language && g->language < 0)
         return refuse(r, "language", "a language that Whisper knows");
     g->has_task = task != NULL;
@@ -137,18 +138,23 @@ static int wish_read(const struct reader *r, struct generation *g)
 
 static int settings_read(const struct reader *r, struct generation *g)
 {
-    return temperature_read(r, g) < 0 || whole_read(r, "top_k", 0, &g->top_k) < 0 || real_read(r, "top_p", 0, 1, &g->top_p) < 0 ||
-           real_read(r, "min_p", 0, 1, &g->min_p) < 0 || real_read(r, "repetition_penalty", 1e-3, 1e3, &g->repetition_penalty) < 0 ||
+    return temperature_read(r, g) < 0 || whole_read(r, "top_k", 0, &g->top_k) < 0 ||
+           real_read(r, "top_p", 0, 1, &g->top_p) < 0 ||
+           real_read(r, "min_p", 0, 1, &g->min_p) < 0 ||
+               real_read(r, "repetition_penalty", 1e-3, 1e3, &g->repetition_penalty) < 0 ||
            whole_read(r, "num_beams", 1, &g->beams) < 0 || real_read(r, "length_penalty", -10, 10, &g->length_penalty) < 0 ||
-           whole_read(r, "max_length", 1, &g->max_length) < 0 || whole_read(r, "max_new_tokens", 1, &g->max_new_tokens) < 0 ||
+           whole_read(r, "max_length", 1, &g->max_length) < 0 ||
+               whole_read(r, "max_new_tokens", 1, &g->max_new_tokens) < 0 ||
            real_read(r, "logprob_threshold", -1e3, 1e3, &g->logprob_threshold) < 0 ||
            real_read(r, "compression_ratio_threshold", 0, 1e3, &g->compression_threshold) < 0 ||
            real_read(r, "no_speech_threshold", 0, 1, &g->no_speech_threshold) < 0 ||
-           flag_read(r, "condition_on_prev_tokens", &g->condition) < 0 || flag_read(r, "return_timestamps", &g->timestamps) < 0 ||
+           flag_read(r, "condition_on_prev_tokens", &g->condition) < 0 ||
+               flag_read(r, "return_timestamps", &g->timestamps) < 0 ||
            forced_read(r, g) < 0 || languages_read(r, g) < 0 || wish_read(r, g) < 0 ? -1 : 0;
 }
 
-int generation_read(struct generation *g, const json_t *own, const json_t *config, const char *name, size_t vocab, struct error *e)
+int generation_read(struct generation *g, const json_t *own, const json_t *config, const char *name, size_t vocab,
+                    struct error *e)
 {
     char why[WHY];
     *g = (struct generation){ .temperature = 1, .top_k = 50, .top_p = 1, .repetition_penalty = 1, .length_penalty = 1, .beams = 1,

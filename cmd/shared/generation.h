@@ -31,7 +31,8 @@ struct generation {
  * second also where the first has none, and so does the end.  Ids are checked against vocab. */
 int generation_from_dir(struct generation *g, const struct modeldir *dir, size_t vocab, struct error *e);
 /* The same of texts that are parsed: own may be NULL; name is for messages. */
-int generation_read(struct generation *g, const json_t *own, const json_t *config, const char *name, size_t vocab, struct error *e);
+int generation_read(struct generation *g, const json_t *own, const json_t *config, const char *name, size_t vocab,
+                    struct error *e);
 void generation_release(struct generation *g);
 
 #endif

@@ -76,7 +76,8 @@ int params_from_dir(struct params *ps, const struct modeldir *dir, bool training
 /* Opens the base of the adapter in l->adapter, and puts the adapter onto it. */
 static int load_adapter(struct loaded *l, const char *base, struct error *e)
 {
-    const char *named = json_string_value(json_object_get(l->adapter.json, "base_model_name_or_path")), *name = base ? base : named;
+    const char *named = json_string_value(json_object_get(l->adapter.json, "base_model_name_or_path")),
+               *name = base ? base : named;
     if (adapter_check(&l->adapter, e) < 0)
         return -1;
     if (!name)

@@ -39,7 +39,8 @@ static int put_weights(const char *path, const struct params *ps, const char *dt
 {
     struct tensor_list l = { 0 };
     char *file = path_join(path, "model.safetensors");
-    int rc = file ? tensor_list_add_weights(&l, ps, false, dtype_by_name(dtype), e) : error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = file ? tensor_list_add_weights(&l, ps, false, dtype_by_name(dtype), e) :
+             error_set(e, STATUS_AGAIN, "out of memory");
     if (rc == 0)
         rc = tensor_list_write(&l, file, e);
     tensor_list_release(&l);
@@ -47,7 +48,8 @@ static int put_weights(const char *path, const struct params *ps, const char *dt
     return rc;
 }
 
-int model_save(const char *path, const struct modeldir *dir, const char *extras, const struct params *ps, const char *dtype, struct error *e)
+int model_save(const char *path, const struct modeldir *dir, const char *extras, const struct params *ps,
+               const char *dtype, struct error *e)
 {
     struct buf config;
     bool full = rmdir(path) < 0 && (errno == ENOTEMPTY || errno == EEXIST);

@@ -12,6 +12,7 @@ int config_text(const struct modeldir *dir, const char *dtype, struct buf *b, st
 /* `path` becomes a model directory: the configuration of `dir`, the files that travel with
  * a model from the directory `extras`, the weights of ps (adapters are left out) stored as
  * dtype.  It must not exist, or be empty. */
-int model_save(const char *path, const struct modeldir *dir, const char *extras, const struct params *ps, const char *dtype, struct error *e);
+int model_save(const char *path, const struct modeldir *dir, const char *extras, const struct params *ps,
+               const char *dtype, struct error *e);
 
 #endif

@@ -36,7 +36,8 @@ int language_read(const struct prompt *p, struct str word, struct error *e)
         memcpy(copy, word.s, (size_t)n);
         copy[n] = 0;
         near = opt_nearest(copy, language_words);
-        return error_set(e, STATUS_BAD, "unknown language '%s'%s%s%s", copy, near ? "; the nearest is '" : "", near ? near : "", near ? "'" : "");
+        return error_set(e, STATUS_BAD, "unknown language '%s'%s%s%s", copy, near ? "; the nearest is '" : "",
+                         near ? near : "", near ? "'" : "");
     }
     if (p->english && i != 0)
         return error_set(e, STATUS_BAD, "language '%.*s': this model knows English only", n, word.s);

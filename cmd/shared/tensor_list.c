@@ -17,7 +17,8 @@ enum st_dtype dtype_by_name(const char *name)
     return !strcmp(name, "bfloat16") ? ST_BF16 : !strcmp(name, "float16") ? ST_F16 : ST_F32;
 }
 
-int tensor_list_add(struct tensor_list *l, const struct param *p, const char *suffix, enum st_dtype dtype, const void *data, struct error *e)
+int tensor_list_add(struct tensor_list *l, const struct param *p, const char *suffix, enum st_dtype dtype,
+                    const void *data, struct error *e)
 {
     if (l->n == l->room) {
         size_t room = l->room ? 2 * l->room : 256;
@@ -43,7 +44,8 @@ int tensor_list_add(struct tensor_list *l, const struct param *p, const char *su
     return 0;
 }
 
-int tensor_list_add_weights(struct tensor_list *l, const struct params *ps, bool adapters, enum st_dtype dtype, struct error *e)
+int tensor_list_add_weights(struct tensor_list *l, const struct params *ps, bool adapters, enum st_dtype dtype,
+                            struct error *e)
 {
     for (size_t i = 0; i < ps->n; i++)
         if ((ps->p[i]->kind == PARAM_ADAPTER) == adapters && tensor_list_add(l, ps->p[i], "", dtype, ps->p[i]->data, e) < 0)

@@ -13,9 +13,11 @@ struct tensor_list {
 };
 
 /* Adds p's name + suffix: float32 values in p's shape, to be stored as dtype; or, with ST_I64, one number. */
-int tensor_list_add(struct tensor_list *l, const struct param *p, const char *suffix, enum st_dtype dtype, const void *data, struct error *e);
+int tensor_list_add(struct tensor_list *l, const struct param *p, const char *suffix, enum st_dtype dtype,
+                    const void *data, struct error *e);
 /* The weights of all parameters that are adapters, or of all others. */
-int tensor_list_add_weights(struct tensor_list *l, const struct params *ps, bool adapters, enum st_dtype dtype, struct error *e);
+int tensor_list_add_weights(struct tensor_list *l, const struct params *ps, bool adapters, enum st_dtype dtype,
+                            struct error *e);
 void tensor_list_release(struct tensor_list *l);
 
 /* Gives the file to put: its size first (`begin`), then its bytes in pieces. */

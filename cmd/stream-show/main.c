@@ -19,9 +19,10 @@ static bool headers, counts;
 static int64_t values;
 
 static const struct opt options[] = {
-    { OPT_FLAG, 0, "header", &headers, NULL, "print the headers, not the samples", 0, 0, NULL, NULL },
-    { OPT_FLAG, 0, "stats", &counts, NULL, "count instead: the stream, then each field", 0, 0, NULL, NULL },
-    { OPT_INT, 0, "values", &values, "N", "list the first N items of each array", 0, 1 << 30, NULL, NULL },
+    { OPT_FLAG, .name = "header", .value = &headers, .help = "print the headers, not the samples" },
+    { OPT_FLAG, .name = "stats", .value = &counts, .help = "count instead: the stream, then each field" },
+    { OPT_INT, .name = "values", .value = &values, .arg = "N", .min = 0, .max = 1 << 30,
+      .help = "list the first N items of each array" },
     { .name = NULL },
 };
 
@@ -108,7 +109,8 @@ static void text_open(struct text *t, const char *out)
         die(error_errno_status(errno), "cannot write '%s': %s", out, strerror(errno));
 }
 
-static int metrics_print(struct metrics *m, const struct stats *st, const struct stream_in *in, double seconds, struct error *e)
+static int metrics_print(struct metrics *m, const struct stats *st, const struct stream_in *in, double seconds,
+                         struct error *e)
 {
     struct facts f = { .stage = "stream-show", .seconds = seconds, .wait_in = stream_in_waited(in) };
     stats_facts(st, &f);
@@ -117,7 +119,8 @@ static int metrics_print(struct metrics *m, const struct stats *st, const struct
 
 int main(int argc, char **argv)
 {
-    static const struct program prog = { "stream-show", "[FILE]", 0, 1, "prints a stream: one JSON object a sample, arrays in summary", options };
+    static const struct program prog = { "stream-show", "[FILE]", 0, 1,
+                                         "prints a stream: one JSON object a sample, arrays in summary", options };
     struct common c = { 0 };
     struct error e;
     int first = opt_parse(&prog, &c, OPT_TEXT_OUT, argc, argv);

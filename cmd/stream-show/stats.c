@@ -9,7 +9,8 @@
 
 enum { TYPES = 11, ARRAY_SLOT = 10 };       /* msgpack's ten types, and arrays of numbers */
 
-static const char *const type_names[TYPES] = { "null", "bool", "int", "int", "float", "str", "bin", "list", "map", "ext", "array" };
+static const char *const type_names[TYPES] = { "null", "bool", "int", "int", "float", "str", "bin", "list", "map",
+                                               "ext", "array" };
 
 struct field_stats {
     char *name;

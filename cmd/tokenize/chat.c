@@ -123,7 +123,8 @@ static int messages_read(const struct sample *s, struct chat_turn **turn, size_t
 /* A question and an answer in two columns.  1; 0 absent. */
 static int pair_read(const struct sample *s, struct chat_turn **turn, size_t *turns, struct error *e)
 {
-    static const char *const name[][2] = { { "prompt", "response" }, { "prompt", "completion" }, { "instruction", "response" } };
+    static const char *const name[][2] = { { "prompt", "response" }, { "prompt", "completion" },
+                                           { "instruction", "response" } };
     struct chat_part *part;
 
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) {

@@ -94,8 +94,8 @@ static int check_ids(const struct job *j, struct error *e)
     for (size_t i = 0; i < j->ids.n && j->vocab_size; i++)
         if (j->ids.id[i] >= j->vocab_size) {
             struct str name = tokenizer_name(j->t, j->ids.id[i]);
-            return error_set(e, STATUS_BAD, "token '%.*s' is %d, past the model's vocabulary of %lld", (int)(name.n < 60 ? name.n : 60),
-                             name.s, (int)j->ids.id[i], (long long)j->vocab_size);
+            return error_set(e, STATUS_BAD, "token '%.*s' is %d, past the model's vocabulary of %lld",
+                             (int)(name.n < 60 ? name.n : 60), name.s, (int)j->ids.id[i], (long long)j->vocab_size);
         }
     return 0;
 }

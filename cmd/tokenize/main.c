@@ -51,28 +51,40 @@ static void counts_tell(const struct job *j)
 
 int main(int argc, char **argv)
 {
-    static const char *const policies[] = { "error", "drop", "cut", "split", NULL }, *const tasks[] = { "transcribe", "translate", NULL };
+    static const char *const policies[] = { "error", "drop", "cut", "split", NULL },
+                      *const tasks[] = { "transcribe", "translate", NULL };
     static const char *const losses[] = { "assistant", "all", NULL };
     struct job j = { .over_long = "error", .loss_on = "assistant", .timestamp_probability = 1 };
     bool show = false;
     const struct opt opts[] = {
-        { OPT_STRING, 0, "model", &j.model, "DIR", "tokenizer and settings: a Hugging Face model directory", 0, 0, NULL, NULL },
-        { OPT_INT, 0, "max-length", &j.max_length, "N", "tokens of a row at most; 0: as many as the model takes", 0, 1 << 24, NULL, NULL },
-        { OPT_CHOICE, 0, "over-long", &j.over_long, "WHAT", "with longer rows", 0, 0, policies, NULL },
-        { OPT_FLAG, 0, "show", &show, NULL, "print rows as text, what is learnt in brackets", 0, 0, NULL, NULL },
-        { OPT_FLAG, 0, "keep", &j.keep, NULL, "leave in the record what has become tokens", 0, 0, NULL, NULL },
-        { OPT_GROUP, 0, "Whisper; a row's own columns come first", NULL, NULL, NULL, 0, 0, NULL, NULL },
-        { OPT_STRING, 0, "language", &j.language, "NAME", "code or English name", 0, 0, NULL, NULL },
-        { OPT_CHOICE, 0, "task", &j.task, "TASK", "what the speech becomes", 0, 0, tasks, NULL },
-        { OPT_FLAG, 0, "timestamps", &j.timestamps, NULL, "with times, from 'segments' or spelled in the text", 0, 0, NULL, NULL },
-        { OPT_REAL, 0, "timestamp-probability", &j.timestamp_probability, "P", "of rows with times, this share keeps them", 0, 1, NULL, &j.mixed },
-        { OPT_REAL, 0, "condition-on-prev-probability", &j.previous_probability, "P", "share of rows behind their 'previous_text'", 0, 1, NULL, NULL },
-        { OPT_INT, 0, "seed", &j.seed, "N", "of these shares", 0, 0, NULL, NULL },
-        { OPT_GROUP, 0, "Gemma", NULL, NULL, NULL, 0, 0, NULL, NULL },
-        { OPT_CHOICE, 0, "loss-on", &j.loss_on, "WHAT", "which turns are learnt", 0, 0, losses, NULL },
+        { OPT_STRING, .name = "model", .value = &j.model, .arg = "DIR",
+          .help = "tokenizer and settings: a Hugging Face model directory" },
+        { OPT_INT, .name = "max-length", .value = &j.max_length, .arg = "N", .min = 0, .max = 1 << 24,
+          .help = "tokens of a row at most; 0: as many as the model takes" },
+        { OPT_CHOICE, .name = "over-long", .value = &j.over_long, .arg = "WHAT", .choices = policies,
+          .help = "with longer rows" },
+        { OPT_FLAG, .name = "show", .value = &show, .help = "print rows as text, what is learnt in brackets" },
+        { OPT_FLAG, .name = "keep", .value = &j.keep, .help = "leave in the record what has become tokens" },
+        { OPT_GROUP, .name = "Whisper; a row's own columns come first" },
+        { OPT_STRING, .name = "language", .value = &j.language, .arg = "NAME", .help = "code or English name" },
+        { OPT_CHOICE, .name = "task", .value = &j.task, .arg = "TASK", .choices = tasks,
+          .help = "what the speech becomes" },
+        { OPT_FLAG, .name = "timestamps", .value = &j.timestamps,
+          .help = "with times, from 'segments' or spelled in the text" },
+        { OPT_REAL, .name = "timestamp-probability", .value = &j.timestamp_probability, .arg = "P", .min = 0,
+          .max = 1, .given = &j.mixed, .help = "of rows with times, this share keeps them" },
+        { OPT_REAL, .name = "condition-on-prev-probability", .value = &j.previous_probability, .arg = "P", .min = 0,
+          .max = 1, .help = "share of rows behind their 'previous_text'" },
+        { OPT_INT, .name = "seed", .value = &j.seed, .arg = "N", .help = "of these shares" },
+        { OPT_GROUP, .name = "Gemma" },
+        { OPT_CHOICE, .name = "loss-on", .value = &j.loss_on, .arg = "WHAT", .choices = losses,
+          .help = "which turns are learnt" },
         { .name = NULL },
     };
-    const struct program program = { "tokenize", NULL, 0, 0, "texts in a stream become tokens (input_ids, labels)", opts };
+    const struct program program = {
+        .name = "tokenize", .opts = opts,
+        .summary = "texts in a stream become tokens (input_ids, labels)",
+    };
     struct common common = { 0 };
     struct stage stage;
     struct error e;

@@ -50,7 +50,8 @@ static int config_read(struct job *j, struct error *e)
     j->chat = chat_find(j->model_type);
     modeldir_close(&dir);
     if (!j->whisper && !j->chat)
-        return error_set(e, STATUS_BAD, "'%s': model_type '%s' is none of whisper, gemma3, gemma3n", j->model, j->model_type);
+        return error_set(e, STATUS_BAD, "'%s': model_type '%s' is none of whisper, gemma3, gemma3n", j->model,
+                         j->model_type);
     return 0;
 }
 
@@ -108,7 +109,8 @@ static int template_check(struct job *j, struct error *e)
         return -1;
     form = json_string_value(json_object_get(settings, "chat_template"));
     if (form && !strstr(form, "<start_of_turn>"))
-        warn("'%s' has a chat template of its own, without <start_of_turn>; rows are rendered as %s's", j->model, j->model_type);
+        warn("'%s' has a chat template of its own, without <start_of_turn>; rows are rendered as %s's", j->model,
+             j->model_type);
     json_decref(settings);
     return 0;
 }
@@ -122,7 +124,8 @@ static int chat_open(struct job *j, struct error *e)
     if (template_check(j, e) < 0)
         return -1;
     if (j->language || j->task || j->timestamps)
-        return error_set(e, STATUS_BAD, "--language, --task and --timestamps are for Whisper; '%s' is %s", j->model, j->model_type);
+        return error_set(e, STATUS_BAD, "--language, --task and --timestamps are for Whisper; '%s' is %s", j->model,
+                         j->model_type);
     return 0;
 }
 
@@ -132,7 +135,8 @@ int model_open(struct job *j, struct error *e)
     if (config_read(j, e) < 0 || tokenizer_open(j, e) < 0 || (j->whisper ? whisper_open(j, e) : chat_open(j, e)) < 0)
         return -1;
     if (j->max_length && j->limit && j->max_length > j->limit)
-        return error_set(e, STATUS_BAD, "--max-length %lld: '%s' takes %lld tokens", (long long)j->max_length, j->model, (long long)j->limit);
+        return error_set(e, STATUS_BAD, "--max-length %lld: '%s' takes %lld tokens", (long long)j->max_length, j->model,
+                         (long long)j->limit);
     if (!j->max_length)
         j->max_length = j->limit;
     return 0;

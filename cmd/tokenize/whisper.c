@@ -24,7 +24,8 @@ static double chance(const struct job *j, const struct sample *s, uint64_t epoch
 /* 1 with *to; 0: the row does not say. */
 static int row_flag(const struct sample *s, const char *key, bool *to, struct error *e)
 {
-    static const char *const yes[] = { "true", "True", "TRUE", "1", "yes" }, *const no[] = { "false", "False", "FALSE", "0", "no", "" };
+    static const char *const yes[] = { "true", "True", "TRUE", "1", "yes" },
+                      *const no[] = { "false", "False", "FALSE", "0", "no", "" };
     struct span value;
     struct mp_value v;
     int64_t number;
@@ -153,7 +154,8 @@ static int transcript_read(struct job *j, struct sample *s, uint64_t epoch, stru
     return 0;
 }
 
-static int ask_read(struct job *j, const struct sample *s, uint64_t epoch, const struct transcript *x, struct prompt_ask *ask, struct error *e)
+static int ask_read(struct job *j, const struct sample *s, uint64_t epoch, const struct transcript *x,
+                    struct prompt_ask *ask, struct error *e)
 {
     struct str language, task = { "", 0 };
     int index = j->default_language, got = column_str(s, "language", &language, e), flag;
@@ -168,7 +170,8 @@ static int ask_read(struct job *j, const struct sample *s, uint64_t epoch, const
         task = str_of(j->task, strlen(j->task));
     bool translate = str_is(task, "translate");
     if (task.n && !translate && !str_is(task, "transcribe"))
-        return error_set(e, STATUS_BAD, "task '%.*s' is neither transcribe nor translate", (int)(task.n < 60 ? task.n : 60), task.s);
+        return error_set(e, STATUS_BAD, "task '%.*s' is neither transcribe nor translate",
+                         (int)(task.n < 60 ? task.n : 60), task.s);
     if (translate && j->prompt.english)
         return error_set(e, STATUS_BAD, "task translate: this model knows English only");
     if (!j->prompt.english) {

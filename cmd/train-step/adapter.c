@@ -20,8 +20,10 @@ static json_t *modules(const struct params *ps)
     for (size_t i = 0; i < ps->n; i++) {
         const char *name = ps->p[i]->name;
         size_t n = strlen(name);
-        if (n > sizeof before + sizeof after && !strncmp(name, before, sizeof before - 1) && !strcmp(name + n - (sizeof after - 1), after))
-            json_array_append_new(list, json_stringn(name + sizeof before - 1, n - (sizeof before - 1) - (sizeof after - 1)));
+        if (n > sizeof before + sizeof after && !strncmp(name, before, sizeof before - 1) &&
+            !strcmp(name + n - (sizeof after - 1), after))
+            json_array_append_new(list, json_stringn(name + sizeof before - 1,
+                                                     n - (sizeof before - 1) - (sizeof after - 1)));
     }
     return list;
 }
@@ -53,7 +55,8 @@ json_t *adapter_config(const struct trainer *t)
                      "auto_mapping", "alpha_pattern", "exclude_modules", "base_model_name_or_path", base, "bias", "none",
                      "layer_replication", "fan_in_fan_out", 0, "inference_mode", 1, "init_lora_weights", 1,
                      "layers_pattern", "layers_to_transform", "megatron_config", "lora_alpha", o->alpha, "lora_bias", 0,
-                     "lora_dropout", o->dropout, "modules_to_save", "peft_type", "LORA", "r", (json_int_t)o->r, "rank_pattern",
+                     "lora_dropout", o->dropout, "modules_to_save", "peft_type", "LORA", "r", (json_int_t)o->r,
+                         "rank_pattern",
                      "revision", "target_modules", targets(t), "task_type", "use_dora", 0, "use_rslora", o->rslora ? 1 : 0);
 }
 

@@ -40,7 +40,8 @@ static uint64_t sample_key(uint64_t seed, uint64_t epoch, struct span id)
 }
 
 /* A field of whole numbers, each within [0, vocab) or, for labels, -100. */
-static enum collate read_ids(struct collator *c, const struct sample *s, const char *field, bool labels, int32_t *to, size_t *n, struct error *e)
+static enum collate read_ids(struct collator *c, const struct sample *s, const char *field, bool labels, int32_t *to,
+                             size_t *n, struct error *e)
 {
     struct array a;
     int rc = sample_array(s, field, &a, e);
@@ -51,12 +52,14 @@ static enum collate read_ids(struct collator *c, const struct sample *s, const c
     if (a.type != ARRAY_I32 && a.type != ARRAY_I64)
         return (enum collate)error_set(e, STATUS_BAD, "'%s' holds %s, not int32", field, array_type_name(a.type));
     if (a.shape[0] < 1 || a.shape[0] > c->model->max_tokens)
-        return (enum collate)error_set(e, STATUS_BAD, "'%s' has %" PRIu64 " tokens; this model takes 1 to %zu", field, a.shape[0], c->model->max_tokens);
+        return (enum collate)error_set(e, STATUS_BAD, "'%s' has %" PRIu64 " tokens; this model takes 1 to %zu", field,
+                                       a.shape[0], c->model->max_tokens);
     *n = (size_t)a.shape[0];
     for (size_t i = 0; i < *n; i++) {
         double v = array_at(&a, i);
         if (!(v >= 0 && v < (double)c->model->vocab) && !(labels && v == -100)) {
-            error_set(e, STATUS_BAD, "'%s' holds id %.0f, but the model's end at %zu: tokenized for another model", field, v, c->model->vocab - 1);
+            error_set(e, STATUS_BAD, "'%s' holds id %.0f, but the model's end at %zu: tokenized for another model",
+                      field, v, c->model->vocab - 1);
             return COLLATE_FATAL;
         }
         to[i] = (int32_t)v;
@@ -64,7 +67,8 @@ static enum collate read_ids(struct collator *c, const struct sample *s, const c
     return COLLATE_OK;
 }
 
-static enum collate read_features(struct collator *c, const struct sample *s, size_t *heard, double *padding, struct error *e)
+static enum collate read_features(struct collator *c, const struct sample *s, size_t *heard, double *padding,
+                                  struct error *e)
 {
     const struct model *m = c->model;
     struct array a;
@@ -85,7 +89,8 @@ static enum collate read_features(struct collator *c, const struct sample *s, si
         return COLLATE_FATAL;
     }
     if (a.shape[1] > m->frames)
-        return (enum collate)error_set(e, STATUS_BAD, "'input_features' has %" PRIu64 " frames; this model takes %zu: mel-features --over-long whole is for generate only", a.shape[1], m->frames);
+        return (enum collate)error_set(e, STATUS_BAD,
+                                       "'input_features' has %" PRIu64 " frames; this model takes %zu: mel-features --over-long whole is for generate only", a.shape[1], m->frames);
     *heard = (size_t)a.shape[1];
     memcpy(c->features, a.data.data, m->bins * *heard * sizeof(float));
     if (features_finite(c->features, m->bins, *heard, (float)*padding, why) < 0)

@@ -93,7 +93,8 @@ static int optimize(struct trainer *t, const struct group *g, struct error *e)
     struct params *ps = &t->model->params;
     struct adamw a = { .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .weight_decay = o->weight_decay,
                        .max_grad_norm = o->max_grad_norm };
-    a.learning_rate = o->learning_rate * schedule_factor(o->schedule, t->state.step, (uint64_t)o->warmup_steps, t->state.total);
+    a.learning_rate = o->learning_rate * schedule_factor(o->schedule, t->state.step, (uint64_t)o->warmup_steps,
+                                                         t->state.total);
     if (!isfinite(g->sum))
         return diverged(t, g, "loss", g->sum, e);
     double norm = 0;
@@ -225,7 +226,8 @@ int trainer_run(struct trainer *t, int *status, struct error *e)
             event = steps_done(t) ? drain(t, e) : one_step(t, e);
     }
     if (t->stalled)
-        note("stopped early at step %" PRIu64 ": %lld evaluations brought nothing better", s->step, (long long)t->o->patience);
+        note("stopped early at step %" PRIu64 ": %lld evaluations brought nothing better", s->step,
+             (long long)t->o->patience);
     if (event == SOURCE_FAILED && t->fatal)
         return -1;
     struct error saving = { 0 };

@@ -99,8 +99,8 @@ static int output_begin(struct trainer *t, struct error *e)
 static int train(struct trainer *t, int *status, struct error *e)
 {
     cpus_current(&t->anywhere);         /* before threads are pinned */
-    if (remote_check(t->o, e) < 0 || machine_open(&t->machine, t->o->common.threads, t->o->numa_node, e) < 0 || state_init(&t->state, e) < 0 ||
-        resume_state(t, e) < 0 || trainer_setup(t, e) < 0)
+    if (remote_check(t->o, e) < 0 || machine_open(&t->machine, t->o->common.threads, t->o->numa_node, e) < 0 ||
+        state_init(&t->state, e) < 0 || resume_state(t, e) < 0 || trainer_setup(t, e) < 0)
         return -1;
     int was = remote_was_finished(t, e);
     if (was)                    /* a stream with nothing in it: ckpt-write must not take this for a trainer that died */

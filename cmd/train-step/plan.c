@@ -38,7 +38,8 @@ static struct fixed fixed_sizes(const struct trainer *t, size_t rows, size_t tok
         const struct param *p = ps->p[i];
         f.weights += 4.0 * (double)p->count;
         f.state += p->trained ? (ps->lent ? 8.0 : 12.0) * (double)p->count : 0;
-        if (t->machine.compute.bf16 && (p->kind == PARAM_LINEAR || p->kind == PARAM_ADAPTER || p->kind == PARAM_CONV || p == t->model->output))
+        if (t->machine.compute.bf16 && (p->kind == PARAM_LINEAR || p->kind == PARAM_ADAPTER || p->kind == PARAM_CONV ||
+                                        p == t->model->output))
             f.packed += (double)packed_bytes(p->shape[0], p->count / p->shape[0]);
     }
     f.other += (double)t->collator.rows * (double)(t->model->bins * t->model->frames) * sizeof(float);
@@ -59,17 +60,20 @@ int plan_tell(struct trainer *t, struct error *e)
     t->planned = true;
     if (model_plan(t->tape, t->model, b->rows, tokens, TAPE_TRAIN, &like, why) < 0)
         return error_set(e, STATUS_AGAIN, "no memory for a batch: %s", why);
-    double fixed = f.weights + f.state + f.packed + f.other, total = fixed + (double)like.arena, most = fixed + (double)t->plan.arena;
+    double fixed = f.weights + f.state + f.packed + f.other, total = fixed + (double)like.arena,
+           most = fixed + (double)t->plan.arena;
     note("%.2f of %.2f million parameters are trained", (double)params_count(&t->model->params, true) / 1e6,
          (double)params_count(&t->model->params, false) / 1e6);
     bool lent = t->model->params.lent;
     note("memory: weights %.0f MB, %smoments %.0f MB, bfloat16 copies %.0f MB, activations%s %.0f MB, other %.0f MB: %.0f MB "
          "with %zu rows of %zu tokens, as in the first batch; at most %.0f MB, with %zu rows of %zu",
-         mb(f.weights), lent ? "" : "gradients and ", mb(f.state), mb(f.packed), lent ? " and gradients" : "", mb((double)like.arena),
+         mb(f.weights), lent ? "" : "gradients and ", mb(f.state), mb(f.packed), lent ? " and gradients" : "",
+             mb((double)like.arena),
          mb(f.other), mb(total), b->rows, tokens, mb(most), t->collator.rows, t->longest);
     double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     if (machine > 0 && total > machine)
-        warn("this machine has %.0f MB: a smaller --batch-size, --gradient-checkpointing or --lora-r would fit", mb(machine));
+        warn("this machine has %.0f MB: a smaller --batch-size, --gradient-checkpointing or --lora-r would fit",
+             mb(machine));
     return 0;
 }
 
@@ -98,7 +102,8 @@ static int arena_make(struct trainer *t, size_t rows, struct error *e)
 
 int plan_make(struct trainer *t, struct error *e)
 {
-    size_t rows = (size_t)t->o->batch_size;     /* also where this header announces fewer samples: another stream may follow */
+    /* also where this header announces fewer samples: another stream may follow */
+    size_t rows = (size_t)t->o->batch_size;
     t->tape = tape_new(&t->machine.compute);
     if (!t->tape)
         return error_set(e, STATUS_AGAIN, "out of memory");

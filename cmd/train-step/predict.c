@@ -34,7 +34,8 @@ struct predictor *predictor_new(struct trainer *t, struct error *e)
     p->reference = calloc(p->rows, sizeof *p->reference);
     p->ids = malloc(p->rows * m->max_tokens * sizeof *p->ids);
     int rc = p->answer && p->reference && p->ids ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
-    if (rc == 0 && (!(p->tokenizer = tokenizer_from_dir(t->dir.path, e)) || generation_from_dir(&p->generation, &t->dir, m->vocab, e) < 0))
+    if (rc == 0 && (!(p->tokenizer = tokenizer_from_dir(t->dir.path, e)) ||
+                    generation_from_dir(&p->generation, &t->dir, m->vocab, e) < 0))
         rc = -1;
     if (rc == 0 && generator_open(&p->generator, t->tape, t->model, &p->generation.rules, p->rows, 0, why) < 0)
         rc = error_set(e, STATUS_AGAIN, "no memory for --predict-with-generate: %s", why);
@@ -88,7 +89,8 @@ static int text_of(const struct predictor *p, const int32_t *ids, size_t n, stru
 }
 
 /* Row r of the batch becomes its prompt, at `to`; its reference is kept. */
-static int row_prompt(struct predictor *p, struct batch *b, size_t r, size_t begin, size_t end, size_t to, size_t *n, struct error *e)
+static int row_prompt(struct predictor *p, struct batch *b, size_t r, size_t begin, size_t end, size_t to, size_t *n,
+                      struct error *e)
 {
     int32_t *ids = b->ids + begin, *labels = b->labels + begin;
     size_t from, kept = 0;
@@ -102,7 +104,8 @@ static int row_prompt(struct predictor *p, struct batch *b, size_t r, size_t beg
     bool plain = p->generation.rules.no_timestamps < 0;
     for (size_t i = 0; i < *n; i++)
         plain |= b->ids[to + i] == p->generation.rules.no_timestamps;
-    p->answer[r] = (struct generate_row){ .timestamps = !plain, .token = p->ids + r * p->model->max_tokens, .room = p->model->max_tokens };
+    p->answer[r] = (struct generate_row){ .timestamps = !plain, .token = p->ids + r * p->model->max_tokens,
+                                          .room = p->model->max_tokens };
     return 0;
 }
 

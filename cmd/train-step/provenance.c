@@ -10,14 +10,16 @@
 #include "cmd/shared/model_tokens.h"
 #include "cmd/train-step/trainer.h"
 
-static int differs(const struct trainer *t, const char *stage, const char *key, const char *got, const char *want, struct error *e)
+static int differs(const struct trainer *t, const char *stage, const char *key, const char *got, const char *want,
+                   struct error *e)
 {
-    return error_set(e, STATUS_BAD, "the samples were made for another model: %s had %s %s, but '%s' wants %s", stage, key, got,
-                     t->dir.path, want);
+    return error_set(e, STATUS_BAD, "the samples were made for another model: %s had %s %s, but '%s' wants %s", stage,
+                     key, got, t->dir.path, want);
 }
 
 /* want 0: the model does not say. */
-static int same_number(const struct trainer *t, const struct header *h, const char *stage, const char *key, double want, struct error *e)
+static int same_number(const struct trainer *t, const struct header *h, const char *stage, const char *key, double want,
+                       struct error *e)
 {
     double got;
     char a[32], b[32];
@@ -28,7 +30,8 @@ static int same_number(const struct trainer *t, const struct header *h, const ch
     return differs(t, stage, key, a, b, e);
 }
 
-static int same_text(const struct trainer *t, const struct header *h, const char *stage, const char *key, const char *want, struct error *e)
+static int same_text(const struct trainer *t, const struct header *h, const char *stage, const char *key,
+                     const char *want, struct error *e)
 {
     struct span got;
     char a[128];

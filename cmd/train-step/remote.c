@@ -85,7 +85,9 @@ int remote_finish(struct trainer *t, struct error *e)
     double began = clock_seconds();
     while (t->durable.step && newest(t->o->resume) < t->durable.step) {
         if (stop_asked() || clock_seconds() - began > LAST_SECONDS)
-            return error_set(e, STATUS_AGAIN, "the last checkpoint is not complete in '%s': was ckpt-write given the same DEST?", t->o->resume);
+            return error_set(e, STATUS_AGAIN,
+                             "the last checkpoint is not complete in '%s': was ckpt-write given the same DEST?",
+                             t->o->resume);
         usleep(50000);
     }
     if (t->durable.step)

@@ -9,7 +9,8 @@ void report_begin(struct trainer *t)
 {
     t->run_began = clock_seconds();
     t->run_first = t->state.step;
-    t->report = (struct report){ .began = t->run_began, .waited = source_waited(&t->source), .first = t->state.step, .logged = t->state.step };
+    t->report = (struct report){ .began = t->run_began, .waited = source_waited(&t->source), .first = t->state.step,
+                                 .logged = t->state.step };
 }
 
 void report_pause(struct trainer *t, double since)
@@ -42,15 +43,18 @@ void report_progress(const struct trainer *t, bool final)
         snprintf(left, sizeof left, ", %s left", clock);
     }
     double waited = source_waited(&t->source) - r->waited;
-    progress_line(final, "step %" PRIu64 "%s, loss %.4f, %.0f tokens/s%s, waiting for samples %.0f %%", s->step, of, loss_since(&s->tally),
+    progress_line(final, "step %" PRIu64 "%s, loss %.4f, %.0f tokens/s%s, waiting for samples %.0f %%", s->step, of,
+                  loss_since(&s->tally),
                   took > 0 ? (double)s->tally.tokens / took : 0, left, took > 0 ? 100 * waited / took : 0);
 }
 
 static void history_add(struct trainer *t, bool evaluated)
 {
     const struct train_state *s = &t->state;
-    json_array_append_new(s->log, json_pack("{s:f s:f s:f s:f s:I}", "epoch", s->epoch, "grad_norm", t->last.grad_norm, "learning_rate",
-                                            t->last.learning_rate, "loss", loss_since(&s->tally), "step", (json_int_t)s->step));
+    json_array_append_new(s->log, json_pack("{s:f s:f s:f s:f s:I}", "epoch", s->epoch, "grad_norm", t->last.grad_norm,
+                                            "learning_rate",
+                                            t->last.learning_rate, "loss", loss_since(&s->tally), "step",
+                                                (json_int_t)s->step));
     if (!evaluated)
         return;
     json_t *line = json_pack("{s:f s:f s:I}", "epoch", s->epoch, "eval_loss", t->eval_loss, "step", (json_int_t)s->step);
@@ -64,7 +68,8 @@ void report_log(struct trainer *t)
     struct train_state *s = &t->state;
     struct report *r = &t->report;
     bool evaluated = t->evaluated == s->step;
-    double now = clock_seconds(), waited = source_waited(&t->source), steps = s->step > r->first ? (double)(s->step - r->first) : 1;
+    double now = clock_seconds(), waited = source_waited(&t->source),
+           steps = s->step > r->first ? (double)(s->step - r->first) : 1;
     struct error e = { 0 };
     history_add(t, evaluated);
     metrics_begin(t->metrics);

@@ -64,7 +64,8 @@ char *tensor_name(const char *name, const char *suffix)
 }
 
 /* name + suffix of the parameter's shape into `to`: 1, 0 if there is none, or -1. */
-static int take(const struct safetensors *st, const struct param *p, const char *suffix, float *to, const char *dir, struct error *e)
+static int take(const struct safetensors *st, const struct param *p, const char *suffix, float *to, const char *dir,
+                struct error *e)
 {
     char *name = tensor_name(p->name, suffix);
     if (!name)
@@ -77,7 +78,8 @@ static int take(const struct safetensors *st, const struct param *p, const char 
     for (int i = 0; same && i < p->rank; i++)
         same = found->shape[i] == p->shape[i];
     if (!same)
-        return error_set(e, STATUS_BAD, "checkpoint '%s': tensor '%s' has another shape than what is trained here", dir, found->name);
+        return error_set(e, STATUS_BAD, "checkpoint '%s': tensor '%s' has another shape than what is trained here", dir,
+                         found->name);
     return st_to_f32(found, to, e) < 0 ? -1 : 1;
 }
 
@@ -94,14 +96,16 @@ static int take_steps(const struct safetensors *st, struct param *p)
     return 1;
 }
 
-static int take_param(struct trainer *t, struct param *p, const struct safetensors *weights, const struct safetensors *optim, struct error *e)
+static int take_param(struct trainer *t, struct param *p, const struct safetensors *weights,
+                      const struct safetensors *optim, struct error *e)
 {
     const char *dir = t->resumed;
     int rc = take(optim, p, ".master", p->data, dir, e);
     if (rc == 0)
         rc = take(weights, p, "", p->data, dir, e);
     if (rc == 0)
-        return error_set(e, STATUS_BAD, "checkpoint '%s' lacks tensor '%s': was it made with other --lora options?", dir, p->name);
+        return error_set(e, STATUS_BAD, "checkpoint '%s' lacks tensor '%s': was it made with other --lora options?",
+                         dir, p->name);
     if (rc > 0)
         rc = take(optim, p, ".exp_avg", p->m, dir, e);
     if (rc > 0)
@@ -114,7 +118,8 @@ static int take_param(struct trainer *t, struct param *p, const struct safetenso
 }
 
 /* What is frozen now keeps what it learnt before; what never learnt is as in --model. */
-static int take_frozen(struct trainer *t, struct param *p, const struct safetensors *weights, const struct safetensors *optim, struct error *e)
+static int take_frozen(struct trainer *t, struct param *p, const struct safetensors *weights,
+                       const struct safetensors *optim, struct error *e)
 {
     char *name = tensor_name(p->name, ".exp_avg");
     bool learnt = name && safetensors_find(optim, name);

@@ -110,7 +110,8 @@ int trainer_setup(struct trainer *t, struct error *e)
     if ((o->freeze && freeze(t, e) < 0) || (o->lora && attach(t, e) < 0))
         return -1;
     if (!params_count(ps, true))
-        return error_set(e, STATUS_BAD, "nothing is left to train: --freeze '%s' matches every tensor", o->freeze ? o->freeze : "");
+        return error_set(e, STATUS_BAD, "nothing is left to train: --freeze '%s' matches every tensor",
+                         o->freeze ? o->freeze : "");
     ps->lent = o->accumulation == 1;    /* one batch a step: gradients lie where its activations did */
     if (params_from_dir(ps, &t->dir, true, e) < 0)
         return -1;

@@ -6,7 +6,8 @@
 
 #include "libcommon/sys/stop.h"
 
-int source_open(struct source *s, const char *spec, const struct stream_tail *tail, const struct ahead_limits *ahead, struct error *e)
+int source_open(struct source *s, const char *spec, const struct stream_tail *tail, const struct ahead_limits *ahead,
+                struct error *e)
 {
     *s = (struct source){ 0 };
     unit_init(&s->unit);

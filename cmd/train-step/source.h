@@ -39,7 +39,8 @@ struct source {
 
 /* Opens the stream and reads its header.  tail: where an endpoint goes on; NULL for a pipe or file.
  * ahead: how far a thread reads before it is asked; NULL: not at all. */
-int source_open(struct source *s, const char *spec, const struct stream_tail *tail, const struct ahead_limits *ahead, struct error *e);
+int source_open(struct source *s, const char *spec, const struct stream_tail *tail, const struct ahead_limits *ahead,
+                struct error *e);
 /* From here on: units used before are read and dropped.  Before the first source_next. */
 void source_seek(struct source *s, const struct cursor *c);
 /* *sample lives until the next call. */

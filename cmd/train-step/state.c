@@ -39,7 +39,8 @@ static json_t *options_json(const struct options *o)
                      "batch_size", (json_int_t)o->batch_size, "gradient_accumulation_steps", (json_int_t)o->accumulation,
                      "learning_rate", o->learning_rate, "lr_scheduler_type", o->scheduler,
                      "warmup_steps", (json_int_t)o->warmup_steps, "weight_decay", o->weight_decay,
-                     "adam_beta1", o->beta1, "adam_beta2", o->beta2, "adam_epsilon", o->epsilon, "max_grad_norm", o->max_grad_norm,
+                     "adam_beta1", o->beta1, "adam_beta2", o->beta2, "adam_epsilon", o->epsilon, "max_grad_norm",
+                         o->max_grad_norm,
                      "label_smoothing_factor", o->label_smoothing, "seed", (json_int_t)o->seed, "dtype", o->dtype,
                      "lora_alpha", o->lora_alpha, "lora_dropout", o->lora_dropout, "use_rslora", o->lora_rslora);
 }
@@ -56,7 +57,8 @@ static void options_compare(const struct options *o, const json_t *was, const ch
         snprintf(option, sizeof option, "%s", key);
         for (char *p = option; *p; p++)
             *p = *p == '_' ? '-' : *p;
-        warn("'%s' had --%s %s: with another, the weights will not be those of an uninterrupted run", dir, option, text ? text : "?");
+        warn("'%s' had --%s %s: with another, the weights will not be those of an uninterrupted run", dir, option,
+             text ? text : "?");
         free(text);
     }
     json_decref(now);
@@ -87,7 +89,8 @@ int state_write(const struct train_state *s, const struct options *o, struct buf
                           "train_batch_size", (json_int_t)o->batch_size, "stateful_callbacks",
                           "penstock", "run", run, "next", (json_int_t)s->cursor.next,
                           "offset", (json_int_t)s->cursor.offset, "skipped", (json_int_t)s->cursor.skipped,
-                          "finished", (int)s->finished, "base", s->base, "since_log", "loss", s->tally.sum, "tokens", (json_int_t)s->tally.tokens,
+                          "finished", (int)s->finished, "base", s->base, "since_log", "loss", s->tally.sum, "tokens",
+                              (json_int_t)s->tally.tokens,
                           "samples", (json_int_t)s->tally.samples, "steps", (json_int_t)s->tally.steps,
                           "options", options_json(o));
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
@@ -134,7 +137,8 @@ int state_read(struct train_state *s, const struct options *o, const char *dir, 
     int rc = json_unpack(j, "{s:I s?I s:F s?o s:{s:s s:I s:I s:I}}", "global_step", &step, "num_input_tokens_seen", &tokens,
                          "epoch", &s->epoch, "log_history", &log,
                          "penstock", "run", &run, "next", &next, "offset", &offset, "skipped", &skipped);
-    if (rc < 0 || !run_read(s, run) || step < 1 || next < 0 || offset < 0 || skipped < 0 || tokens < 0 || !json_is_array(log)) {
+    if (rc < 0 || !run_read(s, run) || step < 1 || next < 0 || offset < 0 || skipped < 0 || tokens < 0 ||
+        !json_is_array(log)) {
         json_decref(j);
         return error_set(e, STATUS_BAD, "'%s/trainer_state.json' does not say where training stopped: it is not one of Penstock's", dir);
     }

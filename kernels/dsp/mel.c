@@ -199,8 +199,8 @@ static void block_window(const struct mel *m, struct mel_scratch *s, const struc
     memset(s->rows + count * width, 0, (MEL_LANES - count) * width * sizeof *s->rows);
 }
 
-static int clip_compute(const struct mel *m, struct mel_scratch *s, const struct clip *c, size_t frames, float *out, float *padding,
-                        char why[WHY])
+static int clip_compute(const struct mel *m, struct mel_scratch *s, const struct clip *c, size_t frames, float *out,
+                        float *padding, char why[WHY])
 {
     if (!m->kernel->within(c->pcm, c->n, loudest)) {
         size_t i = 0;

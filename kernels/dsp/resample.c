@@ -79,7 +79,8 @@ int resampler_push(struct resampler *r, const float *x, size_t n, struct samples
         size_t took = 0;
         if (samples_reserve(out, 4096, why) < 0)
             return -1;
-        soxr_error_t e = soxr_process(r->soxr, n ? x + used : NULL, n - used, &took, out->v + out->n, out->room - out->n, &made);
+        soxr_error_t e = soxr_process(r->soxr, n ? x + used : NULL, n - used, &took, out->v + out->n,
+                                      out->room - out->n, &made);
         if (e) {
             snprintf(why, WHY, "cannot resample: %s", e);
             return -1;

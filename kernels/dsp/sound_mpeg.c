@@ -70,7 +70,8 @@ static bool first_find(const uint8_t *b, size_t size, size_t at, struct mpeg_fra
 {
     struct mpeg_frame next;
     return at < size && size - at >= 4 && frame_read(b + at, f) &&
-           (size - at < f->size + 4 || (frame_read(b + at + f->size, &next) && next.version == f->version && next.layer == f->layer));
+           (size - at < f->size + 4 || (frame_read(b + at + f->size, &next) && next.version == f->version &&
+                                        next.layer == f->layer));
 }
 
 int mpeg_walk(const uint8_t *b, size_t size, struct mpeg_stream *m, char why[WHY])

@@ -24,10 +24,14 @@ int config_bool(const json_t *c, const char *key, bool *to, char why[WHY]);
 
 /* --- parameters, named by a format ------------------------------------------------------- */
 /* All return NULL out of memory, and mark m->failed. */
-struct param *model_linear(struct model *m, size_t out, size_t in, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-struct param *model_table(struct model *m, size_t entries, size_t width, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-struct param *model_conv(struct model *m, size_t out, size_t in, size_t width, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-struct param *model_vector(struct model *m, size_t n, enum param_init init, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+struct param *model_linear(struct model *m, size_t out, size_t in, const char *fmt,
+                           ...) __attribute__((format(printf, 4, 5)));
+struct param *model_table(struct model *m, size_t entries, size_t width, const char *fmt,
+                          ...) __attribute__((format(printf, 4, 5)));
+struct param *model_conv(struct model *m, size_t out, size_t in, size_t width, const char *fmt,
+                         ...) __attribute__((format(printf, 5, 6)));
+struct param *model_vector(struct model *m, size_t n, enum param_init init, const char *fmt,
+                           ...) __attribute__((format(printf, 4, 5)));
 
 /* --- what forwards share ------------------------------------------------------------------- */
 /* Segments of self-attention: each row by itself, or with a cache all it has seen. */

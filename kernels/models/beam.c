@@ -125,7 +125,8 @@ static size_t candidates(struct search *s, const struct clip *c, const float *lo
         rules_apply(&s->g->rules, s->logp, vocab, c->going[b].token, c->going[b].n, timestamps);
         double left = log_sum_exp(s->logp, vocab);
         for (size_t v = 0; v < vocab; v++) {
-            struct candidate x = { (double)s->logp[v] + c->going[b].score, (double)s->logp[v] - left + c->going[b].logprob, b, (int32_t)v, false };
+            struct candidate x = { (double)s->logp[v] + c->going[b].score,
+                                   (double)s->logp[v] - left + c->going[b].logprob, b, (int32_t)v, false };
             if (n == s->keep && !(x.score > s->best[n - 1].score))
                 continue;
             x.stops = last || ends(&s->g->rules, (int32_t)v);
@@ -274,7 +275,8 @@ int generator_beams(struct generator *g, const struct batch *b, struct generate_
     }
     for (size_t r = 0; r < b->rows; r++)
         if (b->start[r + 1] - b->start[r] >= g->cache.room || b->start[r + 1] == b->start[r]) {
-            snprintf(why, WHY, "a prompt of %zu tokens; 1 to %zu are possible", b->start[r + 1] - b->start[r], g->cache.room - 1);
+            snprintf(why, WHY, "a prompt of %zu tokens; 1 to %zu are possible", b->start[r + 1] - b->start[r],
+                     g->cache.room - 1);
             return -1;
         }
     int status = search_make(&s, b->rows, g->m->vocab);

@@ -19,7 +19,8 @@ int cache_reserve(struct cache *c, const struct model *m, size_t rows, size_t he
 {
     *c = (struct cache){ .rows = rows, .room = room, .layers = m->layers, .source = m->source, .heard = heard,
                          .width = m->kv_width };
-    size_t own = padded(rows * room * c->width * sizeof(float)), cross = padded(heard * c->source * c->width * sizeof(float));
+    size_t own = padded(rows * room * c->width * sizeof(float)),
+           cross = padded(heard * c->source * c->width * sizeof(float));
     size_t lists = padded(m->layers * sizeof(float *)), lengths = padded(2 * rows * sizeof(size_t));
     size_t bytes = 4 * lists + lengths + 2 * m->layers * (own + cross);
     uint8_t *at = c->memory = aligned_alloc(64, bytes);

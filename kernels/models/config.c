@@ -64,7 +64,8 @@ int config_bool(const json_t *c, const char *key, bool *to, char why[WHY])
 }
 
 /* --- parameters --------------------------------------------------------------------- */
-static struct param *param_named(struct model *m, enum param_kind kind, int rank, const size_t *shape, const char *fmt, va_list ap)
+static struct param *param_named(struct model *m, enum param_kind kind, int rank, const size_t *shape, const char *fmt,
+                                 va_list ap)
 {
     char name[256];
     vsnprintf(name, sizeof name, fmt, ap);

@@ -45,8 +45,10 @@ static int scalars_read(struct model *m, struct gemma3 *g, const json_t *c, char
     double eps = 1e-6, scalar = 256, cap = 0, std = 0.02;
     g->tied = true;
     g->pad = 0;
-    if (config_real(c, "rms_norm_eps", 0, 1, &eps, why) || config_real(c, "query_pre_attn_scalar", 1e-6, 1e9, &scalar, why) ||
-        config_real(c, "final_logit_softcapping", 1e-3, 1e9, &cap, why) || config_real(c, "initializer_range", 0, 10, &std, why) ||
+    if (config_real(c, "rms_norm_eps", 0, 1, &eps, why) ||
+        config_real(c, "query_pre_attn_scalar", 1e-6, 1e9, &scalar, why) ||
+        config_real(c, "final_logit_softcapping", 1e-3, 1e9, &cap, why) ||
+            config_real(c, "initializer_range", 0, 10, &std, why) ||
         config_bool(c, "attention_bias", &g->attention_bias, why) || config_bool(c, "tie_word_embeddings", &g->tied, why) ||
         config_id(c, "pad_token_id", &g->pad, why))
         return -1;
@@ -62,7 +64,8 @@ static int absent_only(const json_t *c, char why[WHY])
 {
     bool both_ways = false;
     double dropout = 0;
-    if (config_bool(c, "use_bidirectional_attention", &both_ways, why) || config_real(c, "attention_dropout", 0, 1, &dropout, why))
+    if (config_bool(c, "use_bidirectional_attention", &both_ways, why) ||
+        config_real(c, "attention_dropout", 0, 1, &dropout, why))
         return -1;
     const char *act = json_string_value(json_object_get(c, "hidden_activation"));
     if (both_ways)
@@ -143,7 +146,8 @@ static int kinds_read(struct gemma3 *g, const json_t *c, char why[WHY])
         const char *name = json_string_value(json_array_get(types, i));
         bool full = name ? !strcmp(name, "full_attention") : (i + 1) % pattern == 0;
         if (json_is_array(types) && (!name || (!full && strcmp(name, "sliding_attention")))) {
-            snprintf(why, WHY, "'layer_types': '%.40s' is not there, only 'sliding_attention' and 'full_attention'", name ? name : "");
+            snprintf(why, WHY, "'layer_types': '%.40s' is not there, only 'sliding_attention' and 'full_attention'",
+                     name ? name : "");
             return -1;
         }
         g->layers[i].kind = full ? GEMMA3_FULL : GEMMA3_SLIDING;
@@ -151,7 +155,8 @@ static int kinds_read(struct gemma3 *g, const json_t *c, char why[WHY])
     return 0;
 }
 
-static struct gemma3_linear projection(struct model *m, const struct gemma3 *g, size_t out, size_t in, const char *prefix, const char *name)
+static struct gemma3_linear projection(struct model *m, const struct gemma3 *g, size_t out, size_t in,
+                                       const char *prefix, const char *name)
 {
     struct gemma3_linear l = { .w = model_linear(m, out, in, "%sself_attn.%s.weight", prefix, name) };
     if (g->attention_bias)
@@ -220,7 +225,8 @@ int gemma3_configure(struct model *m, const json_t *config, char why[WHY])
     m->shift = true;
     params_list(m, g, images ? "language_model." : "");
     g->image = images ? 262144 : -1;
-    if (images && (config_id(config, "image_token_index", &g->image, why) || config_id(config, "image_token_id", &g->image, why)))
+    if (images && (config_id(config, "image_token_index", &g->image, why) ||
+                   config_id(config, "image_token_id", &g->image, why)))
         return -1;
     return images ? gemma3_tower_add(m, g, config, why) : 0;
 }

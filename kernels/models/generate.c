@@ -118,7 +118,8 @@ int generator_run(struct generator *g, const struct batch *b, struct generate_ro
         row[r].ended = false;
         row[r].logprob = 0;
         if (b->start[r + 1] - b->start[r] > g->cache.room || b->start[r + 1] == b->start[r]) {
-            snprintf(why, WHY, "a prompt of %zu tokens; 1 to %zu are possible", b->start[r + 1] - b->start[r], g->cache.room);
+            snprintf(why, WHY, "a prompt of %zu tokens; 1 to %zu are possible", b->start[r + 1] - b->start[r],
+                     g->cache.room);
             return -1;
         }
         row[r].going = row[r].room > 0 && max_new > 0 && b->start[r + 1] - b->start[r] < g->cache.room;

@@ -27,12 +27,14 @@ struct sampling {               /* { 0 }: always the likeliest */
     size_t top_k;               /* of the k likeliest; 0: all */
     double top_p;               /* of the fewest whose sum reaches it; 0 or 1: all */
     double min_p;               /* of those at least so likely, relative to the likeliest; 0: all */
-    double repetition_penalty;  /* logits of tokens in prompt and answer: divided by it if positive, else multiplied; 0 or 1: none */
+    /* logits of tokens in prompt and answer: divided by it if positive, else multiplied; 0 or 1: none */
+    double repetition_penalty;
     uint64_t seed;              /* draws are keyed by (seed, the row's key, position) */
 };
 struct choice { float p; int32_t id; };
 /* logits[vocab] are changed.  scratch: room for vocab.  *logprob: log of the token's probability, before temperature. */
-int32_t token_choose(const struct sampling *s, float *logits, size_t vocab, uint64_t key, struct choice *scratch, double *logprob);
+int32_t token_choose(const struct sampling *s, float *logits, size_t vocab, uint64_t key, struct choice *scratch,
+                     double *logprob);
 /* The penalty, for the tokens of both lists. */
 void repetition_apply(const struct sampling *s, float *logits, size_t vocab, const int32_t *prompt, size_t n_prompt,
                       const int32_t *done, size_t n);

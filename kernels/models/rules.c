@@ -68,7 +68,8 @@ int rules_read(struct rules *r, const char *json, size_t size, size_t vocab, cha
         snprintf(why, WHY, "line %d: %.150s", e.line, e.text);
         return -1;
     }
-    int status = ids_read(json_object_get(c, "suppress_tokens"), "suppress_tokens", vocab, &r->suppress, &r->n_suppress, why) ||
+    int status = ids_read(json_object_get(c, "suppress_tokens"), "suppress_tokens", vocab, &r->suppress, &r->n_suppress,
+                          why) ||
                  ids_read(json_object_get(c, "begin_suppress_tokens"), "begin_suppress_tokens", vocab, &r->begin_suppress,
                           &r->n_begin, why) ||
                  end_read(r, json_object_get(c, "eos_token_id"), vocab, why) ? -1 : 0;

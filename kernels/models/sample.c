@@ -114,7 +114,8 @@ static size_t top_p_keep(struct choice *list, size_t n, double top_p)
     return kept;
 }
 
-static int32_t token_draw(const struct sampling *s, const float *logits, size_t vocab, size_t best, uint64_t key, struct choice *list)
+static int32_t token_draw(const struct sampling *s, const float *logits, size_t vocab, size_t best, uint64_t key,
+                          struct choice *list)
 {
     size_t n = 0;
     for (size_t i = 0; i < vocab; i++) {
@@ -139,7 +140,8 @@ static int32_t token_draw(const struct sampling *s, const float *logits, size_t 
     return n ? list[n - 1].id : (int32_t)best;
 }
 
-int32_t token_choose(const struct sampling *s, float *logits, size_t vocab, uint64_t key, struct choice *scratch, double *logprob)
+int32_t token_choose(const struct sampling *s, float *logits, size_t vocab, uint64_t key, struct choice *scratch,
+                     double *logprob)
 {
     size_t best = likeliest(logits, vocab);
     double max = (double)logits[best], lse = max + log(exp_total(logits, vocab, max));

@@ -134,7 +134,8 @@ static struct tensor *encode(struct tape *t, const struct whisper *w, const stru
 
 /* --- the decoder --------------------------------------------------------------------- */
 /* Keys and values of the encoder's output; with a cache they are computed once. */
-static void cross_keys(struct tape *t, const struct layer_run *r, struct tensor *encoded, struct tensor **k, struct tensor **v)
+static void cross_keys(struct tape *t, const struct layer_run *r, struct tensor *encoded, struct tensor **k,
+                       struct tensor **v)
 {
     const struct whisper_attention *a = &r->l->cross;
     struct cache *c = r->c;
@@ -180,7 +181,8 @@ static void decoder_layer(struct tape *t, const void *ctx, struct tensor **in, s
     out[0] = feed_forward(t, w, r->l, x);
 }
 
-static struct tensor *decode(struct tape *t, const struct whisper *w, const struct batch *b, struct cache *c, struct tensor *encoded)
+static struct tensor *decode(struct tape *t, const struct whisper *w, const struct batch *b, struct cache *c,
+                             struct tensor *encoded)
 {
     const int32_t *position = batch_positions(t, b, c);
     struct attended *cross = tape_small(t, (b->rows + 1) * sizeof *cross);
@@ -188,7 +190,8 @@ static struct tensor *decode(struct tape *t, const struct whisper *w, const stru
     size_t beams = c ? c->rows / c->heard : 1, n = b->start[b->rows];
     for (size_t i = 0; cross && i < b->rows; i++)
         cross[i] = (struct attended){ b->start[i], b->start[i + 1] - b->start[i], i / beams * w->source, w->source };
-    struct tensor *y, *x = tape_embedding(t, w->tokens, b->ids, n, w->pad, 1);     /* scale_embedding: transformers reads and ignores it */
+    /* scale_embedding: transformers reads and ignores it */
+    struct tensor *y, *x = tape_embedding(t, w->tokens, b->ids, n, w->pad, 1);
     x = tape_add(t, tape_embedding(t, w->decoder_positions, position, n, -1, 1), x);
     x = tape_dropout(t, x, w->dropout);
     tap_layer(t, "dec", 0, x);

@@ -75,7 +75,8 @@ static int rates_read(struct whisper *w, const json_t *c, char why[WHY])
 /* --- parameters --------------------------------------------------------------------- */
 static struct affine norm_add(struct model *m, size_t n, const char *name)
 {
-    return (struct affine){ model_vector(m, n, INIT_ONE, "%s.weight", name), model_vector(m, n, INIT_ZERO, "%s.bias", name) };
+    return (struct affine){ model_vector(m, n, INIT_ONE, "%s.weight", name),
+                            model_vector(m, n, INIT_ZERO, "%s.bias", name) };
 }
 
 static struct affine linear_add(struct model *m, size_t out, size_t in, bool bias, const char *prefix, const char *name)
@@ -131,7 +132,8 @@ static void params_list(struct model *m, struct whisper *w, bool tied)
     w->decoder_positions = model_table(m, w->positions, w->d, "model.decoder.embed_positions.weight");
     w->decoder = layers_add(m, w->decoder_layers, w->d, w->decoder_ffn, "decoder", true);
     w->decoder_norm = norm_add(m, w->d, "model.decoder.layer_norm");
-    m->output = tied ? w->tokens : model_table(m, w->vocab, w->d, "proj_out.weight");    /* no linear layer: adapters pass it by */
+    /* no linear layer: adapters pass it by */
+    m->output = tied ? w->tokens : model_table(m, w->vocab, w->d, "proj_out.weight");
     for (size_t i = 0; i < m->params.n; i++)
         m->params.p[i]->init_scale = w->init_std;
     if (w->encoder_positions) {
@@ -148,7 +150,8 @@ int whisper_configure(struct model *m, const json_t *config, char why[WHY])
     w->pad = 50256;
     w->start = 50257;
     if (sizes_read(w, config, why) || rates_read(w, config, why) || config_id(config, "pad_token_id", &w->pad, why) ||
-        config_id(config, "decoder_start_token_id", &w->start, why) || config_bool(config, "tie_word_embeddings", &tied, why))
+        config_id(config, "decoder_start_token_id", &w->start, why) ||
+            config_bool(config, "tie_word_embeddings", &tied, why))
         return -1;
     m->vocab = w->vocab;
     m->max_tokens = w->positions;

@@ -10,14 +10,15 @@ static bool is_time(const struct window *w, size_t i) { return w->token[i] >= w-
 /* Tokens [from, end) of it, told by the times at both ends. */
 static struct utterance told(const struct window *w, size_t from, size_t end, size_t last)
 {
-    return (struct utterance){ w->begin + WINDOW_STEP * (w->token[from] - w->time), w->begin + WINDOW_STEP * (w->token[last] - w->time),
-                               from, end - from };
+    return (struct utterance){ w->begin + WINDOW_STEP * (w->token[from] - w->time),
+                               w->begin + WINDOW_STEP * (w->token[last] - w->time), from, end - from };
 }
 
 /* No pair of times: all of it is one utterance, up to its last time if it has one beyond 0. */
 static size_t whole(const struct window *w, struct utterance *u)
 {
-    double end = w->begin + WINDOW_STEP * floor((double)((float)w->frames * 0.01f / 0.02f));   /* a step less of some: so does transformers */
+    /* a step less of some: so does transformers */
+    double end = w->begin + WINDOW_STEP * floor((double)((float)w->frames * 0.01f / 0.02f));
     for (size_t i = w->n; i-- > 0;)
         if (is_time(w, i)) {
             if (w->token[i] > w->time)

@@ -83,7 +83,8 @@ static void gelu_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
     tensor_again(t, r->x);
-    struct flat j = { .some = gelu_back_some, .x = tensor_values(r->x), .dy = tensor_grads(r->r.out[0]), .n = tensor_count(r->x) };
+    struct flat j = { .some = gelu_back_some, .x = tensor_values(r->x), .dy = tensor_grads(r->r.out[0]),
+                      .n = tensor_count(r->x) };
     j.dx = grad_open(t, r->x, &j.beta);
     flat_run(t, j);
 }
@@ -137,7 +138,8 @@ struct gemm_out gelu_out(struct gelu_block *j)
 
 struct gemm_out gelu_back_out(struct gelu_block *j)
 {
-    return (struct gemm_out){ .ld = j->ld, .done = gelu_back_done, .ctx = j, .touched = { j->x, j->dx == j->x ? NULL : j->dx, j->y } };
+    return (struct gemm_out){ .ld = j->ld, .done = gelu_back_done, .ctx = j,
+                              .touched = { j->x, j->dx == j->x ? NULL : j->dx, j->y } };
 }
 
 bool gelu_back_begin(struct tape *t, struct tensor *y, bool again, struct gelu_block *j)

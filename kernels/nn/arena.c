@@ -133,7 +133,8 @@ static int arena_grow(struct tape *t, size_t size)
     if (size <= t->size)
         return 0;
     size_t huge = (size_t)2 << 20;
-    size += size / 16;          /* places of shorter rows may reach a little higher than those of the longest; untouched it costs nothing */
+    /* places of shorter rows may reach a little higher than those of the longest; untouched it costs nothing */
+    size += size / 16;
     size = size > huge ? (size + huge - 1) / huge * huge : size;
     if (t->base)
         munmap(t->base, t->size);
@@ -170,7 +171,8 @@ static void run_dry(struct tape *t, enum tape_mode mode, uint64_t key, run_fn *r
 }
 
 /* If gradients are lent both ways of t->late are tried: the one that takes less is the run's. */
-static int run_plan(struct tape *t, enum tape_mode mode, uint64_t key, run_fn *run, void *ctx, struct tape_plan *plan, char why[WHY])
+static int run_plan(struct tape *t, enum tape_mode mode, uint64_t key, run_fn *run, void *ctx, struct tape_plan *plan,
+                    char why[WHY])
 {
     run_dry(t, mode, key, run, ctx, false);
     struct tape_plan early = t->plan;

@@ -20,7 +20,8 @@ void attend_range(const struct attention *a, const struct attended *s, size_t i,
     *to = a->causal ? at + 1 - s->n_q : s->n_k;
 }
 
-void attend_scores(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *s)
+void attend_scores(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0,
+                   size_t n, float *s)
 {
     const struct attention *a = &j->a;
     size_t kv = head / (a->heads / a->kv_heads);
@@ -41,7 +42,8 @@ void attend_scores(const struct attend *j, const struct attended *g, size_t head
     }
 }
 
-void attend_drop(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *p)
+void attend_drop(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0,
+                 size_t n, float *p)
 {
     float rate = j->a.dropout, scale = 1.0f / (1.0f - rate);
     for (size_t i = 0; i < m; i++) {
@@ -105,7 +107,8 @@ static void forward_task(void *ctx, size_t task, int worker)
     }
 }
 
-static bool attention_fits(struct tape *t, const struct tensor *q, const struct tensor *k, const struct tensor *v, const struct attention *a)
+static bool attention_fits(struct tape *t, const struct tensor *q, const struct tensor *k, const struct tensor *v,
+                           const struct attention *a)
 {
     bool fits = !t->failed && a->heads && a->kv_heads && a->heads % a->kv_heads == 0 && q->cols % a->heads == 0 &&
                 k->cols == q->cols / a->heads * a->kv_heads && v->cols == k->cols && v->rows == k->rows;
@@ -126,14 +129,16 @@ void attend_widen(struct tape *t, struct attend *j, const struct tensor *q, cons
     j->v = tensor_wide(t, v);
 }
 
-void attend_widen_end(struct tape *t, struct attend *j, const struct tensor *q, const struct tensor *k, const struct tensor *v)
+void attend_widen_end(struct tape *t, struct attend *j, const struct tensor *q, const struct tensor *k,
+                      const struct tensor *v)
 {
     tensor_wide_give(t, v, (float *)(uintptr_t)j->v);
     tensor_wide_give(t, k, (float *)(uintptr_t)j->k);
     tensor_wide_give(t, q, (float *)(uintptr_t)j->q);
 }
 
-struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k, struct tensor *v, const struct attention *a)
+struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k, struct tensor *v,
+                              const struct attention *a)
 {
     if (!attention_fits(t, q, k, v, a))
         return tensor_make(t, 0, 0);

@@ -25,12 +25,15 @@ struct attend {
 
 /* Sets j->q, k, v for float32, whatever they are stored in; and gives the memory back. */
 void attend_widen(struct tape *t, struct attend *j, const struct tensor *q, const struct tensor *k, const struct tensor *v);
-void attend_widen_end(struct tape *t, struct attend *j, const struct tensor *q, const struct tensor *k, const struct tensor *v);
+void attend_widen_end(struct tape *t, struct attend *j, const struct tensor *q, const struct tensor *k,
+                      const struct tensor *v);
 /* Keys that query i of s sees: [from, to). */
 void attend_range(const struct attention *a, const struct attended *s, size_t i, size_t *from, size_t *to);
 /* s[m, n] = what softmax takes: scaled, capped scores of queries q0.. of segment g and keys k0..; -inf where not seen. */
-void attend_scores(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *s);
+void attend_scores(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0,
+                   size_t n, float *s);
 /* p[m, n] of the same: 0 where dropped, else p / (1 - dropout). */
-void attend_drop(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0, size_t n, float *p);
+void attend_drop(const struct attend *j, const struct attended *g, size_t head, size_t q0, size_t m, size_t k0,
+                 size_t n, float *p);
 
 #endif

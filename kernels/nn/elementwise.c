@@ -92,7 +92,8 @@ static void table_task(void *ctx, size_t i, int worker)
     const struct table *j = ctx;
     for (size_t r = i * j->each, to = rows_end(j->rows, j->each, i); r < to; r++) {
         float *y = j->y + r * j->cols;          /* of the sum's own memory when x is bfloat16: unpacked there first */
-        j->k->vec->add(y, values_read(j->k, j->x_values, r * j->cols, j->cols, y), j->add + r % j->period * j->cols, j->cols);
+        j->k->vec->add(y, values_read(j->k, j->x_values, r * j->cols, j->cols, y), j->add + r % j->period * j->cols,
+                       j->cols);
     }
 }
 
@@ -127,7 +128,8 @@ static void table_backward(struct tape *t, struct record *record)
 
 struct tensor *tape_add_table(struct tape *t, struct tensor *x, struct param *w)
 {
-    struct table j = { .k = t->compute->k, .x_values = tensor_values(x), .add = w->data, .rows = x->rows, .cols = x->cols, .period = w->shape[0] };
+    struct table j = { .k = t->compute->k, .x_values = tensor_values(x), .add = w->data, .rows = x->rows,
+                       .cols = x->cols, .period = w->shape[0] };
     if (!t->failed && (w->shape[1] != x->cols || x->rows % j.period))
         tape_fail(t, "'%s' does not fit %zu x %zu", w->name, x->rows, x->cols);
     struct tensor *out = x->half ? tensor_make(t, x->rows, x->cols) : tensor_take_over(t, x);

@@ -247,7 +247,8 @@ struct tensor *tape_linear_gelu(struct tape *t, struct tensor *x, struct param *
         return tape_gelu(t, tape_linear(t, x, w, b));
     linear_fits(t, x, w);
     struct tensor *before = tensor_make_narrow(t, x->rows, w->shape[0]), *y = tensor_make_narrow(t, x->rows, w->shape[0]);
-    struct gelu_block block = { .k = t->compute->k, .x = before->half, .y = y->half, .bias = b ? b->data : NULL, .ld = w->shape[0] };
+    struct gelu_block block = { .k = t->compute->k, .x = before->half, .y = y->half, .bias = b ? b->data : NULL,
+                                .ld = w->shape[0] };
     struct gemm_out to = gelu_out(&block);
     product_forward_into(t, tensor_in(x), w, x->rows, &to);
     linear_record(t, x, w, b, before);

@@ -56,7 +56,8 @@ long lora_attach(struct params *ps, const struct lora_options *o, char why[WHY])
     if (layers && matched < 0)
         snprintf(why, WHY, "out of memory");
     else if (layers && !matched)
-        snprintf(why, WHY, "'%.160s' matches no linear layer%s%s", o->targets, anywhere ? "" : " in the ", anywhere ? "" : o->layers);
+        snprintf(why, WHY, "'%.160s' matches no linear layer%s%s", o->targets, anywhere ? "" : " in the ",
+                 anywhere ? "" : o->layers);
     long result = layers && matched > 0 ? matched : -1;
     match_free(targets);
     match_free(layers);

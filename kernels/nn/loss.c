@@ -11,7 +11,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { STRETCH = 4096, CHUNK = 512 };   /* logits at once; positions at once: reading W again is a small part of their work */
+/* logits at once; positions at once: reading W again is a small part of their work */
+enum { STRETCH = 4096, CHUNK = 512 };
 
 /* Sum of exp(z - max), in double over short stretches. */
 static float exp_total(const struct vec *vec, const float *z, float max, size_t n)
@@ -140,11 +141,13 @@ static void chunk_weight(struct tape *t, struct later *later)
     arena_give(t, j->xs, j->xs_bytes);
 }
 
-static void targets_check(struct tape *t, const struct tensor *x, const struct param *w, const struct target *target, size_t n)
+static void targets_check(struct tape *t, const struct tensor *x, const struct param *w, const struct target *target,
+                          size_t n)
 {
     for (size_t i = 0; i < n && tape_live(t); i++)
         if (target[i].row >= x->rows || target[i].id < 0 || (size_t)target[i].id >= w->shape[0])
-            tape_fail(t, "label %d at position %zu: the vocabulary has %zu entries", target[i].id, target[i].row, w->shape[0]);
+            tape_fail(t, "label %d at position %zu: the vocabulary has %zu entries", target[i].id, target[i].row,
+                      w->shape[0]);
 }
 
 struct losses {                 /* of all chunks */

@@ -24,7 +24,8 @@ struct chunk {
 
     uint16_t *e;                /* [n, ld] exponentials, then the gradient */
     size_t ld;
-    float *max, *mass;          /* [n, pieces] of 64 entries: the largest logit of its block; the block's sum at its first, else 0 */
+    /* [n, pieces] of 64 entries: the largest logit of its block; the block's sum at its first, else 0 */
+    float *max, *mass;
     size_t pieces;
     float *own;                 /* [n] the target's logit */
 };

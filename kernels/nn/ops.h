@@ -68,7 +68,8 @@ struct attention {
 /* q [Tq, heads * D], k and v [Tk, kv_heads * D] -> [Tq, heads * D].  No matrix of
  * scores is kept: blocks of queries by blocks of keys, log-sum-exp saved, scores
  * computed again in backward (Dao and others, FlashAttention, 2022). */
-struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k, struct tensor *v, const struct attention *a);
+struct tensor *tape_attention(struct tape *t, struct tensor *q, struct tensor *k, struct tensor *v,
+                              const struct attention *a);
 
 /* --- the output ------------------------------------------------------------------ */
 struct target { size_t row; int32_t id; };      /* position row of x shall predict id */

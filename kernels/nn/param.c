@@ -86,7 +86,8 @@ int params_reserve(struct params *ps, bool training, char why[WHY])
         return 0;
     ps->n_chunked = SIZE_MAX;                   /* the optimizer's list is stale */
     size_t bytes = total * sizeof(float);
-    void *map = ps->n_memory < 16 ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
+    void *map = ps->n_memory < 16 ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) :
+                MAP_FAILED;
     if (map == MAP_FAILED) {
         snprintf(why, WHY, "out of memory: the parameters want %zu MiB", bytes >> 20);
         return -1;

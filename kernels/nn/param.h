@@ -42,7 +42,8 @@ struct param {
     bool last;                  /* the output layer, with weights of its own: adapters of "all-linear" pass it by */
     bool decay;                 /* weight decay applies: not to biases and norms */
 
-    float *grad;                /* trained only: sum over the supervised tokens since the last optimizer step; NULL: none, or see params.lent */
+    /* trained only: sum over the supervised tokens since the last optimizer step; NULL: none, or see params.lent */
+    float *grad;
     bool has_grad;              /* grad holds something; false: its bytes mean nothing and the optimizer skips it */
     bool squared;               /* squares is the sum of grad's: whoever wrote it last has summed them */
     double squares;

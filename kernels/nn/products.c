@@ -35,7 +35,8 @@ void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x
     const struct packed *p = packed_of(t, w);
     if (p) {
         struct bias bias = { t->compute->k->vec, b };
-        struct gemm_out to = { .f32 = y.f32, .bf16 = y.bf16, .ld = out, .add = add, .done = b ? bias_done : NULL, .ctx = &bias };
+        struct gemm_out to = { .f32 = y.f32, .bf16 = y.bf16, .ld = out, .add = add, .done = b ? bias_done : NULL,
+                               .ctx = &bias };
         gemm_bf16(t->compute, n, x, p, false, &to);
     } else if (tape_live(t)) {
         gemm_f32(t->compute, false, true, n, out, in, x.f32, in, w->data, in, add ? 1 : 0, y.f32, out);

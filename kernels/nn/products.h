@@ -9,11 +9,13 @@
 
 /* y (+)= x W^T + b, b [out] or NULL.  x, y and dy are bfloat16 only where products are. */
 void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x, struct param *w, const float *b, size_t n);
-void product_input(struct tape *t, struct values dx, float beta, struct gemm_in dy, struct param *w, size_t n);    /* dx = beta dx + dy W; beta 0 of bfloat16 */
+/* dx = beta dx + dy W; beta 0 of bfloat16 */
+void product_input(struct tape *t, struct values dx, float beta, struct gemm_in dy, struct param *w, size_t n);
 /* Only where products are in bfloat16: x W^T, dy W to wherever. */
 void product_forward_into(struct tape *t, struct gemm_in x, struct param *w, size_t n, const struct gemm_out *to);
 void product_input_into(struct tape *t, struct gemm_in dy, struct param *w, size_t n, const struct gemm_out *to);
-void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct gemm_in x, size_t n);                /* w->grad += dy^T x */
+/* w->grad += dy^T x */
+void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct gemm_in x, size_t n);
 
 /* The gradient of y as an operand. */
 static inline struct gemm_in grads_in(const struct tensor *y) { return (struct gemm_in){ y->grad, y->grad_half, y->cols }; }

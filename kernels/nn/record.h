@@ -12,12 +12,14 @@
 
 struct record {
     struct record *before;
-    void (*backward)(struct tape *t, struct record *r);     /* out[0]->grad is there, unless no gradient came: then it is not called */
+    /* out[0]->grad is there, unless no gradient came: then it is not called */
+    void (*backward)(struct tape *t, struct record *r);
     struct tensor *out[SEGMENT_VALUES];
     size_t n_out;
     void (*again)(struct tape *t, struct record *r);        /* fills out[0] anew, or NULL */
     bool always;                /* called even without a gradient (the loss, which begins them) */
-    bool reads_half;            /* backward takes out[0]'s gradient in either type (tensor_grads); else it is made float32 before */
+    /* backward takes out[0]'s gradient in either type (tensor_grads); else it is made float32 before */
+    bool reads_half;
 };
 
 /* Work that a backward leaves for the end of tape_backward, when the activations are gone: begins a
@@ -37,7 +39,8 @@ void *arena_lend(struct tape *t, size_t bytes);
 static inline bool tape_live(const struct tape *t) { return !t->dry && !t->failed; }
 
 struct tensor *tensor_make(struct tape *t, size_t rows, size_t cols);
-struct tensor *tensor_wrap(struct tape *t, float *data, size_t rows, size_t cols);     /* a tensor for memory from arena_take */
+/* a tensor for memory from arena_take */
+struct tensor *tensor_wrap(struct tape *t, float *data, size_t rows, size_t cols);
 /* In bfloat16 if t->narrow, else as tensor_make. */
 struct tensor *tensor_make_narrow(struct tape *t, size_t rows, size_t cols);
 /* A tensor in the memory of x, which was given away, if nobody needs what is there; else new memory. */
@@ -61,7 +64,8 @@ void tensor_wide_give(struct tape *t, const struct tensor *x, float *wide);
 /* Will a backward be recorded, if the result needs a gradient? */
 static inline bool tape_records(const struct tape *t) { return t->mode == TAPE_TRAIN && !t->no_record; }
 /* A record of `size` bytes for out, or NULL if `needs` is false or nothing is recorded now.  Sets out->needs_grad. */
-void *tape_record(struct tape *t, size_t size, void (*backward)(struct tape *, struct record *), struct tensor *out, bool needs);
+void *tape_record(struct tape *t, size_t size, void (*backward)(struct tape *, struct record *), struct tensor *out,
+                  bool needs);
 /* Of a record just made: in bfloat16 training its result need not outlive its segment; `again` fills it anew. */
 void tape_again(struct tape *t, void *record, void (*again)(struct tape *t, struct record *r));
 /* To be called by a backward before it reads x's values. */

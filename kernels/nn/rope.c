@@ -59,8 +59,8 @@ static void rope_backward(struct tape *t, struct record *record)
 
 struct tensor *tape_rope(struct tape *t, struct tensor *x, const struct tensor *table)
 {
-    struct rope j = { .x = x, .compute = t->compute, .table = table->data, .from = tensor_values(x), .sign = 1, .rows = x->rows, .cols = x->cols,
-                      .d = table->cols, .each = rows_each(x->cols) };
+    struct rope j = { .x = x, .compute = t->compute, .table = table->data, .from = tensor_values(x), .sign = 1,
+                      .rows = x->rows, .cols = x->cols, .d = table->cols, .each = rows_each(x->cols) };
     if (!t->failed && (x->rows != table->rows || x->cols % table->cols || table->cols % 2))
         tape_fail(t, "rotary angles for %zu x %zu, values %zu x %zu", table->rows, table->cols, x->rows, x->cols);
     struct tensor *y = tensor_take_over(t, x);

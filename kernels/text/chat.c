@@ -85,7 +85,8 @@ static int put_part(const struct chat_template *c, const struct chat_part *part,
 }
 
 /* One turn; `before` is the system text, for the first. */
-static int put_turn(const struct chat_template *c, const struct chat_turn *turn, struct str before, struct chat_row *row, char why[WHY])
+static int put_turn(const struct chat_template *c, const struct chat_turn *turn, struct str before,
+                    struct chat_row *row, char why[WHY])
 {
     struct text *out = &row->text;
     bool model = role_is(turn->role, "assistant") || role_is(turn->role, "model");

@@ -69,7 +69,8 @@ static int put_time(const struct prompt *p, double seconds, struct tokens *row, 
     return 0;
 }
 
-static int put_segments(const struct prompt *p, struct encoder *e, const struct transcript *x, struct tokens *row, char why[WHY])
+static int put_segments(const struct prompt *p, struct encoder *e, const struct transcript *x, struct tokens *row,
+                        char why[WHY])
 {
     double last = 0;
     int bad;
@@ -107,7 +108,8 @@ static int check_times(const struct prompt *p, const struct tokens *row, size_t 
     return 0;
 }
 
-static int put_previous(const struct prompt *p, struct encoder *e, const struct transcript *x, struct tokens *row, char why[WHY])
+static int put_previous(const struct prompt *p, struct encoder *e, const struct transcript *x, struct tokens *row,
+                        char why[WHY])
 {
     struct tokens said = { 0 };
     int bad = encode(e, x->previous.s, x->previous.n, ADDED_NONE, &said, why);

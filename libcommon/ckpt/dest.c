@@ -84,7 +84,8 @@ struct ckpt_dest *ckpt_dest_open(const char *path, uint64_t limit, double patien
         ckpt_dest_close(d);
         return NULL;
     }
-    if (dir_make(path, e) < 0 || take_lock(d, patience, e) < 0 || steps_clean(path, e) < 0 || ckpt_find(path, &d->newest, e) < 0) {
+    if (dir_make(path, e) < 0 || take_lock(d, patience, e) < 0 || steps_clean(path, e) < 0 ||
+        ckpt_find(path, &d->newest, e) < 0) {
         ckpt_dest_close(d);
         return NULL;
     }
@@ -99,7 +100,8 @@ static void keep_cache_clean(struct ckpt_dest *d)
     off_t from = (off_t)d->clean, n = (off_t)(d->written - d->clean);
     (void)sync_file_range(d->fd, from, n, SYNC_FILE_RANGE_WRITE);
     if (from > 0) {             /* the piece before has had time to reach the disk */
-        (void)sync_file_range(d->fd, 0, from, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+        (void)sync_file_range(d->fd, 0, from,
+                              SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
         (void)posix_fadvise(d->fd, 0, from, POSIX_FADV_DONTNEED);
     }
 #endif
@@ -122,7 +124,8 @@ static int file_finish(struct ckpt_dest *d, struct error *e)
     unsigned n = 0;
     if (rc == 0 && !EVP_DigestFinal_ex(d->sha, digest, &n))
         rc = error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->file);
-    buf_printf(&d->marker, "%s\n  \"%s\": {\"size\": %" PRIu64 ", \"sha256\": \"", d->files++ ? "," : "", d->name, d->written);
+    buf_printf(&d->marker, "%s\n  \"%s\": {\"size\": %" PRIu64 ", \"sha256\": \"", d->files++ ? "," : "", d->name,
+               d->written);
     for (unsigned i = 0; i < n; i++)
         buf_printf(&d->marker, "%02x", digest[i]);
     buf_printf(&d->marker, "\"}");

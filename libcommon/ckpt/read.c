@@ -59,7 +59,8 @@ static int truncated(struct ckpt_in *in, struct error *e)
 
 static int bad(struct ckpt_in *in, struct error *e, const char *what)
 {
-    return error_set(e, STATUS_BAD, "%s is not a sound checkpoint stream: %s, before byte %" PRIu64, in->end.name, what, in->at);
+    return error_set(e, STATUS_BAD, "%s is not a sound checkpoint stream: %s, before byte %" PRIu64, in->end.name, what,
+                     in->at);
 }
 
 /* One map of at most `max` bytes into in->frame. */
@@ -161,7 +162,8 @@ static int read_header(struct ckpt_in *in, struct error *e)
             kind = mp_str_is(&v, "checkpoint");
     }
     if (version == 1 && !kind)
-        return error_set(e, STATUS_BAD, "%s is a stream of samples, not of checkpoints: train-step goes in between", in->end.name);
+        return error_set(e, STATUS_BAD, "%s is a stream of samples, not of checkpoints: train-step goes in between",
+                         in->end.name);
     if (version != 1)
         return bad(in, e, "its header is not of version 1");
     in->begun = true;
@@ -204,7 +206,8 @@ static enum ckpt_event at_end(struct ckpt_in *in, const struct control *c, struc
 }
 
 /* A record whose bytes are sound: does it belong here? */
-static enum ckpt_event accept(struct ckpt_in *in, struct span type, const struct body *b, struct ckpt_record *r, struct error *e)
+static enum ckpt_event accept(struct ckpt_in *in, struct span type, const struct body *b, struct ckpt_record *r,
+                              struct error *e)
 {
 #define IS(name) (type.size == sizeof name - 1 && !memcmp(type.data, name, type.size))
     *r = (struct ckpt_record){ .step = in->step };

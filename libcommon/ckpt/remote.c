@@ -101,7 +101,8 @@ static int step_begin(struct ckpt_remote *d, uint64_t step, struct error *e)
     if (bad || !there)
         return bad;
     char *latest = remote_latest_url(d);
-    bad = !latest ? memory(e) : remote_newest(d, step, &before) ? remote_latest_point(d, before, e) : store_delete(latest, e);
+    bad = !latest ? memory(e) : remote_newest(d, step, &before) ? remote_latest_point(d, before, e) :
+          store_delete(latest, e);
     free(latest);
     return bad ? -1 : remote_step_remove(d, step, e);
 }
@@ -127,7 +128,8 @@ static int compared_write(struct ckpt_remote *d, int fd, struct error *e)
     int bad = !url || !piece ? memory(e) : w ? 0 : -1;
     for (uint64_t at = 0; !bad && at < d->written;) {
         ssize_t n = pread(fd, piece, PIECE, (off_t)at);
-        bad = n <= 0 ? error_set(e, STATUS_AGAIN, "cannot read a temporary file") : store_writer_append(w, piece, (size_t)n, e);
+        bad = n <= 0 ? error_set(e, STATUS_AGAIN, "cannot read a temporary file") :
+              store_writer_append(w, piece, (size_t)n, e);
         at += n > 0 ? (uint64_t)n : 0;
     }
     if (bad)
@@ -165,7 +167,8 @@ static int file_finish(struct ckpt_remote *d, struct error *e)
         return -1;
     if (!EVP_DigestFinal_ex(d->sha, digest, &n))
         return error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->name);
-    buf_printf(&d->marker, "%s\n  \"%s\": {\"size\": %" PRIu64 ", \"sha256\": \"", d->files++ ? "," : "", d->name, d->written);
+    buf_printf(&d->marker, "%s\n  \"%s\": {\"size\": %" PRIu64 ", \"sha256\": \"", d->files++ ? "," : "", d->name,
+               d->written);
     for (unsigned i = 0; i < n; i++)
         buf_printf(&d->marker, "%02x", digest[i]);
     buf_printf(&d->marker, "\"}");
@@ -199,7 +202,8 @@ int ckpt_remote_bytes(struct ckpt_remote *d, const void *data, size_t n, struct 
     if ((!d->file && d->compare < 0) || n > d->size - d->written)
         return error_set(e, STATUS_BAD, "bytes of a checkpoint belong to no file");
     if (d->file ? store_writer_append(d->file, data, n, e) < 0 : file_write_all(d->compare, data, n) < 0)
-        return d->file ? -1 : error_set(e, STATUS_AGAIN, "cannot keep '%s' in a temporary file (TMPDIR chooses its place)", d->name);
+        return d->file ? -1 : error_set(e, STATUS_AGAIN,
+                                        "cannot keep '%s' in a temporary file (TMPDIR chooses its place)", d->name);
     d->crc = crc32c(d->crc, data, n);
     if (!EVP_DigestUpdate(d->sha, data, n))
         return error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->name);
@@ -216,8 +220,10 @@ int ckpt_remote_commit(struct ckpt_remote *d, uint64_t step, uint64_t best, stru
     buf_printf(&d->marker, "\n}}\n");
     if (d->leftover && remote_step_tidy(d, step, e) < 0)
         return -1;
-    char *url = remote_step_url(d, step, "complete.json"), *newest = remote_step_url(d, step, ""), *uploads = remote_step_prefix(d);
-    int bad = !url || !newest || !uploads || d->marker.failed ? memory(e) : store_put(url, d->marker.data, d->marker.size, e);
+    char *url = remote_step_url(d, step, "complete.json"), *newest = remote_step_url(d, step, ""),
+         *uploads = remote_step_prefix(d);
+    int bad = !url || !newest || !uploads || d->marker.failed ? memory(e) :
+              store_put(url, d->marker.data, d->marker.size, e);
     if (!bad)
         bad = remote_latest_point(d, step, e);
     if (!bad && store_uploads_drop(uploads, NULL) < 0)

@@ -203,7 +203,8 @@ int ckpt_check(const char *dir, struct error *e)
 {
     json_t *marker = json_read_in(dir, "complete.json", e);
     if (!marker)
-        return e->status ? -1 : error_set(e, STATUS_BAD, "'%s' is not a complete checkpoint: it has no 'complete.json'", dir);
+        return e->status ? -1 : error_set(e, STATUS_BAD, "'%s' is not a complete checkpoint: it has no 'complete.json'",
+                                          dir);
     const char *name;
     json_t *entry, *files = json_object_get(marker, "files");
     int rc = json_is_object(files) ? 0 : error_set(e, STATUS_BAD, "'%s/complete.json' has no 'files'", dir);
@@ -216,9 +217,12 @@ int ckpt_check(const char *dir, struct error *e)
         if (!path)
             rc = error_set(e, STATUS_BAD, "'%s/complete.json' names a file that cannot be one: '%s'", dir, name);
         else if (stat(path, &st) < 0)
-            rc = error_set(e, error_errno_status(errno), "checkpoint '%s' lacks a file that its complete.json lists: '%s': %s", dir, name, strerror(errno));
+            rc = error_set(e, error_errno_status(errno),
+                           "checkpoint '%s' lacks a file that its complete.json lists: '%s': %s", dir, name,
+                           strerror(errno));
         else if (st.st_size != size)
-            rc = error_set(e, STATUS_BAD, "'%s' has %jd bytes, but complete.json says %" JSON_INTEGER_FORMAT, path, (intmax_t)st.st_size, size);
+            rc = error_set(e, STATUS_BAD, "'%s' has %jd bytes, but complete.json says %" JSON_INTEGER_FORMAT, path,
+                           (intmax_t)st.st_size, size);
         else
             rc = sum_check(path, json_string_value(json_object_get(entry, "sha256")), e);
         free(path);

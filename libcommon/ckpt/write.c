@@ -66,7 +66,8 @@ static int put_record(struct ckpt_out *o, const char *type, const void *data, si
 struct ckpt_out *ckpt_out_open(const char *spec, struct span run, const struct stage *stage, struct error *e)
 {
     struct pipe_end end;
-    if (pipe_end_open(&end, spec, O_WRONLY | O_CREAT | O_TRUNC, "checkpoints go to ckpt-write: train-step ... | ckpt-write DIR", e) < 0)
+    if (pipe_end_open(&end, spec, O_WRONLY | O_CREAT | O_TRUNC,
+                      "checkpoints go to ckpt-write: train-step ... | ckpt-write DIR", e) < 0)
         return NULL;
     struct ckpt_out *o = calloc(1, sizeof *o);
     if (!o) {

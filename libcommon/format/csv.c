@@ -4,7 +4,8 @@
 #include <string.h>
 
 enum { RECORD_MAX = 256 << 20 };
-enum { FIELD_START, PLAIN, QUOTED, QUOTE, QUOTED_TAB };         /* QUOTE: after a quote inside QUOTED; QUOTED_TAB: TSV, after a tab in it */
+/* QUOTE: after a quote inside QUOTED; QUOTED_TAB: TSV, after a tab in it */
+enum { FIELD_START, PLAIN, QUOTED, QUOTE, QUOTED_TAB };
 
 size_t csv_scan(struct csv_scan *s, struct span bytes, uint64_t *lines)
 {
@@ -99,9 +100,11 @@ int csv_record_read(struct csv_record *r, struct span bytes, char separator, str
             bool closes = !open && (p == end || *p == (uint8_t)separator), loose = !closes && separator == '\t';
             if (!closes && !loose)
                 return error_set(e, STATUS_BAD, open ? "the quote that opens field %zu never closes"
-                                 : "text after the quote that closes field %zu (a quote in a field is written twice)", r->n + 1);
+                                 : "text after the quote that closes field %zu (a quote in a field is written twice)",
+                                     r->n + 1);
             if (separator == '\t' && has(from, loose ? end : p, '\n') && (loose || has(from, p, '\t')))
-                return error_set(e, STATUS_BAD, "the quote that opens field %zu does not close before the line ends", r->n + 1);
+                return error_set(e, STATUS_BAD, "the quote that opens field %zu does not close before the line ends",
+                                 r->n + 1);
             if (loose) {
                 p = from;
                 r->text.size = start;

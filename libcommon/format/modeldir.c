@@ -42,7 +42,8 @@ static int split_path(const char *path, struct modeldir *m, const char **name, s
         return error_set(e, STATUS_BAD, "'%s' is no directory; a model is a directory with config.json and model.safetensors", path);
     m->adapter = !file && has_file(path, "adapter_config.json") && !has_file(path, "config.json");
     *name = !file ? m->adapter ? "adapter_config.json" : "config.json" : slash ? slash + 1 : path;
-    return has_file(m->path, *name) ? 0 : error_set(e, STATUS_BAD, "'%s' is no model directory: it has no config.json", path);
+    return has_file(m->path, *name) ? 0 : error_set(e, STATUS_BAD, "'%s' is no model directory: it has no config.json",
+                                                    path);
 }
 
 int modeldir_open_config(const char *path, struct modeldir *m, struct error *e)
@@ -119,7 +120,8 @@ static int match_one(const struct modeldir *m, struct tensor_want *w, struct err
 {
     w->found = safetensors_find(&m->tensors, w->name);
     if (!w->found)
-        return w->optional ? 0 : error_set(e, STATUS_BAD, "model '%s' lacks tensor '%s', which its configuration needs", m->path, w->name);
+        return w->optional ? 0 : error_set(e, STATUS_BAD, "model '%s' lacks tensor '%s', which its configuration needs",
+                                           m->path, w->name);
     bool same = w->found->rank == w->rank;
     for (int i = 0; same && i < w->rank; i++)
         same = w->found->shape[i] == w->shape[i];
@@ -128,7 +130,8 @@ static int match_one(const struct modeldir *m, struct tensor_want *w, struct err
     char got[128], want[128];
     shape_text(got, sizeof got, w->found->rank, NULL, w->found->shape);
     shape_text(want, sizeof want, w->rank, w->shape, NULL);
-    return error_set(e, STATUS_BAD, "model '%s': tensor '%s' has shape %s, but its configuration says %s", m->path, w->name, got, want);
+    return error_set(e, STATUS_BAD, "model '%s': tensor '%s' has shape %s, but its configuration says %s", m->path,
+                     w->name, got, want);
 }
 
 static int by_address(const void *a, const void *b)
@@ -157,7 +160,8 @@ int modeldir_match(const struct modeldir *m, struct tensor_want *want, size_t n,
         for (size_t j = 0; !fine && j < sizeof tied / sizeof *tied; j++)
             fine = !strcmp(t->name, tied[j]);
         if (!fine)
-            rc = error_set(e, STATUS_BAD, "model '%s' has a tensor that its configuration knows nothing of: '%s'", m->path, t->name);
+            rc = error_set(e, STATUS_BAD, "model '%s' has a tensor that its configuration knows nothing of: '%s'",
+                           m->path, t->name);
     }
     free(used);
     return rc;

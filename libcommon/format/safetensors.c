@@ -170,7 +170,8 @@ int safetensors_parse(struct span file, struct safetensors *st, struct error *e)
     for (int i = 7; i >= 0; i--)
         n = n << 8 | file.data[i];
     if (n > ST_HEADER_MAX)
-        return error_set(e, STATUS_BAD, "not a safetensors file: it announces a header of %llu bytes", (unsigned long long)n);
+        return error_set(e, STATUS_BAD, "not a safetensors file: it announces a header of %llu bytes",
+                         (unsigned long long)n);
     if (n > file.size - 8)
         return error_set(e, STATUS_BAD, "the header has %llu bytes, the file only %zu: it is truncated",
                          (unsigned long long)n, file.size);
@@ -253,7 +254,8 @@ int st_to_f32(const struct st_tensor *t, float *to, struct error *e)
         return 0;
     }
     if (t->dtype != ST_F16 && t->dtype != ST_BF16 && t->dtype != ST_F64)
-        return error_set(e, STATUS_BAD, "tensor '%s' is of %s, floating point was expected", t->name, st_dtype_name(t->dtype));
+        return error_set(e, STATUS_BAD, "tensor '%s' is of %s, floating point was expected", t->name,
+                         st_dtype_name(t->dtype));
     for (size_t i = 0; i < n; i++) {
         if (t->dtype == ST_F64) {
             double d;

@@ -104,7 +104,8 @@ int tar_next(struct tar *t, struct tar_member *m, struct error *e)
             continue;
         if (!*name) {
             bool ustar = !memcmp(block + 257, "ustar", 5) && block[345];
-            snprintf(name, sizeof name, "%.*s%s%.*s", ustar ? 155 : 0, (char *)block + 345, ustar ? "/" : "", 100, (char *)block);
+            snprintf(name, sizeof name, "%.*s%s%.*s", ustar ? 155 : 0, (char *)block + 345, ustar ? "/" : "", 100,
+                     (char *)block);
         }
         snprintf(m->name, sizeof m->name, "%s", name);
         if (type == '0' || type == 0 || type == '7')

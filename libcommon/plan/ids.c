@@ -176,8 +176,8 @@ static void merge_close(struct merge *m)
     free(m->heap);
 }
 
-int ids_check(struct ids *s, int (*same)(void *ctx, uint64_t a, uint64_t b, struct error *e), void *ctx, uint64_t *a, uint64_t *b,
-              struct error *e)
+int ids_check(struct ids *s, int (*same)(void *ctx, uint64_t a, uint64_t b, struct error *e), void *ctx, uint64_t *a,
+              uint64_t *b, struct error *e)
 {
     struct merge m;
     struct entry group[SAME_HASH], next;

@@ -13,8 +13,8 @@ struct ids *ids_open(struct error *e);
 int ids_add(struct ids *s, struct span id, uint64_t row, struct error *e);
 /* same says whether two rows have one id: 1, 0, or -1 with e.  Returns 1 with a < b
  * if it did so for some pair, 0 if all ids differ, -1 failed. */
-int ids_check(struct ids *s, int (*same)(void *ctx, uint64_t a, uint64_t b, struct error *e), void *ctx, uint64_t *a, uint64_t *b,
-              struct error *e);
+int ids_check(struct ids *s, int (*same)(void *ctx, uint64_t a, uint64_t b, struct error *e), void *ctx, uint64_t *a,
+              uint64_t *b, struct error *e);
 void ids_close(struct ids *s);
 
 #endif

@@ -155,7 +155,8 @@ static json_t *sound_of(const struct kaldi *k, const char *value)
 
 static int row_write(struct kaldi *k, json_t *row, const char *key, struct error *e)
 {
-    const char *text = keyed_find(&k->text, key), *language = keyed_find(&k->language, key), *length = keyed_find(&k->length, key);
+    const char *text = keyed_find(&k->text, key), *language = keyed_find(&k->language, key),
+               *length = keyed_find(&k->length, key);
     json_t *id = json_string(key);
     if (!id)
         id = json_sprintf("line-%llu", (unsigned long long)(k->segments.file ? k->segments.number : k->wav.number));
@@ -184,7 +185,8 @@ static int segment_write(struct kaldi *k, struct error *e)
     double from, to;
     json_t *row = json_object();
     if (sscanf(k->segments.value, "%1023s %lf %lf", recording, &from, &to) != 3 || !(from >= 0) || !(to > from)) {
-        json_object_set_new(row, "audio", json_pack("{s:s}", "error", "its line of segments is not: id recording begin end"));
+        json_object_set_new(row, "audio", json_pack("{s:s}", "error",
+                                                    "its line of segments is not: id recording begin end"));
         return row_write(k, row, k->segments.key, e);
     }
     json_t *sound = json_object_get(k->recordings, recording);

@@ -226,7 +226,8 @@ int import_tar(const char *name, int fd, struct error *e)
     struct names names = { 0 };
     int bad = braces(name, &names, e);
     if (!bad)
-        bad = names.n ? shards_import(&names, import_tar_base(name), fd, e) : error_set(e, STATUS_BAD, "'%s' names no shard", name);
+        bad = names.n ? shards_import(&names, import_tar_base(name), fd, e) :
+              error_set(e, STATUS_BAD, "'%s' names no shard", name);
     for (size_t i = 0; i < names.n; i++)
         free(names.name[i]);
     free(names.name);

@@ -56,7 +56,8 @@ int index_ids_check(const struct manifest *m, struct ids *ids, const char *id_co
         n = strlen(own);
     }
     error_set(e, STATUS_BAD, "'%s': lines %llu and %llu have the same id '%.*s'; ids must differ", m->name,
-              (unsigned long long)m->place[a].line, (unsigned long long)m->place[b].line, n < 200 ? (int)n : 200, id ? id : "");
+              (unsigned long long)m->place[a].line, (unsigned long long)m->place[b].line, n < 200 ? (int)n : 200,
+                  id ? id : "");
     json_decref(row);
     return -1;
 }

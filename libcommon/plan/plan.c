@@ -43,8 +43,8 @@ int plan_check(const struct plan *p, struct error *e)
 {
     uint64_t all;
     if (!p->items || !p->epochs || !p->unit)
-        return error_set(e, STATUS_BAD, "a plan of nothing: %llu items, %llu epochs, %llu a unit", (unsigned long long)p->items,
-                         (unsigned long long)p->epochs, (unsigned long long)p->unit);
+        return error_set(e, STATUS_BAD, "a plan of nothing: %llu items, %llu epochs, %llu a unit",
+                         (unsigned long long)p->items, (unsigned long long)p->epochs, (unsigned long long)p->unit);
     if (__builtin_mul_overflow(p->items, p->epochs, &all) || all >> 63)
         return error_set(e, STATUS_BAD, "%llu items in %llu epochs are too many", (unsigned long long)p->items,
                          (unsigned long long)p->epochs);

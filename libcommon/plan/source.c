@@ -30,11 +30,13 @@ static int tell(struct run *r, bool final, struct error *e)
     const struct stream_end *n = stream_out_end(r->out);
     double waited = stream_out_waited(r->out), rate = seconds > 0 ? (double)n->samples / seconds : 0;
     double left = r->q > r->start ? seconds * (double)(r->source->units - r->q) / (double)(r->q - r->start) : 0;
-    const char *state = final ? "done" : waited > seconds / 2 ? "waiting on output" : r->fetching > seconds / 2 ? "waiting on data" : "busy";
+    const char *state = final ? "done" : waited > seconds / 2 ? "waiting on output" :
+                        r->fetching > seconds / 2 ? "waiting on data" : "busy";
     progress_line(final, "%llu of %llu units, %llu samples, %llu failed, %.1f/s, %.0f s left, %s", (unsigned long long)r->q,
                   (unsigned long long)r->source->units, (unsigned long long)n->samples, (unsigned long long)n->errors, rate,
                   final ? 0.0 : left, state);
-    struct facts f = { .stage = log_program(), .units_in = n->units, .units = n->units, .samples = n->samples, .errors = n->errors,
+    struct facts f = { .stage = log_program(), .units_in = n->units, .units = n->units, .samples = n->samples,
+                       .errors = n->errors,
                        .window = stream_out_window(r->out), .seconds = seconds, .wait_in = r->fetching, .wait_out = waited };
     return facts_put(r->metrics, &f, e);
 }
@@ -71,8 +73,8 @@ static void failures_tell(struct run *r, const struct unit *u)
         if (!sample_failed(&u->sample[i]) || !own_failure(&u->sample[i], &message))
             continue;
         void (*say)(const char *, ...) = r->failed++ < NAMED_FAILURES ? note : debug;
-        say("sample '%.*s': %.*s", (int)(id.size < 300 ? id.size : 300), (const char *)id.data, (int)(message.size < 600 ? message.size : 600),
-            (const char *)message.data);
+        say("sample '%.*s': %.*s", (int)(id.size < 300 ? id.size : 300), (const char *)id.data,
+            (int)(message.size < 600 ? message.size : 600), (const char *)message.data);
         if (r->failed == NAMED_FAILURES)
             note("further failed samples are counted, and named with -v");
     }

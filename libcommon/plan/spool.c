@@ -51,7 +51,8 @@ static int put(int fd, const void *data, size_t n, const char *name, struct erro
 {
     if (file_write_all(fd, data, n) == 0)
         return 0;
-    return error_set(e, STATUS_AGAIN, "cannot copy '%s' to a temporary file (TMPDIR chooses its place): %s", name, strerror(errno));
+    return error_set(e, STATUS_AGAIN, "cannot copy '%s' to a temporary file (TMPDIR chooses its place): %s", name,
+                     strerror(errno));
 }
 
 /* --- gzip ----------------------------------------------------------------------- */
@@ -86,7 +87,8 @@ static int unpack(struct unpacking *u, uint8_t *data, size_t n, int fd, const st
             u->z.avail_out = PIECE;
             r = inflate(&u->z, Z_NO_FLUSH);
             if (r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
-                return error_set(e, STATUS_BAD, "'%s' is damaged: its gzip cannot be inflated before byte %llu", from->name, (unsigned long long)from->done);
+                return error_set(e, STATUS_BAD, "'%s' is damaged: its gzip cannot be inflated before byte %llu",
+                                 from->name, (unsigned long long)from->done);
             if (put(fd, u->plain, PIECE - u->z.avail_out, from->name, e) < 0)
                 return -1;
         } while (r == Z_OK && !u->z.avail_out);

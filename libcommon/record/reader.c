@@ -292,7 +292,8 @@ static _Thread_local struct window {
 } units, entries;
 
 /* At least n bytes at `offset`, fewer only at the file's end; *here of them, valid until the next call.  In a row, more at a time. */
-static const uint8_t *window_at(struct window *w, const struct part *p, int fd, uint64_t offset, size_t n, size_t *here, struct error *e)
+static const uint8_t *window_at(struct window *w, const struct part *p, int fd, uint64_t offset, size_t n, size_t *here,
+                                struct error *e)
 {
     bool behind = w->part == p->id && offset >= w->offset && offset <= w->offset + w->size + AHEAD;
     if (!behind || offset + n > w->offset + w->size) {
@@ -347,7 +348,8 @@ int recording_unit(const struct recording *r, uint64_t i, struct unit *u, struct
     int whole = mp_walk(&walk, span_of(look, got < LOOK ? got : LOOK), &need);
     size_t n = (size_t)walk.at;
     if (whole < 1 || control_read(span_of(look, n), &c, e) < 0 || c.type != CONTROL_DATA)
-        return error_set(e, STATUS_BAD, "'%s' has no unit at byte %llu, where its index says", p->path, (unsigned long long)en[0].offset);
+        return error_set(e, STATUS_BAD, "'%s' has no unit at byte %llu, where its index says", p->path,
+                         (unsigned long long)en[0].offset);
     uint64_t end = en[0].offset + n + c.n;
     if (en[1].sample - en[0].sample != c.k || (p->entries && en[1].offset != end))
         return index_wrong(p, e);

@@ -275,7 +275,8 @@ int record_header(struct record_writer *w, const struct header *h, struct error 
     if (w->expect_header) {
         bool told = false;
         w->expect_header = false;
-        if (!w->has_header || !headers_agree(span_of(w->header.map.data, w->header.map.size), span_of(h->map.data, h->map.size), &told))
+        if (!w->has_header || !headers_agree(span_of(w->header.map.data, w->header.map.size),
+                                             span_of(h->map.data, h->map.size), &told))
             return error_set(e, STATUS_BAD, "'%s' holds a part of another stream (its header differs): name another directory, or remove it", w->dir);
         return 0;
     }
@@ -315,7 +316,7 @@ int record_sync(struct record_writer *w, struct error *e)
         return 0;
     if (pending_write(w, e) < 0)
         return -1;
-    return fdatasync(w->fd) < 0 ? cannot(e, "write to", w->dir) : 0;
+    return fsync(w->fd) < 0 ? cannot(e, "write to", w->dir) : 0;
 }
 
 int record_finish(struct record_writer *w, struct error *e)
@@ -327,8 +328,8 @@ int record_finish(struct record_writer *w, struct error *e)
     struct stream_end n = record_total(w);
     snprintf(path, sizeof path, "%s/recording.json", w->dir);
     buf_init(&b, 4096);
-    buf_printf(&b, "{\"parts\": %u, \"units\": %llu, \"samples\": %llu, \"errors\": %llu}\n", w->part, (unsigned long long)n.units,
-               (unsigned long long)n.samples, (unsigned long long)n.errors);
+    buf_printf(&b, "{\"parts\": %u, \"units\": %llu, \"samples\": %llu, \"errors\": %llu}\n", w->part,
+               (unsigned long long)n.units, (unsigned long long)n.samples, (unsigned long long)n.errors);
     int rc = file_replace(path, b.data, b.size, e);
     buf_release(&b);
     w->whole = rc == 0;

@@ -128,7 +128,8 @@ static void parts_remove(const char *dir)
     DIR *d = opendir(dir);
     struct stat s;
     for (struct dirent *entry; d && (entry = readdir(d));)
-        if (!strncmp(entry->d_name, "part-", 5) && fstatat(dirfd(d), entry->d_name, &s, 0) == 0 && time(NULL) - s.st_mtime > STALE_SECONDS)
+        if (!strncmp(entry->d_name, "part-", 5) && fstatat(dirfd(d), entry->d_name, &s, 0) == 0 &&
+            time(NULL) - s.st_mtime > STALE_SECONDS)
             (void)unlinkat(dirfd(d), entry->d_name, 0);
     if (d)
         closedir(d);

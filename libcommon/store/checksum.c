@@ -91,7 +91,8 @@ struct checksum_run {
 struct checksum_run *checksum_begin(enum checksum_kind kind)
 {
     struct checksum_run *r = calloc(1, sizeof *r);
-    const EVP_MD *md = kind == CHECKSUM_MD5 ? EVP_md5() : kind == CHECKSUM_SHA1 ? EVP_sha1() : kind == CHECKSUM_SHA256 ? EVP_sha256() : NULL;
+    const EVP_MD *md = kind == CHECKSUM_MD5 ? EVP_md5() : kind == CHECKSUM_SHA1 ? EVP_sha1() :
+                       kind == CHECKSUM_SHA256 ? EVP_sha256() : NULL;
     if (!r)
         return NULL;
     r->kind = kind;

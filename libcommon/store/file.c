@@ -101,7 +101,8 @@ static int file_read_range(struct object *base, uint64_t offset, size_t n, void 
         done += (size_t)got;
     }
     struct stat s;
-    if (done < n || fstat(o->fd, &s) < 0 || (uint64_t)s.st_size != base->info.size || generation_of(&s) != base->info.generation)
+    if (done < n || fstat(o->fd, &s) < 0 || (uint64_t)s.st_size != base->info.size ||
+        generation_of(&s) != base->info.generation)
         return error_set(e, STATUS_BAD, "'%s': object changed while it was read", base->url);
     return 0;
 }
@@ -193,7 +194,8 @@ static int list_dir(const struct listing *l, const char *dir, const char *start,
     return r;
 }
 
-static int file_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e)
+static int file_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i),
+                     void *ctx, struct error *e)
 {
     const char *path = path_of(prefix), *slash = strrchr(path, '/');
     struct listing l = { each, ctx };

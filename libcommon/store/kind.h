@@ -15,7 +15,8 @@ struct store_kind {
     int (*read)(struct object *o, uint64_t offset, size_t n, void *to, struct error *e);    /* within the size */
     void (*close)(struct object *o);
     int (*put)(const char *url, const void *data, size_t n, struct error *e);
-    int (*list)(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e);
+    int (*list)(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx,
+                struct error *e);
     int (*stat)(const char *url, struct object_info *i, struct error *e);
     int (*remove)(const char *url, struct error *e);
     int (*uploads_drop)(const char *prefix, struct error *e);       /* NULL: unfinished ones cost nothing there */

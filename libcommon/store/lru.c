@@ -49,7 +49,8 @@ static struct kept *list(const char *dir, bool (*ours)(const char *name), size_t
     *total = 0;
     for (struct dirent *entry; d && (entry = readdir(d));) {
         struct stat s;
-        if (!ours(entry->d_name) || fstatat(dirfd(d), entry->d_name, &s, AT_SYMLINK_NOFOLLOW) < 0 || (!S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode)))
+        if (!ours(entry->d_name) || fstatat(dirfd(d), entry->d_name, &s, AT_SYMLINK_NOFOLLOW) < 0 ||
+            (!S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode)))
             continue;
         if (*n == room) {
             struct kept *more = realloc(all, (room = room ? 2 * room : 1024) * sizeof *more);
@@ -74,7 +75,8 @@ static struct kept *list(const char *dir, bool (*ours)(const char *name), size_t
     return all;
 }
 
-bool lru_shrink(const char *dir, uint64_t limit, uint64_t target, bool (*ours)(const char *name), bool (*gone)(const char *path))
+bool lru_shrink(const char *dir, uint64_t limit, uint64_t target, bool (*ours)(const char *name),
+                bool (*gone)(const char *path))
 {
     char *lock = path_join(dir, ".lock");
     int fd = lock ? open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;

@@ -11,6 +11,7 @@
 /* If the entries that are `ours` have more than `limit` bytes, removes of them until they have
  * at most `target`.  gone: removes one (the whole path), or says that it stays.  False: nothing was
  * measured, since another process is at it. */
-bool lru_shrink(const char *dir, uint64_t limit, uint64_t target, bool (*ours)(const char *name), bool (*gone)(const char *path));
+bool lru_shrink(const char *dir, uint64_t limit, uint64_t target, bool (*ours)(const char *name),
+                bool (*gone)(const char *path));
 
 #endif

@@ -160,7 +160,8 @@ static bool copy_remove(const char *path)
     bool gone = false;
     if (fd >= 0 && asprintf(&part, "%s.part", copy) >= 0) {
         /* renamed, so that it is never seen half */
-        gone = (!strcmp(path, part) || (dir_remove(part, NULL) == 0 && rename(path, part) == 0)) && dir_remove(part, NULL) == 0;
+        gone = (!strcmp(path, part) || (dir_remove(part, NULL) == 0 && rename(path, part) == 0)) &&
+               dir_remove(part, NULL) == 0;
         if (gone && access(copy, F_OK) < 0 && asprintf(&lock, "%s.lock", copy) >= 0) {
             (void)unlink(lock);
             free(lock);
@@ -214,7 +215,8 @@ static int copy_get(const struct mirror *m, const char *home, const char *path, 
             close(fd);
         fd = copy_lock(path, LOCK_EX);
         if (fd < 0)
-            return error_set(e, STATUS_AGAIN, "cannot write in '%s' (PENSTOCK_CACHE chooses another place): %s", home, strerror(errno));
+            return error_set(e, STATUS_AGAIN, "cannot write in '%s' (PENSTOCK_CACHE chooses another place): %s", home,
+                             strerror(errno));
         int bad = access(path, F_OK) == 0 ? 0 : copy_make(m, home, path, e);
         close(fd);
         if (bad)
@@ -233,7 +235,8 @@ static int mirror(const char *url, bool follow, char **path, struct error *e)
     struct error why = { 0 };
     int bad = store_list(m.prefix, entry_add, &m, &why);
     if (bad)
-        error_set(e, why.status ? why.status : STATUS_BAD, "%s", why.status ? why.text : "more files than a directory may have");
+        error_set(e, why.status ? why.status : STATUS_BAD, "%s",
+                  why.status ? why.text : "more files than a directory may have");
     if (!bad && m.n == 0) {
         char *to = follow ? pointer_follow(url, &why) : NULL;
         bad = to ? mirror(to, false, path, e) : error_set(e, STATUS_BAD, "'%s': no such directory", url);

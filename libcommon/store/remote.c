@@ -35,7 +35,8 @@ bool remote_same_etag(const struct remote *o, const struct http_request *r)
 
 /* --- one answer ------------------------------------------------------------------- */
 
-int remote_failed(struct remote *o, const struct http_request *r, struct retry *t, uint64_t byte, bool *fresh, struct error *e)
+int remote_failed(struct remote *o, const struct http_request *r, struct retry *t, uint64_t byte, bool *fresh,
+                  struct error *e)
 {
     if (r->code == CURLE_OK && r->status == 401 && !*fresh) {
         *fresh = true;
@@ -76,7 +77,8 @@ struct part {
     uint8_t *to;
 };
 
-static int part_judge(struct remote *o, struct part *p, const struct http_request *r, struct retry *t, bool *fresh, struct error *e)
+static int part_judge(struct remote *o, struct part *p, const struct http_request *r, struct retry *t, bool *fresh,
+                      struct error *e)
 {
     bool other;
     uint64_t at = p->offset + p->got;
@@ -98,7 +100,8 @@ static int part_judge(struct remote *o, struct part *p, const struct http_reques
 }
 
 /* One try of up to SIDE_BY_SIDE unfinished parts; *left is how many are unfinished after it. */
-static int round_run(struct remote *o, struct part *part, size_t n, size_t *left, struct retry *t, bool *fresh, struct error *e)
+static int round_run(struct remote *o, struct part *part, size_t n, size_t *left, struct retry *t, bool *fresh,
+                     struct error *e)
 {
     struct http_request request[SIDE_BY_SIDE], *run[SIDE_BY_SIDE] = { NULL };
     struct part *of[SIDE_BY_SIDE];
@@ -188,7 +191,8 @@ static int sequence_check(struct remote *o, uint64_t offset, size_t n, const voi
             checksum_show(&sum, got);
             checksum_show(&o->want, want);
             if ((!o->unsure || etags_are_md5) && !checksum_same(&sum, &o->want))
-                bad = error_set(e, STATUS_AGAIN, "'%s': %s of what was read is %s, the store says %s", o->base.url, checksum_name(o->want.kind), got, want);
+                bad = error_set(e, STATUS_AGAIN, "'%s': %s of what was read is %s, the store says %s", o->base.url,
+                                checksum_name(o->want.kind), got, want);
         }
     }
     pthread_mutex_unlock(&o->lock);

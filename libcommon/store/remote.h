@@ -51,7 +51,8 @@ void remote_pin_etag(struct remote *o, const struct http_request *r);
 bool remote_same_etag(const struct remote *o, const struct http_request *r);
 
 /* url and request_url are copied.  generation: 0, or the one that is wanted. */
-struct object *remote_open(const struct remote_kind *how, const char *url, const char *request_url, uint64_t generation, struct error *e);
+struct object *remote_open(const struct remote_kind *how, const char *url, const char *request_url, uint64_t generation,
+                           struct error *e);
 int remote_read(struct object *o, uint64_t offset, size_t n, void *to, struct error *e);
 void remote_close(struct object *o);
 

@@ -30,7 +30,8 @@ static int inflate_head(struct remote *o, struct error *e)
     inflateEnd(&z);
     if (r != Z_STREAM_END) {
         buf_release(&plain);
-        return error_set(e, STATUS_BAD, "'%s' says it is gzip, but %s", o->base.url, r == Z_OK && plain.failed ? "is larger than 1 GiB" : "cannot be inflated");
+        return error_set(e, STATUS_BAD, "'%s' says it is gzip, but %s", o->base.url,
+                         r == Z_OK && plain.failed ? "is larger than 1 GiB" : "cannot be inflated");
     }
     buf_release(&o->head);
     o->head = plain;
@@ -177,7 +178,8 @@ static int opened(struct remote *o, struct error *e)
     return bad;
 }
 
-struct object *remote_open(const struct remote_kind *how, const char *url, const char *request_url, uint64_t generation, struct error *e)
+struct object *remote_open(const struct remote_kind *how, const char *url, const char *request_url, uint64_t generation,
+                           struct error *e)
 {
     struct remote *o = calloc(1, sizeof *o);
     if (o) {

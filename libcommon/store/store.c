@@ -106,7 +106,8 @@ int store_put(const char *url, const void *data, size_t n, struct error *e)
     return kind->put ? kind->put(url, data, n, e) : cannot(kind, "be written to", url, e);
 }
 
-int store_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e)
+int store_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx,
+               struct error *e)
 {
     const struct store_kind *kind = kind_of(prefix, e);
     if (!kind)

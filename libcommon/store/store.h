@@ -32,7 +32,8 @@ int store_get(const char *url, struct buf *b, struct error *e);
 /* An object that appears whole or not at all. */
 int store_put(const char *url, const void *data, size_t n, struct error *e);
 /* Calls each for every object under the prefix, in the order of its name; each returns 0 to go on. */
-int store_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e);
+int store_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx,
+               struct error *e);
 
 /* 1: there, *i filled (i may be NULL); 0: no such object; -1: could not be found out. */
 int store_stat(const char *url, struct object_info *i, struct error *e);

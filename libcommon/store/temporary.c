@@ -18,7 +18,8 @@ int temporary_file(struct error *e)
         return error_set(e, STATUS_AGAIN, "out of memory");
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
-        error_set(e, STATUS_AGAIN, "cannot make a temporary file in '%s' (TMPDIR chooses another place): %s", dir, strerror(errno));
+        error_set(e, STATUS_AGAIN, "cannot make a temporary file in '%s' (TMPDIR chooses another place): %s", dir,
+                  strerror(errno));
     else
         unlink(path);
     free(path);

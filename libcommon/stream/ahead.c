@@ -212,7 +212,8 @@ static void ahead_close(struct stream_in *in)
 }
 
 static const struct stream_in_ops of_pipe = { .next = ahead_next, .close = ahead_close };
-static const struct stream_in_ops of_endpoint = { .next = ahead_next, .commit = ahead_commit, .finish = ahead_finish, .close = ahead_close };
+static const struct stream_in_ops of_endpoint = { .next = ahead_next, .commit = ahead_commit, .finish = ahead_finish,
+                                                  .close = ahead_close };
 
 struct stream_in *stream_in_ahead(struct stream_in *in, const struct ahead_limits *limits, struct error *e)
 {

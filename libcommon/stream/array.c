@@ -37,7 +37,8 @@ bool array_is(struct span value)
 {
     struct mp_cursor c = mp_cursor(value);
     struct mp_value v;
-    return mp_read(&c, &v) == 0 && v.type == MP_MAP && v.n > 0 && mp_read(&c, &v) == 0 && v.type == MP_BIN && text_is(&v, "nd");
+    return mp_read(&c, &v) == 0 && v.type == MP_MAP && v.n > 0 && mp_read(&c, &v) == 0 && v.type == MP_BIN &&
+           text_is(&v, "nd");
 }
 
 static int fail(const char **why, const char *text)

@@ -26,7 +26,8 @@ static int pairs_read(struct span map, struct pair *pair, uint32_t *n, struct er
         pair[i].key = v.bytes;
         for (uint32_t k = 0; k < i; k++)
             if (pair[k].key.size == v.bytes.size && !memcmp(pair[k].key.data, v.bytes.data, v.bytes.size))
-                return error_set(e, STATUS_BAD, "a control map with key '%.*s' twice", (int)v.bytes.size, (const char *)v.bytes.data);
+                return error_set(e, STATUS_BAD, "a control map with key '%.*s' twice", (int)v.bytes.size,
+                                 (const char *)v.bytes.data);
     }
     return 0;
 }
@@ -47,14 +48,16 @@ static int number(const struct pair *pair, uint32_t n, const char *key, uint64_t
     if (!mp_to_u64(v, to))
         return error_set(e, STATUS_BAD, "a control map whose '%s' is no whole number from 0", key);
     if (*to > max)
-        return error_set(e, STATUS_BAD, "'%s' is %llu, over the limit of %llu", key, (unsigned long long)*to, (unsigned long long)max);
+        return error_set(e, STATUS_BAD, "'%s' is %llu, over the limit of %llu", key, (unsigned long long)*to,
+                         (unsigned long long)max);
     return 0;
 }
 
 /* What train-step puts out is framed alike. */
 static bool of_checkpoints(const struct pair *pair, uint32_t n, const struct mp_value *t)
 {
-    return mp_str_is(t, "FILE") || mp_str_is(t, "CHUNK") || mp_str_is(t, "COMMIT") || (mp_str_is(t, "END") && find(pair, n, "checkpoints"));
+    return mp_str_is(t, "FILE") || mp_str_is(t, "CHUNK") || mp_str_is(t, "COMMIT") ||
+           (mp_str_is(t, "END") && find(pair, n, "checkpoints"));
 }
 
 int control_read(struct span map, struct control *c, struct error *e)
@@ -79,7 +82,8 @@ int control_read(struct span map, struct control *c, struct error *e)
             return -1;
     } else if (mp_str_is(t, "END")) {
         c->type = CONTROL_END;
-        if (number(pair, n, "units", UINT64_MAX, &c->end.units, e) < 0 || number(pair, n, "samples", UINT64_MAX, &c->end.samples, e) < 0
+        if (number(pair, n, "units", UINT64_MAX, &c->end.units, e) < 0 ||
+            number(pair, n, "samples", UINT64_MAX, &c->end.samples, e) < 0
             || number(pair, n, "errors", UINT64_MAX, &c->end.errors, e) < 0)
             return -1;
     } else {

@@ -31,13 +31,15 @@ struct run {
 static struct stream_end counted(const struct run *r)
 {
     const struct stream_end *now = stream_out_end(r->out);
-    return (struct stream_end){ r->total.units + now->units, r->total.samples + now->samples, r->total.errors + now->errors };
+    return (struct stream_end){ r->total.units + now->units, r->total.samples + now->samples,
+                                r->total.errors + now->errors };
 }
 
 static int metrics_tell(struct run *r, double seconds, struct error *e)
 {
     struct stream_end n = counted(r);
-    struct facts f = { .stage = r->f->stage->name, .units_in = r->units_in, .units = n.units, .samples = n.samples, .errors = n.errors,
+    struct facts f = { .stage = r->f->stage->name, .units_in = r->units_in, .units = n.units, .samples = n.samples,
+                       .errors = n.errors,
                        .window = stream_out_window(r->out), .seconds = seconds, .wait_in = stream_in_waited(r->in),
                        .wait_out = stream_out_waited(r->out) };
     return facts_put(r->metrics, &f, e);
@@ -66,8 +68,8 @@ static void progress_tell(struct run *r, double seconds, double since, int final
         if (!final && s < 1e7)
             snprintf(left, sizeof left, ", %d:%02d:%02d left", (int)(s / 3600), (int)(s / 60) % 60, (int)s % 60);
     }
-    progress_line(final, "%llu%s samples, %llu failed, %.1f/s%s, %s", (unsigned long long)n.samples, of, (unsigned long long)n.errors, rate, left,
-                  final ? "done" : waiting_on(r, since));
+    progress_line(final, "%llu%s samples, %llu failed, %.1f/s%s, %s", (unsigned long long)n.samples, of,
+                  (unsigned long long)n.errors, rate, left, final ? "done" : waiting_on(r, since));
 }
 
 /* About once a second, and at the end. */

@@ -175,7 +175,8 @@ static int header_check(struct span map, struct error *e)
         return error_set(e, STATUS_BAD, "not a stream: its first map has no 'penstock': 1");
     if (u != 1)
         return error_set(e, STATUS_BAD, "a stream of version %llu; this program reads version 1", (unsigned long long)u);
-    if (!find(map, "run", &value) || mp_read_span(value, &v) < 0 || v.type != MP_BIN || v.bytes.size < 1 || v.bytes.size > 64)
+    if (!find(map, "run", &value) || mp_read_span(value, &v) < 0 || v.type != MP_BIN || v.bytes.size < 1 ||
+        v.bytes.size > 64)
         return error_set(e, STATUS_BAD, "header: 'run' is not 16 bytes of bin");
     if (!find(map, "stages", &value))
         return error_set(e, STATUS_BAD, "header: 'stages' is missing");
@@ -208,7 +209,8 @@ static int too_large(struct error *e)
     return error_set(e, STATUS_BAD, "header: larger than %d bytes (or out of memory)", HEADER_MAX);
 }
 
-int header_make(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, const struct stage *first, struct error *e)
+int header_make(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, const struct stage *first,
+                struct error *e)
 {
     header_init(h);
     struct buf *b = &h->map;

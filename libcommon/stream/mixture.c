@@ -22,7 +22,8 @@ static void text_of(struct span object, char *to, size_t size)
 {
     struct mp_value v;
     bool text = mp_read_span(object, &v) == 0 && v.type == MP_STR;
-    snprintf(to, size, "%.*s", text ? (int)(v.bytes.size < size ? v.bytes.size : size - 1) : 1, text ? (const char *)v.bytes.data : "?");
+    snprintf(to, size, "%.*s", text ? (int)(v.bytes.size < size ? v.bytes.size : size - 1) : 1,
+             text ? (const char *)v.bytes.data : "?");
 }
 
 enum headers_are headers_compare(struct span a, struct span b, char *what, size_t size)
@@ -45,7 +46,8 @@ enum headers_are headers_compare(struct span a, struct span b, char *what, size_
             char one[32], two[32];
             text_of(mine, one, sizeof one);
             text_of(other, two, sizeof two);
-            snprintf(what, size, "%.*s: %s beside %s", (int)(stage.size < 64 ? stage.size : 64), stage.data ? (const char *)stage.data : "", one, two);
+            snprintf(what, size, "%.*s: %s beside %s", (int)(stage.size < 64 ? stage.size : 64),
+                     stage.data ? (const char *)stage.data : "", one, two);
             mixed = true;
         }
     }

@@ -44,7 +44,8 @@ static void take(struct pipe_in *p, size_t n)
 /* --- bytes -------------------------------------------------------------------------------- */
 static int stopped(struct pipe_in *p, struct error *e)
 {
-    return error_set(e, STATUS_AGAIN, "%s: stopped by a signal at byte %llu", p->base.name, (unsigned long long)p->base.bytes);
+    return error_set(e, STATUS_AGAIN, "%s: stopped by a signal at byte %llu", p->base.name,
+                     (unsigned long long)p->base.bytes);
 }
 
 /* Waits until there are bytes (or the end); 0, or -1.  While it waits, whoever wants to be called before is
@@ -131,8 +132,8 @@ static int object_next(struct pipe_in *p, size_t limit, const char *what, struct
         struct span have = rest(p);
         int got = mp_walk(&w, have, &need);
         if (got < 0)
-            return error_set(e, STATUS_BAD, "%s: byte %llu: %s expected, but this is no msgpack, or nested too deep", p->base.name,
-                             (unsigned long long)p->base.bytes, what);
+            return error_set(e, STATUS_BAD, "%s: byte %llu: %s expected, but this is no msgpack, or nested too deep",
+                             p->base.name, (unsigned long long)p->base.bytes, what);
         if (need > limit)
             return error_set(e, STATUS_BAD, "%s: byte %llu: %s expected, but this is larger than %zu bytes", p->base.name,
                              (unsigned long long)p->base.bytes, what, limit);
@@ -170,7 +171,8 @@ static enum stream_event header_next(struct pipe_in *p, struct error *e)
         }
     }
     if (!map_begins(p)) {
-        error_set(e, STATUS_BAD, "%s: byte %llu: not a stream: a header was expected", p->base.name, (unsigned long long)p->base.bytes);
+        error_set(e, STATUS_BAD, "%s: byte %llu: not a stream: a header was expected", p->base.name,
+                  (unsigned long long)p->base.bytes);
         return STREAM_FAILED;
     }
     if (object_next(p, HEADER_MAX, "a header", &map, e) < 1)
@@ -219,8 +221,8 @@ static int body_read(struct pipe_in *p, struct unit *u, size_t n, struct error *
 static enum stream_event data_next(struct pipe_in *p, const struct control *c, uint64_t at, struct unit *u, struct error *e)
 {
     if (p->base.end.units && c->q != p->q) {
-        error_set(e, STATUS_BAD, "%s: byte %llu: unit %llu where %llu was expected: units are missing or repeated", p->base.name,
-                  (unsigned long long)at, (unsigned long long)c->q, (unsigned long long)p->q);
+        error_set(e, STATUS_BAD, "%s: byte %llu: unit %llu where %llu was expected: units are missing or repeated",
+                  p->base.name, (unsigned long long)at, (unsigned long long)c->q, (unsigned long long)p->q);
         return STREAM_FAILED;
     }
     uint64_t body_at = p->base.bytes;
@@ -284,7 +286,8 @@ static enum stream_event control_next(struct pipe_in *p, struct unit *u, struct 
             return STREAM_FAILED;
     }
     if (rest(p).size && !map_begins(p)) {
-        error_set(e, STATUS_BAD, "%s: byte %llu: a unit or the end was expected", p->base.name, (unsigned long long)p->base.bytes);
+        error_set(e, STATUS_BAD, "%s: byte %llu: a unit or the end was expected", p->base.name,
+                  (unsigned long long)p->base.bytes);
         return STREAM_FAILED;
     }
     uint64_t at = p->base.bytes;

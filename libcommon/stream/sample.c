@@ -111,7 +111,8 @@ static int value_of(const struct sample *s, const char *key, struct mp_value *v,
     return v->type != MP_NIL;
 }
 
-static int bytes_of(const struct sample *s, const char *key, enum mp_type type, const char *not_that, struct span *to, struct error *e)
+static int bytes_of(const struct sample *s, const char *key, enum mp_type type, const char *not_that, struct span *to,
+                    struct error *e)
 {
     struct mp_value v;
     const struct field *f;

@@ -33,7 +33,8 @@ void stage_write(struct buf *b, const struct stage *st);
 void stage_release(struct stage *st);
 
 /* A new header: run (16 bytes: the hash of the plan), samples of an epoch and epochs where known (0: unknown). */
-int header_make(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, const struct stage *first, struct error *e);
+int header_make(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, const struct stage *first,
+                struct error *e);
 /* The same with one stage more. */
 int header_append(struct header *h, const struct stage *st, struct error *e);
 /* A header from bytes, checked in every part: version, run, stages, no key twice. */
@@ -105,7 +106,8 @@ struct stream_tail {
     const char *head;           /* the HEAD's endpoint; NULL is an error if the input is an endpoint */
     uint64_t next;              /* the first unit wanted */
     uint8_t run[16];            /* of the plan, if next > 0 or it is known; else zeros */
-    const char *dir;            /* a local directory of this run, whose lock keeps a second consumer out; NULL: none is local */
+    /* a local directory of this run, whose lock keeps a second consumer out; NULL: none is local */
+    const char *dir;
 };
 /* As stream_in_open; of a pipe or file the tail is not used. */
 struct stream_in *stream_in_open_tail(const char *spec, const struct stream_tail *tail, struct error *e);

@@ -199,9 +199,11 @@ int unit_fit(struct unit *u, struct gather *g, const char *stage, struct error *
             }
         }
         if (!most)
-            return error_set(e, STATUS_BAD, "unit %llu is %zu bytes, over the limit of %d", (unsigned long long)u->q, g->size, UNIT_MAX);
+            return error_set(e, STATUS_BAD, "unit %llu is %zu bytes, over the limit of %d", (unsigned long long)u->q,
+                             g->size, UNIT_MAX);
         char why[160];
-        snprintf(why, sizeof why, "a sample of about %zu bytes makes its unit %zu bytes, over the limit of %d (64 MiB)", most, g->size, UNIT_MAX);
+        snprintf(why, sizeof why, "a sample of about %zu bytes makes its unit %zu bytes, over the limit of %d (64 MiB)",
+                 most, g->size, UNIT_MAX);
         sample_fail(&u->sample[worst], stage, why);
         if (unit_gather(u, g, e) < 0)
             return -1;
@@ -220,7 +222,8 @@ int unit_encode(const struct unit *u, struct buf *body, struct error *e)
         buf_append(body, s.data, s.size);
     }
     if (rc == 0 && body->failed)
-        rc = error_set(e, STATUS_BAD, "unit %llu is %zu bytes, over the limit of %zu", (unsigned long long)u->q, g.size, body->max);
+        rc = error_set(e, STATUS_BAD, "unit %llu is %zu bytes, over the limit of %zu", (unsigned long long)u->q, g.size,
+                       body->max);
     gather_release(&g);
     return rc;
 }

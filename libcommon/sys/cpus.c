@@ -34,7 +34,8 @@ static int list_read(const char *text, struct cpus *c, struct error *e)
             good = end != p && hi >= lo;
         }
         if (!good || hi >= CPUS_MAX || (*end && *end != ','))
-            return error_set(e, STATUS_BAD, "'%s' is no list of processors below %d, like 0-3,8 (nor auto, nor none)", text, CPUS_MAX);
+            return error_set(e, STATUS_BAD, "'%s' is no list of processors below %d, like 0-3,8 (nor auto, nor none)",
+                             text, CPUS_MAX);
         for (unsigned long i = lo; i <= hi; i++)
             set_one(c, (unsigned)i);
         p = *end ? end + 1 : end;

@@ -122,7 +122,8 @@ _Noreturn static void unknown(const struct parse *ps, const char *dashes, const 
     const char *name = closest(plain, names, &near);
     if (near)
         die(STATUS_BAD, "unknown option '%s%s'; the nearest is '--%s'", dashes, text, name);
-    die(STATUS_BAD, "unknown option '%s%s'; the nearest is '--%s', which is far: %s --help lists what there is", dashes, text, name, ps->p->name);
+    die(STATUS_BAD, "unknown option '%s%s'; the nearest is '--%s', which is far: %s --help lists what there is", dashes,
+        text, name, ps->p->name);
 }
 
 static const struct opt *find(const struct parse *ps, const char *name, size_t n, char letter)
@@ -232,8 +233,8 @@ static const char *value_of(const struct opt *o, int argc, char **argv, int *i)
         die(STATUS_BAD, "option --%s wants a value: --%s %s", o->name, o->name, opt_arg(o));
     const char *text = argv[++*i];
     if (text[0] == '-' && text[1] == '-' && text[2])
-        die(STATUS_BAD, "option --%s wants a value, and '%s' looks like an option; if it is meant, write --%s=%s", o->name, text,
-            o->name, text);
+        die(STATUS_BAD, "option --%s wants a value, and '%s' looks like an option; if it is meant, write --%s=%s",
+            o->name, text, o->name, text);
     return text;
 }
 

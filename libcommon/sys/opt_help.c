@@ -28,7 +28,8 @@ static void choices_put(struct buf *b, const struct opt *o)
 
 void opt_range(const struct opt *o, char *text, size_t room)
 {
-    const char *what = o->kind == OPT_INT ? "a whole number" : o->kind == OPT_SIZE ? "a size (as 512, 64K or 8M)" : "a number";
+    const char *what = o->kind == OPT_INT ? "a whole number" : o->kind == OPT_SIZE ? "a size (as 512, 64K or 8M)" :
+                       "a number";
     if (o->kind == OPT_CHOICE) {
         size_t n = (size_t)snprintf(text, room, "one of ");
         for (const char *const *c = o->choices; *c && n < room; c++)

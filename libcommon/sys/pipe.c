@@ -33,10 +33,12 @@ int pipe_end_open(struct pipe_end *p, const char *spec, int flags, const char *r
     else
         snprintf(p->name, sizeof p->name, "'%s'", spec);
     if (!p->standard && (p->fd = open(spec, flags | O_CLOEXEC, 0666)) < 0)
-        return error_set(e, error_errno_status(errno), "cannot %s %s: %s", output ? "write" : "read", p->name, strerror(errno));
+        return error_set(e, error_errno_status(errno), "cannot %s %s: %s", output ? "write" : "read", p->name,
+                         strerror(errno));
     int rc = 0;
     if (fstat(p->fd, &st) < 0)
-        rc = error_set(e, error_errno_status(errno), "cannot %s %s: %s", output ? "write" : "read", p->name, strerror(errno));
+        rc = error_set(e, error_errno_status(errno), "cannot %s %s: %s", output ? "write" : "read", p->name,
+                       strerror(errno));
     else if (isatty(p->fd))
         rc = error_set(e, STATUS_BAD, "%s is a terminal, and %s", p->name, remedy);
     else if (S_ISDIR(st.st_mode))

@@ -42,7 +42,8 @@ static int node_choose(hwloc_topology_t top, struct placement *p, const char *ch
         return error_set(e, STATUS_BAD, "--numa-node wants auto, none or the number of a node, not '%s'", choice);
     *node = hwloc_get_numanode_obj_by_os_index(top, (unsigned)n);
     if (!*node || !cores_in(top, (*node)->cpuset))
-        return error_set(e, STATUS_BAD, "--numa-node %s: this process may use no cores of such a node (it sees %d)", choice, p->nodes);
+        return error_set(e, STATUS_BAD, "--numa-node %s: this process may use no cores of such a node (it sees %d)",
+                         choice, p->nodes);
     return 0;
 }
 
@@ -89,7 +90,8 @@ int placement_choose(struct placement *p, const char *choice, int64_t threads, s
             p->node = (int)node->os_index;
             if (real) {
                 p->cpus = cpus_of(top, set, p->threads);
-                (void)hwloc_set_membind(top, node->nodeset, HWLOC_MEMBIND_BIND, HWLOC_MEMBIND_BYNODESET | HWLOC_MEMBIND_PROCESS);
+                (void)hwloc_set_membind(top, node->nodeset, HWLOC_MEMBIND_BIND,
+                                        HWLOC_MEMBIND_BYNODESET | HWLOC_MEMBIND_PROCESS);
             }
         }
     }

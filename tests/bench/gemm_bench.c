@@ -183,7 +183,8 @@ static double shape_bench(struct compute *k, struct dnnl *d, enum kind kind, siz
     double ratio = theirs / ours;
     narrow = narrow && kind != WEIGHT;
     printf("%-3s %6zu x %6zu x %6zu  %s-%s ours %7.1f  oneDNN %7.1f GFLOP/s  ratio %.3f%s%s%s\n", names[kind], m, n, kk,
-           wide ? "f32" : "b16", narrow ? "b16" : "f32", flops / ours * 1e-9, flops / theirs * 1e-9, ratio, ratio >= GOAL ? "" : "  <-- BELOW", alone ? "" : "  (never alone)",
+           wide ? "f32" : "b16", narrow ? "b16" : "f32", flops / ours * 1e-9, flops / theirs * 1e-9, ratio,
+                ratio >= GOAL ? "" : "  <-- BELOW", alone ? "" : "  (never alone)",
            alike(y, z, ys, narrow) ? "" : "  DIFFERS");
     fflush(stdout);
     dnnl_drop(d);

@@ -247,7 +247,9 @@ int main(int argc, char **argv)
     printf("{\"model\": \"%s\", \"rows\": %zu, \"tokens\": %zu, \"dtype\": \"%s\", \"kernels\": \"%s\", \"threads\": %d, "
            "\"best\": %.4f, \"median\": %.4f, \"optimizer\": %.4f, \"cpu\": %.4f, \"setup\": %.2f, \"loss\": %.4f, \"peak_gb\": %.2f, "
            "\"arena_gb\": %.3f, \"used_gb\": %.3f, \"roof\": %.1f, \"share\": %.3f, \"roof_cpu\": %.1f, \"share_cpu\": %.3f}\n", argv[1], rows, b.start[b.rows], bf16 ? "bfloat16" : "float32", kernels_name(k.k), threads,
-           second[0], second[steps / 2], optimizer, busy, first, loss.sum / (double)loss.tokens, (double)u.ru_maxrss / 1048576,
-           (double)t->layout->size / (1 << 30), (double)t->high / (1 << 30), roof.best, flops / second[0] / roof.best, roof.busy, flops / busy / roof.busy);
+           second[0], second[steps / 2], optimizer, busy, first, loss.sum / (double)loss.tokens,
+               (double)u.ru_maxrss / 1048576,
+           (double)t->layout->size / (1 << 30), (double)t->high / (1 << 30), roof.best, flops / second[0] / roof.best,
+               roof.busy, flops / busy / roof.busy);
     return 0;
 }

@@ -11,7 +11,7 @@ is 'into a directory named by its step, with a marker, and latest' "$(listing "$
    './latest ./step-000500 ./step-000500/complete.json ./step-000500/config.json ./step-000500/model.safetensors '
 is 'latest points to it' "$(readlink "$tmp/a/latest")" step-000500
 is 'bytes are kept' "$(cat "$tmp/a/latest/model.safetensors")" weights
-sum=$(printf weights | sha256sum | cut -d' ' -f1)
+sum=$(printf weights | digest)
 like 'the marker has size and SHA-256 of each file' "$(tr -d '\n' <"$tmp/a/latest/complete.json")" \
      "\"files\": \\{.*\"model.safetensors\": \\{\"size\": 7, \"sha256\": \"$sum\"\\}"
 ok 'the marker is JSON' perl -MJSON::PP -e 'local $/; decode_json(<>)' "$tmp/a/latest/complete.json"
@@ -76,7 +76,7 @@ is 'a name that leaves the directory is refused' "$st $(ls -A "$tmp/h")" '100 .l
 run ckpt-write --in "$tmp/one" "$tmp/file"
 is 'a file for a directory is refused' "$st" 100
 like 'in one line that names it' "$err" "^ckpt-write: .*$tmp/file"
-run ckpt-write --in "$tmp/one" /proc/nowhere
+run ckpt-write --in "$tmp/one" /dev/null/nowhere
 is 'a directory that cannot be made is refused' "$st" 100
 run ckpt-write --in "$data/speech/jfk.flac" "$tmp/i"
 is 'what is no checkpoint stream is refused' "$st" 100

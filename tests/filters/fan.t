@@ -78,7 +78,7 @@ is 'what hangs is killed in time' "$(errors <"$tmp/hung")" 's50 perl '
 pid=$!
 for n in 1 2 3 4 5 6; do
     sleep 0.12
-    kill -9 $(ps -o pid= --ppid $pid 2>/dev/null | sort -R | head -n 1) 2>/dev/null
+    kill -9 $(pgrep -P $pid | perl -MList::Util=shuffle -e 'print((shuffle <>)[0] // "")') 2>/dev/null
 done
 wait $pid
 is 'children killed from outside cost nothing' "$? $(cmp "$tmp/killed" "$tmp/a.stream")" '0 '
@@ -95,7 +95,11 @@ ok 'one that is killed leaves none of them behind' wait_until 100 children 0
 exec 3>&-
 run fan --cpus 0-x cat --in "$tmp/a.stream"
 like 'a bad list of processors is refused' "$st $err" "^100 .*'0-x'"
-ok 'the copies are put where they belong' sh -c "fan -j 1 --cpus 0 'sh -c \"grep Cpus_allowed_list /proc/self/status >$tmp/where; exec cat\"' <'$tmp/a.stream' >/dev/null && grep -q '	0\$' '$tmp/where'"
+if [ -e /proc/self/status ]; then
+    ok 'the copies are put where they belong' sh -c "fan -j 1 --cpus 0 'sh -c \"grep Cpus_allowed_list /proc/self/status >$tmp/where; exec cat\"' <'$tmp/a.stream' >/dev/null && grep -q '	0\$' '$tmp/where'"
+else
+    skip 'the copies are put where they belong' 'no /proc to ask'
+fi
 run fan --metrics "$tmp/nowhere/m" cat --in "$tmp/a.stream"
-like 'metrics that cannot be written are told before anything else' "$st $err $(wc -c <"$out")" "^100 fan: cannot write metrics to '.*nowhere/m': .* 0\$"
+like 'metrics that cannot be written are told before anything else' "$st $err $([ -s "$out" ] || echo nothing)" "^100 fan: cannot write metrics to '.*nowhere/m': .* nothing\$"
 plan

@@ -84,7 +84,7 @@ like 'tokens of another tokenizer are refused' "$st $err" '^100 .*tokens of anot
 # more ids than the tokenizer has, as models with a tower have them
 sed 's/262144/262400/' "$tmp/config.json" >"$tmp/roomy.json"
 run model-init -q --tokenizer "$tok" "$tmp/roomy.json" "$tmp/roomy"
-printf '{"suppress_tokens": [%s]}' "$(seq -s, 0 262144)" >"$tmp/roomy/generation_config.json"
+printf '{"suppress_tokens": [%s]}' "$(seq 0 262144 | paste -s -d , -)" >"$tmp/roomy/generation_config.json"
 runsh "generate -q --model '$tmp/roomy' --max-new-tokens 3 <'$tmp/four'"
 like 'tokens that the tokenizer does not know have no text' "$st $(sed -n 1p "$out")" '^0 .*"text": "", .*"tokens": \[262[0-9]+, 262[0-9]+, 262[0-9]+\]'
 

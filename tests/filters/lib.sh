@@ -9,16 +9,20 @@
 #                           times slower than yours: no wait without a bound, none that a slow one exceeds
 #   texts N                 a manifest of N texts        cards    one of four sounds
 #   ports N                 the first of N ports that are free
+#   change EXPRESSION FILE  sed, in place             resize BYTES FILE   cut off, or longer by a hole
+#   digest                  SHA-256 of what it reads  mode_of FILE        its permissions, octal
+#   $within SECONDS CMD...  ended after that time, with status 124
 #   bg NAME CMD...          in the background; stdin is $from, its words go to $tmp/NAME.out and $tmp/NAME.err
 #   left NAME...            waits for these to end; their statuses are in $left
 #   stop NAME...            kills these, as does a machine that fails
 #   plan                    last line of every test
-# $data is tests/data, $golden tests/golden, $tmp a fresh directory that goes away.
+# The system's own tools for these differ from one to the next.  $data is tests/data, $golden tests/golden, $tmp a fresh directory that goes away.
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 data=$top/tests/data golden=$top/tests/golden
-export LC_ALL=C.UTF-8
+case $(uname -s) in Darwin) export LC_ALL=en_US.UTF-8 ;; *) export LC_ALL=C.UTF-8 ;; esac
+within="perl $here/within.pl"
 umask 022
 # What does not depend on the build need not be repeated as often under sanitizers: [ -n "$sanitized" ]
 case ${BUILD:-} in *asan*) sanitized=yes ;; *) sanitized= ;; esac
@@ -53,6 +57,10 @@ cards() {
         printf '{"id": "%s", "audio": "%s/speech/cards/%s.wav", "text": "card %s", "language": "en"}\n' $n "$data" $n $n
     done
 }
+change() { sed "$1" "$2" >"$tmp/changed" && cat "$tmp/changed" >"$2"; }
+resize() { perl -e 'open my $f, "+>>", $ARGV[1] or die "$ARGV[1]: $!\n"; truncate $f, $ARGV[0] or die "$ARGV[1]: $!\n"' "$1" "$2"; }
+digest() { perl -MDigest::SHA -e 'print Digest::SHA->new(256)->addfile(*STDIN)->hexdigest'; }
+mode_of() { perl -e 'printf "%o", (stat $ARGV[0])[2] & 07777' "$1"; }
 # Below those that a system hands out itself.
 ports() {
     perl -MIO::Socket::INET -e '

@@ -98,12 +98,12 @@ fi
 # --- keys ----------------------------------------------------------------------------------------
 for r in head tail worker; do keygen --role $r "$tmp/$r.key" >>"$tmp/peers"; done
 keygen --role worker "$tmp/stranger.key" >/dev/null
-is 'a secret key is for its owner only' "$(stat -c %a "$tmp/head.key")" 600
+is 'a secret key is for its owner only' "$(mode_of "$tmp/head.key")" 600
 port=$(ports 2) p="--curve-peers $tmp/peers"
 H=tcp://127.0.0.1:$port T=tcp://127.0.0.1:$((port + 1))
 bg head gcs-fetch --unit 3 $p --curve-key "$tmp/head.key" --out "@$H" "$tmp/m.jsonl"
 bg tail record $p --curve-key "$tmp/tail.key" --in "@$T" --head "$H" "$tmp/tcp"
-(timeout 3 fan -j 1 $p --curve-key "$tmp/stranger.key" --in "$H" --out "$T" cat 2>"$tmp/stranger.err"; echo $? >"$tmp/stranger.st")
+($within 3 fan -j 1 $p --curve-key "$tmp/stranger.key" --in "$H" --out "$T" cat 2>"$tmp/stranger.err"; echo $? >"$tmp/stranger.st")
 is 'a key that is not in the list gets nothing' "$(cat "$tmp/stranger.st") $([ -e "$tmp/tail.st" ] && echo ended)" '124 '
 run fan -j 1 $p --curve-key "$tmp/tail.key" --in "$H" --out "$T" cat
 like 'nor does a key with another role' "$st $(echo "$err" | tail -n 1)" '^100 .*role'

@@ -51,7 +51,7 @@ run lora-merge "$tmp/moved" "$tmp/d"
 is 'a base that is not found is refused' "$st" 100
 run lora-merge --model "$micro/model" "$tmp/moved" "$tmp/d"
 ok 'unless it is named' cmp "$tmp/d/model.safetensors" "$tmp/lora-qv/model.safetensors"
-sed -i 's/"use_dora": false/"use_dora": true/' "$tmp/moved/adapter_config.json"
+change 's/"use_dora": false/"use_dora": true/' "$tmp/moved/adapter_config.json"
 run lora-merge --model "$micro/model" "$tmp/moved" "$tmp/e"
 is 'an adapter of another kind is refused' "$st" 100
 like 'naming it' "$err" "'use_dora' is not supported"
@@ -75,7 +75,7 @@ like 'and one that is no part of an adapter' "$st $err" "^100 .*'other.bias' is 
 patterns shape $q.lora_A.weight 2,128
 like 'a rank that is not that of the configuration is told' "$st $err" "^100 .*shape \[2, 128\], but its configuration says \[4, 64\]"
 patterns first $q.lora_A.weight 0
-sed -i 's/"fc1": 2/"(fc1": 2/' "$tmp/edited/adapter_config.json"
+change 's/"fc1": 2/"(fc1": 2/' "$tmp/edited/adapter_config.json"
 run lora-merge --model "$micro/model" "$tmp/edited" "$tmp/e2"
 like 'and a pattern that is no expression' "$st $err" "^100 .*rank_pattern: .*is no regular expression"
 run lora-merge "$micro/model" "$tmp/e"

@@ -12,23 +12,23 @@ export EPOCHS=2
 runsh "gcs-fetch --num-train-epochs 2 --shuffle --seed 1 '$tmp/train.jsonl' | audio-decode | mel-features --model $model --over-long cut |
     tokenize --model $model --language en | train-step --model $model $options | ckpt-write '$tmp/plain'"
 is 'a plain pipe trains' "$st" 0
-want=$(sha256sum <"$tmp/plain/latest/model.safetensors")
+want=$(digest <"$tmp/plain/latest/model.safetensors")
 
 run bash "$top/pipelines/one-machine.sh" "$model" "$tmp/train.jsonl" "$tmp/one" $options
 is 'one-machine.sh trains' "$st" 0
-is 'to the bits of the plain pipe' "$(sha256sum <"$tmp/one/latest/model.safetensors")" "$want"
+is 'to the bits of the plain pipe' "$(digest <"$tmp/one/latest/model.safetensors")" "$want"
 run bash "$top/pipelines/one-machine.sh" "$model" "$tmp/train.jsonl" "$tmp/one" $options
 is 'and when it is done already, it says so and leaves with 0' "$st" 0
 
 run bash "$top/pipelines/features-once.sh" "$model" "$tmp/train.jsonl" "$tmp/features" "$tmp/twice" $options
 is 'features-once.sh trains' "$st" 0
-is 'to the same bits from the recorded features' "$(sha256sum <"$tmp/twice/latest/model.safetensors")" "$want"
+is 'to the same bits from the recorded features' "$(digest <"$tmp/twice/latest/model.safetensors")" "$want"
 
 # Three processes on this machine, as on three hosts; --insecure, since all is loopback.
 roles() {
     for role in head worker trainer; do
         MODEL=$model MANIFEST=$tmp/train.jsonl DEST=$tmp/hosts HEAD=127.0.0.1:$port TRAINER=127.0.0.1:$((port + 1)) SEED=1 JOBS=2 \
-            TRAIN_OPTIONS="$options" timeout 600 bash "$top/pipelines/role.sh" $role 2>"$tmp/$role.err" &
+            TRAIN_OPTIONS="$options" $within 600 bash "$top/pipelines/role.sh" $role 2>"$tmp/$role.err" &
         eval "$role=$!"
     done
     st=0; wait "$trainer" || st=$?
@@ -36,12 +36,12 @@ roles() {
 port=$(ports 4)
 roles
 is 'three roles on sockets train' "$st$(grep -v 'complete\|trained\|memory\|no checkpoint' "$tmp/trainer.err")" 0
-is 'to the same bits' "$(sha256sum <"$tmp/hosts/latest/model.safetensors")" "$want"
+is 'to the same bits' "$(digest <"$tmp/hosts/latest/model.safetensors")" "$want"
 st=0; wait "$head" && wait "$worker" || st=$?
 is 'and source and workers leave by themselves' "$st" 0
 st=0
 MODEL=$model DEST=$tmp/hosts HEAD=127.0.0.1:$port TRAINER=127.0.0.1:$((port + 1)) TRAIN_OPTIONS="$options" \
-    timeout 600 bash "$top/pipelines/role.sh" trainer 2>"$tmp/again.err" || st=$?
+    $within 600 bash "$top/pipelines/role.sh" trainer 2>"$tmp/again.err" || st=$?
 is 'a finished trainer started again leaves with 0, though nobody is there' "$st" 0
 like 'and says why' "$(cat "$tmp/again.err")" 'is finished: nothing to do'
 
@@ -75,9 +75,9 @@ if slurm_can; then
     for r in head tail worker; do keygen --role $r "$tmp/keys/$r.key" >>"$tmp/keys/peers"; done
     cd "$tmp"
     run env MODEL="$model" MANIFEST="$tmp/train.jsonl" DEST="$tmp/job" KEYS="$tmp/keys" SEED=1 JOBS=1 HEAD_PORT=$((port + 2)) TRAINER_PORT=$((port + 3)) \
-        PENSTOCK_PIPELINES="$top/pipelines" TRAIN_OPTIONS="$options" timeout 600 sbatch --wait "$top/pipelines/slurm/penstock.sbatch"
+        PENSTOCK_PIPELINES="$top/pipelines" TRAIN_OPTIONS="$options" $within 600 sbatch --wait "$top/pipelines/slurm/penstock.sbatch"
     is 'and runs it on two nodes of this machine, with keys' "$st" 0
-    is 'to the bits of the plain pipe' "$(sha256sum <"$tmp/job/latest/model.safetensors")" "$want"
+    is 'to the bits of the plain pipe' "$(digest <"$tmp/job/latest/model.safetensors")" "$want"
     slurm_down "$tmp/slurm"
 else
     skip 'Slurm accepts the batch file' 'no Slurm here (slurmctld, slurmd, slurm-client, munge), or not root'

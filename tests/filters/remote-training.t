@@ -17,7 +17,7 @@ ok 'for 150 steps' test "$(readlink "$tmp/want/latest")" = step-000150
 part() { # part CASE NAME CMD...: in the background; its id, then its status
     local d=$tmp/$1 name=$2
     shift 2
-    (timeout -k 1 "${LIMIT:-800}" "$@" 2>"$d/$name.err" & echo $! >"$d/$name.pid"; wait $!; echo $? >"$d/$name.st") 2>/dev/null &
+    ($within "${LIMIT:-800}" "$@" 2>"$d/$name.err" & echo $! >"$d/$name.pid"; wait $!; echo $? >"$d/$name.st") 2>/dev/null &
 }
 head_of() { part "$1" head gcs-fetch -q $source --out "@ipc://$tmp/$1/h" "$tmp/train.jsonl"; }
 worker_of() { part "$1" "worker$2" fan -q --cpus none -j 1 --in "ipc://$tmp/$1/h" --out "ipc://$tmp/$1/t" "$front"; }
@@ -33,7 +33,7 @@ begun() { # begun CASE: waits for its first checkpoint; false: its trainer is do
     wait_until 600 test -e "$tmp/$1/out/latest"
     [ ! -e "$tmp/$1/trainer.st" ]
 }
-pids_of() { # the program under timeout, and its children: as a machine that stops
+pids_of() { # the program under within.pl, and its children: as a machine that stops
     local p
     for p in $(pgrep -P "$(cat "$tmp/$1/$2.pid")"); do echo "$p"; pgrep -P "$p"; done
 }

@@ -47,9 +47,7 @@ ok 'and the weights, moments and state are the same bits' same "$tmp/killed"
 (stream --epochs 12 --repeat 2 --unit 4 --bad 3 --sleep 0.03 2>/dev/null | { train-step -q $hyper --resume "$tmp/term" 2>"$tmp/e1"; echo $? >"$tmp/status"; }) \
     | ckpt-write -q "$tmp/term" 2>"$tmp/e2" & pipe=$!
 wait_until 100 test -e "$tmp/term/latest"
-for p in /proc/[0-9]*; do
-    case "$({ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null)" in train-step*"$tmp/term"*) kill -TERM "${p#/proc/}" ;; esac
-done
+kill -TERM $(pgrep -f "^train-step .*$tmp/term")
 wait $pipe
 is 'SIGTERM: status 111' "$(cat "$tmp/status")" 111
 is 'the writer saw a whole stream' "$(cat "$tmp/e2")" ''
@@ -81,7 +79,7 @@ is 'the stream of another run is refused' "$st" 100
 like 'and that is said' "$err" 'this stream is of another run'
 
 # --- checkpoints that are not sound ---
-truncate -s 1000 "$tmp/early/step-000012/optimizer.safetensors"
+resize 1000 "$tmp/early/step-000012/optimizer.safetensors"
 run train-step -q $hyper --in "$tmp/all" --resume "$tmp/early" --out "$tmp/null"
 is 'a checkpoint with a truncated file is refused' "$st" 100
 like 'naming the file' "$err" "step-000012/optimizer.safetensors' has 1000 bytes, but complete.json says"

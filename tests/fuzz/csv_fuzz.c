@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (at < size) {
         struct csv_scan scan = { .separator = separator };
         uint64_t lines = 0;
-        size_t end = csv_scan(&scan, span_of(data + at, size - at), &lines), n = csv_record_size(&scan, span_of(data + at, size - at), end);
+        size_t end = csv_scan(&scan, span_of(data + at, size - at), &lines),
+               n = csv_record_size(&scan, span_of(data + at, size - at), end);
         bool open = csv_scan_quoted(&scan) && separator == ',';
         if (csv_record_read(&record, span_of(data + at, n), separator, &e) == 0) {
             if (open)

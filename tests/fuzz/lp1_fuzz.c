@@ -18,7 +18,8 @@ static void reset(void *ctx) { (void)ctx; }
 static bool to_worker(void *ctx, uint64_t peer, const struct lp1_message *m) { return (void)ctx, (void)m, peer != 3; }
 static bool header(void *ctx, void *body) { return (void)ctx, body != NULL; }
 static void ignore(void *ctx, void *body) { (void)ctx, (void)body; }
-static bool link_send(void *ctx, enum lp1_link to, const struct lp1_message *m) { return (void)ctx, (void)to, (void)m, true; }
+static bool link_send(void *ctx, enum lp1_link to,
+                      const struct lp1_message *m) { return (void)ctx, (void)to, (void)m, true; }
 static void link_reset(void *ctx, enum lp1_link which) { (void)ctx, (void)which; }
 static void run(void *ctx, const struct lp1_unit *u) { (void)ctx; free(u->body); }
 
@@ -30,7 +31,8 @@ static void frame_check(const struct lp1_message *m)
     const char *why;
     buf_init(&b, 1 << 16);
     lp1_message_write(m, &b);
-    if (b.size <= LP1_CONTROL_MAX && (b.failed || lp1_message_read(span_of(b.data, b.size), &again, &version, &why) < 0 || again.t != m->t))
+    if (b.size <= LP1_CONTROL_MAX && (b.failed || lp1_message_read(span_of(b.data, b.size), &again, &version,
+                                                                   &why) < 0 || again.t != m->t))
         abort();
     buf_release(&b);
 }
@@ -60,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct lp1_head *h = lp1_head_new(plan, 1, head_header, 1 << 20, &(struct lp1_head_out){ NULL, peer_send, body_free });
     struct lp1_tail *t = lp1_tail_new(none, 1, 0, LP1_TAIL, 1 << 20,
                                       &(struct lp1_tail_out){ NULL, to_head, reset, to_worker, header, ignore, body_free });
-    struct lp1_worker *w = lp1_worker_new(1, 4, "fuzz", &(struct lp1_worker_out){ NULL, link_send, link_reset, ignore, run, body_free });
+    struct lp1_worker *w = lp1_worker_new(1, 4, "fuzz",
+                                          &(struct lp1_worker_out){ NULL, link_send, link_reset, ignore, run, body_free });
     double now = 0;
     while (size >= 3) {
         unsigned to = data[0];

@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (normalize(&n, (const char *)data, size, &out) < 0)
             __builtin_trap();
         const char *s = out.s ? out.s : "";
-        if (out.n < 2000 && (wer_words(&c, s, out.n, s, out.n) < 0 || wer_characters(&c, s, out.n, s, out.n) < 0 || wer_errors(&c)))
+        if (out.n < 2000 && (wer_words(&c, s, out.n, s, out.n) < 0 || wer_characters(&c, s, out.n, s, out.n) < 0 ||
+                             wer_errors(&c)))
             __builtin_trap();
         text_release(&out);
     }

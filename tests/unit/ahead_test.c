@@ -29,14 +29,18 @@ static void same(uint64_t samples)
     do {
         a = stream_next(plain, &u, &e);
         b = stream_next(ahead, &v, &f);
-        events &= a == b && stream_in_bytes(plain) == stream_in_bytes(ahead) && !memcmp(stream_in_end(plain), stream_in_end(ahead), sizeof(struct stream_end));
+        events &= a == b && stream_in_bytes(plain) == stream_in_bytes(ahead) &&
+                  !memcmp(stream_in_end(plain), stream_in_end(ahead), sizeof(struct stream_end));
         if (a == STREAM_HEADER)
-            good &= !memcmp(stream_in_header(plain)->map.data, stream_in_header(ahead)->map.data, stream_in_header(plain)->map.size);
+            good &= !memcmp(stream_in_header(plain)->map.data, stream_in_header(ahead)->map.data,
+                            stream_in_header(plain)->map.size);
         if (a != STREAM_UNIT || b != a)
             continue;
-        good &= u.q == v.q && u.epoch == v.epoch && u.k == v.k && u.body.size == v.body.size && !memcmp(u.body.data, v.body.data, u.body.size);
+        good &= u.q == v.q && u.epoch == v.epoch && u.k == v.k && u.body.size == v.body.size &&
+                !memcmp(u.body.data, v.body.data, u.body.size);
         for (uint32_t i = 0; good && i < v.k; i++)      /* values can be added: memory is the taker's */
-            good &= v.sample[i].arena == &v.arena && sample_put_int(&v.sample[i], "extra", i, &f) == 0 && sample_get(&v.sample[i], "extra");
+            good &= v.sample[i].arena == &v.arena && sample_put_int(&v.sample[i], "extra", i, &f) == 0 &&
+                    sample_get(&v.sample[i], "extra");
     } while (a > STREAM_EOF && b == a);
     ok(events && a == STREAM_EOF, "%llu samples ahead: the same events, at the same bytes", (unsigned long long)samples);
     ok(good, "%llu samples ahead: the same header and units", (unsigned long long)samples);
@@ -58,7 +62,8 @@ static void cut(void)
     struct stream_in *in = open_ahead(path, 4, &e);
     while ((event = stream_next(in, &u, &e)) > STREAM_EOF)
         units += event == STREAM_UNIT;
-    ok(event == STREAM_FAILED && strstr(e.text, "truncated") && units > 10, "all that is whole comes first, then the reason (%d units, %s)", units, e.text);
+    ok(event == STREAM_FAILED && strstr(e.text, "truncated") && units > 10,
+       "all that is whole comes first, then the reason (%d units, %s)", units, e.text);
     e = (struct error){ 0 };
     ok(stream_next(in, &u, &e) == STREAM_FAILED && strstr(e.text, "truncated"), "which is told again");
     stream_in_close(in);
@@ -77,7 +82,8 @@ static void closed_early(void)
     int file = open(path, O_RDONLY);
     ssize_t n = read(file, bytes, sizeof bytes);
     close(file);
-    ok(pipe(fd) == 0 && n == (ssize_t)sizeof bytes && write(fd[1], bytes, sizeof bytes) == n, "the beginning of a stream lies in a pipe");
+    ok(pipe(fd) == 0 && n == (ssize_t)sizeof bytes && write(fd[1], bytes, sizeof bytes) == n,
+       "the beginning of a stream lies in a pipe");
     dup2(fd[0], STDIN_FILENO);
     struct stream_in *in = open_ahead(NULL, 1000, &e);
     is_int(stream_next(in, &u, &e), STREAM_HEADER, "its header comes");

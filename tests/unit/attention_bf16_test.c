@@ -15,7 +15,8 @@ struct run {
 static void attend_run(struct tape *t, void *ctx)
 {
     struct run *r = ctx;
-    struct tensor *x[3] = { tape_input(t, r->q, r->t_q, r->a.heads * r->d), tape_input(t, r->k, r->t_k, r->a.kv_heads * r->d),
+    struct tensor *x[3] = { tape_input(t, r->q, r->t_q, r->a.heads * r->d),
+                            tape_input(t, r->k, r->t_k, r->a.kv_heads * r->d),
                             tape_input(t, r->v, r->t_k, r->a.kv_heads * r->d) };
     for (int i = 0; i < 3; i++)
         x[i]->needs_grad = true;
@@ -85,8 +86,10 @@ static void same_bits(const struct kernels *kernels)
     enum { T = 230, D = 64, Q = T * 4 * D, K = T * D };
     static const struct attended rows[] = {{0, 30, 0, 30}, {30, 101, 30, 101}, {131, 8, 131, 8}, {139, 91, 139, 91}};
     static const size_t size[4] = { Q, Q, K, K };
-    struct run r = { .a = { .heads = 4, .kv_heads = 1, .scale = 0.125f, .causal = true, .segment = rows, .n = 4 }, .t_q = T, .t_k = T, .d = D,
-                     .q = random_new(1, Q, 2), .k = random_new(2, K, 2), .v = random_new(3, K, 1), .weight = random_new(4, Q, 1) };
+    struct run r = { .a = { .heads = 4, .kv_heads = 1, .scale = 0.125f, .causal = true, .segment = rows, .n = 4 },
+                     .t_q = T, .t_k = T, .d = D,
+                     .q = random_new(1, Q, 2), .k = random_new(2, K, 2), .v = random_new(3, K, 1),
+                         .weight = random_new(4, Q, 1) };
     float *first = calloc(2 * (Q + K), sizeof *first), *again = calloc(2 * (Q + K), sizeof *again);
     bool good = true;
     for (int threads = 1; threads <= 5; threads += 2) {
@@ -107,8 +110,10 @@ static void same_bits(const struct kernels *kernels)
 
 int main(void)
 {
-    static const struct attended one[] = {{0, 1500, 0, 1500}}, ragged[] = {{0, 100, 0, 100}, {100, 7, 100, 7}, {107, 73, 107, 73}};
-    static const struct attended crossing[] = {{0, 40, 0, 333}, {40, 64, 333, 101}}, cached[] = {{0, 33, 0, 150}}, far[] = {{0, 90, 0, 4500}};
+    static const struct attended one[] = {{0, 1500, 0, 1500}},
+                                 ragged[] = {{0, 100, 0, 100}, {100, 7, 100, 7}, {107, 73, 107, 73}};
+    static const struct attended crossing[] = {{0, 40, 0, 333}, {40, 64, 333, 101}}, cached[] = {{0, 33, 0, 150}},
+                                 far[] = {{0, 90, 0, 4500}};
     static const char *const names[] = { "ref", "avx2", "avx512", "avx512bf16", "neon" };
     struct team *team = team_new(2, NULL);
     for (size_t v = 0; v < sizeof names / sizeof *names; v++) {
@@ -116,13 +121,21 @@ int main(void)
         if (!c.k)
             continue;
         if (v >= 3)
-            compare(&c, "all of 1500", (struct attention){ .heads = 2, .kv_heads = 2, .scale = 0.125f, .segment = one, .n = 1 }, 1500, 1500, 64);
-        compare(&c, "causal rows", (struct attention){ .heads = 4, .kv_heads = 2, .scale = 0.125f, .causal = true, .segment = ragged, .n = 3 }, 180, 180, 64);
-        compare(&c, "a window", (struct attention){ .heads = 4, .kv_heads = 1, .scale = 0.0625f, .causal = true, .window = 20, .segment = ragged, .n = 3 }, 180, 180, 256);
-        compare(&c, "cross attention", (struct attention){ .heads = 3, .kv_heads = 3, .scale = 0.3f, .segment = crossing, .n = 2 }, 104, 434, 16);
-        compare(&c, "behind a cache", (struct attention){ .heads = 2, .kv_heads = 1, .scale = 0.2f, .causal = true, .segment = cached, .n = 1 }, 33, 150, 70);
-        compare(&c, "a window behind a cache", (struct attention){ .heads = 2, .kv_heads = 1, .scale = 0.2f, .causal = true, .window = 50, .segment = cached, .n = 1 }, 33, 150, 32);
-        compare(&c, "more keys than at once", (struct attention){ .heads = 1, .kv_heads = 1, .scale = 0.2f, .segment = far, .n = 1 }, 90, 4500, 34);
+            compare(&c, "all of 1500", (struct attention){ .heads = 2, .kv_heads = 2, .scale = 0.125f, .segment = one,
+                                                           .n = 1 }, 1500, 1500, 64);
+        compare(&c, "causal rows", (struct attention){ .heads = 4, .kv_heads = 2, .scale = 0.125f, .causal = true,
+                                                       .segment = ragged, .n = 3 }, 180, 180, 64);
+        compare(&c, "a window", (struct attention){ .heads = 4, .kv_heads = 1, .scale = 0.0625f, .causal = true,
+                                                    .window = 20, .segment = ragged, .n = 3 }, 180, 180, 256);
+        compare(&c, "cross attention", (struct attention){ .heads = 3, .kv_heads = 3, .scale = 0.3f,
+                                                           .segment = crossing, .n = 2 }, 104, 434, 16);
+        compare(&c, "behind a cache", (struct attention){ .heads = 2, .kv_heads = 1, .scale = 0.2f, .causal = true,
+                                                          .segment = cached, .n = 1 }, 33, 150, 70);
+        compare(&c, "a window behind a cache",
+                (struct attention){ .heads = 2, .kv_heads = 1, .scale = 0.2f, .causal = true, .window = 50,
+                                    .segment = cached, .n = 1 }, 33, 150, 32);
+        compare(&c, "more keys than at once",
+                (struct attention){ .heads = 1, .kv_heads = 1, .scale = 0.2f, .segment = far, .n = 1 }, 90, 4500, 34);
         same_bits(c.k);
     }
     team_free(team);

@@ -21,7 +21,8 @@ static int64_t whole(const json_t *row, const char *key) { return json_integer_v
 static double real(const json_t *row, const char *key) { return json_number_value(json_object_get(row, key)); }
 
 /* The rows of one setting, up to three at once. */
-static void test_setting(struct generator *g, const char *weights, bool timestamps, size_t beams, double penalty, const float *features)
+static void test_setting(struct generator *g, const char *weights, bool timestamps, size_t beams, double penalty,
+                         const float *features)
 {
     const json_t *asked[3];
     json_t *row;
@@ -33,7 +34,8 @@ static void test_setting(struct generator *g, const char *weights, bool timestam
     batch_reserve(&b, 3, 30, 80, 300, why);
     json_array_foreach(rows, i, row)
         if (!strcmp(json_string_value(json_object_get(row, "weights")), weights) && whole(row, "beams") == (int64_t)beams &&
-            fabs(real(row, "length_penalty") - penalty) < 1e-9 && json_is_true(json_object_get(row, "timestamps")) == timestamps)
+            fabs(real(row, "length_penalty") - penalty) < 1e-9 &&
+                json_is_true(json_object_get(row, "timestamps")) == timestamps)
             asked[n++] = row;
     for (i = 0; i < n; i++) {
         size_t k = ints(json_object_get(asked[i], "prompt"), prompt);
@@ -41,8 +43,8 @@ static void test_setting(struct generator *g, const char *weights, bool timestam
         out[i] = (struct generate_row){ .timestamps = timestamps, .token = token[i], .room = 64 };
     }
     generator_clear(g);
-    ok(generator_beams(g, &b, out, 1000, beams, penalty, why) == 0, "%zu rows of '%s' with %zu beams, penalty %g %s", n, weights,
-       beams, penalty, why);
+    ok(generator_beams(g, &b, out, 1000, beams, penalty, why) == 0, "%zu rows of '%s' with %zu beams, penalty %g %s", n,
+       weights, beams, penalty, why);
     for (i = 0; i < n; i++) {
         int32_t want[64];
         size_t m = ints(json_object_get(asked[i], "tokens"), want);

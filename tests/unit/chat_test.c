@@ -84,7 +84,8 @@ static bool check_chat(void *ctx, json_t *row)
     bool good;
 
     if (!talk_read(&k, json_object_get(row, "messages")) ||
-        chat_render(chat_find("gemma3_text"), k.turn, k.turns, json_is_true(json_object_get(row, "add_generation_prompt")), &c, why)) {
+        chat_render(chat_find("gemma3_text"), k.turn, k.turns,
+                    json_is_true(json_object_get(row, "add_generation_prompt")), &c, why)) {
         s->refused++;
         good = !want;
     } else {

@@ -17,7 +17,8 @@ static void of_digits(enum checksum_kind kind, const char *want)
         checksum_add(r, digits + i, i < 8 ? 4 : 1);
     struct checksum pieces = checksum_end(r);
     ok(checksum_same(&c, &pieces), "%s, in pieces", checksum_name(kind));
-    ok(checksum_from_hex(&read, kind, span_of(want, strlen(want))) && checksum_same(&c, &read), "%s, from its text", checksum_name(kind));
+    ok(checksum_from_hex(&read, kind, span_of(want, strlen(want))) && checksum_same(&c, &read), "%s, from its text",
+       checksum_name(kind));
 }
 
 int main(void)
@@ -31,8 +32,11 @@ int main(void)
     of_digits(CHECKSUM_SHA1, "f7c3bc1d808e04732adf679965ccc34ca7ae3441");
     of_digits(CHECKSUM_SHA256, "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
     ok(checksum_from_base64(&c, CHECKSUM_CRC32C, span_of("4waSgw==", 8)) && checksum_same(&c, &d), "base64");
-    ok(!checksum_from_base64(&c, CHECKSUM_CRC32C, span_of("4waSgw==-7", 10)), "the checksum of checksums of parts is none of the object");
-    ok(!checksum_from_hex(&c, CHECKSUM_MD5, span_of("25f9e794323b453885f5181f1b624d0b-2", 34)), "an ETag of parts is no MD5");
-    ok(!checksum_from_hex(&c, CHECKSUM_MD5, span_of("25f9e794323b453885f5181f1b624d0g", 32)), "nor is what is not hexadecimal");
+    ok(!checksum_from_base64(&c, CHECKSUM_CRC32C, span_of("4waSgw==-7", 10)),
+       "the checksum of checksums of parts is none of the object");
+    ok(!checksum_from_hex(&c, CHECKSUM_MD5, span_of("25f9e794323b453885f5181f1b624d0b-2", 34)),
+       "an ETag of parts is no MD5");
+    ok(!checksum_from_hex(&c, CHECKSUM_MD5, span_of("25f9e794323b453885f5181f1b624d0g", 32)),
+       "nor is what is not hexadecimal");
     return done();
 }

@@ -96,9 +96,10 @@ static void writer_refuses(void)
     struct stage stage;
     stage_init(&stage, "test");
     struct ckpt_out *o = ckpt_out_open("/dev/null", span_of("r", 1), &stage, &e);
-    ok(ckpt_put_file(o, 1, "../evil", 1, &e) < 0 && ckpt_put_file(o, 1, ".hidden", 1, &e) < 0 && ckpt_put_file(o, 1, "", 1, &e) < 0,
-       "names that leave the directory cannot be written");
-    ok(ckpt_put_file(o, 1, "a", 3, &e) == 0 && ckpt_put_bytes(o, "1234", 4, &e) < 0, "a file cannot have more bytes than announced");
+    ok(ckpt_put_file(o, 1, "../evil", 1, &e) < 0 && ckpt_put_file(o, 1, ".hidden", 1, &e) < 0 &&
+       ckpt_put_file(o, 1, "", 1, &e) < 0, "names that leave the directory cannot be written");
+    ok(ckpt_put_file(o, 1, "a", 3, &e) == 0 && ckpt_put_bytes(o, "1234", 4, &e) < 0,
+       "a file cannot have more bytes than announced");
     ok(ckpt_put_bytes(o, "12", 2, &e) == 0 && ckpt_put_commit(o, 1, 0, &e) < 0, "nor be committed with fewer");
     ckpt_out_close(o, NULL);
     stage_release(&stage);

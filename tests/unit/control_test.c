@@ -30,7 +30,8 @@ int main(void)
     int read_wrong = 0, cut = 0, changed = 0, taken = 0;
     buf_init(&b, CONTROL_MAX);
     for (int i = 0; i < 2000; i++) {
-        struct control got, c = { .type = CONTROL_DATA, .q = random_bits(), .e = random_bits(), .k = random_bits() % (UNIT_SAMPLES + 1),
+        struct control got, c = { .type = CONTROL_DATA, .q = random_bits(), .e = random_bits(),
+                                  .k = random_bits() % (UNIT_SAMPLES + 1),
                                   .n = random_bits() % (UNIT_MAX + 1), .c = (uint32_t)random_bits() };
         buf_clear(&b);
         control_put(&b, &c);
@@ -49,14 +50,16 @@ int main(void)
     }
     ok(read_wrong == 0, "what control_put wrote is read: %d of 2000 were not", read_wrong);
     ok(cut == 0, "what is cut short is not: %d were", cut);
-    ok(changed == 0 && taken > 1000, "with a byte changed (%d of 100000 are still maps) both ways agree: %d did not", taken, changed);
+    ok(changed == 0 && taken > 1000, "with a byte changed (%d of 100000 are still maps) both ways agree: %d did not",
+       taken, changed);
 
     struct control got;
     const struct control large[] = { { .n = UNIT_MAX + 1ull }, { .k = UNIT_SAMPLES + 1ull } }, end = { .type = CONTROL_END };
     for (int i = 0; i < 2; i++) {
         buf_clear(&b);
         control_put(&b, &large[i]);
-        ok(control_quick(span_of(b.data, b.size), &got) == 0, "a %s out of range is left to control_read", i ? "number of samples" : "size");
+        ok(control_quick(span_of(b.data, b.size), &got) == 0, "a %s out of range is left to control_read",
+           i ? "number of samples" : "size");
     }
     buf_clear(&b);
     control_put(&b, &end);

@@ -46,7 +46,8 @@ static void compare(const struct team *team, size_t batch, size_t t_in, size_t i
                      .x = small_new(1, batch * t_in * in), .weight = small_new(2, batch * t_out * out) };
     float *w = small_new(3, n_w), *y[2], *dx[2], *dw[2];
     for (int pass = 0; pass < 2; pass++) {
-        struct compute c = { .team = (struct team *)(uintptr_t)team, .k = kernels_choose(getenv("PENSTOCK_KERNELS")), .bf16 = pass };
+        struct compute c = { .team = (struct team *)(uintptr_t)team, .k = kernels_choose(getenv("PENSTOCK_KERNELS")),
+                             .bf16 = pass };
         struct tape *t = tape_new(&c);
         char why[WHY] = "";
         r.y = y[pass] = calloc(batch * t_out * out, 4);

@@ -24,17 +24,19 @@ static void reading(void)
 {
     struct buf b;
     buf_init(&b, 100);
-    ok(file_replace(at("a"), "hello", 5, &e) == 0 && file_read(at("a"), &b, &e) == 0 && b.size == 5 && !strcmp((char *)b.data, "hello"),
-       "a file is written and read, with a zero behind it");
+    ok(file_replace(at("a"), "hello", 5, &e) == 0 && file_read(at("a"), &b, &e) == 0 && b.size == 5 &&
+       !strcmp((char *)b.data, "hello"), "a file is written and read, with a zero behind it");
     ok(file_replace(at("a"), "bye", 3, &e) == 0 && file_read(at("a"), &b, &e) == 0 && b.size == 3, "and replaced");
     char big[101] = { 0 };
     file_replace(at("big"), big, 100, &e);
     ok(file_read(at("big"), &b, &e) == 0 && b.size == 100, "a file as large as the limit is read");
     file_replace(at("big"), big, 101, &e);
-    ok(file_read(at("big"), &b, &e) < 0 && e.status == STATUS_BAD && strstr(e.text, "limit of 100"), "a larger one is not: %s", e.text);
+    ok(file_read(at("big"), &b, &e) < 0 && e.status == STATUS_BAD && strstr(e.text, "limit of 100"),
+       "a larger one is not: %s", e.text);
     ok(file_read(at("none"), &b, &e) < 0 && e.status == STATUS_BAD, "a missing file is bad input: %s", e.text);
     ok(file_read(dir, &b, &e) < 0 && strstr(e.text, "directory"), "a directory is no file");
-    ok(mkfifo(at("fifo"), 0600) == 0 && file_read(at("fifo"), &b, &e) < 0 && strstr(e.text, "regular"), "a fifo is refused without waiting for it");
+    ok(mkfifo(at("fifo"), 0600) == 0 && file_read(at("fifo"), &b, &e) < 0 && strstr(e.text, "regular"),
+       "a fifo is refused without waiting for it");
     ok(file_replace(at("none/x"), "", 0, &e) < 0, "nothing is written into a directory that is not there");
     ok(access(at("a.part"), F_OK) < 0, "no part is left");
     buf_release(&b);
@@ -50,12 +52,14 @@ static void reading(void)
 static void directories(void)
 {
     struct stat st;
-    ok(dir_make(at("x/y//z"), &e) == 0 && stat(at("x/y/z"), &st) == 0 && S_ISDIR(st.st_mode), "a directory is made with its parents");
+    ok(dir_make(at("x/y//z"), &e) == 0 && stat(at("x/y/z"), &st) == 0 && S_ISDIR(st.st_mode),
+       "a directory is made with its parents");
     ok(dir_make(at("x/y/z/"), &e) == 0, "and is fine if it is there");
     ok(dir_make(at("a/b"), &e) < 0 && strstr(e.text, "Not a directory"), "not below a file: %s", e.text);
     ok(dir_make("/sys/penstock/x", &e) < 0 && !strstr(e.text, "No such file"), "what the system says is told: %s", e.text);
     file_replace(at("x/y/file"), "1", 1, &e);
-    ok(symlink(dir, at("x/link")) == 0 && dir_remove(at("x"), &e) == 0 && stat(at("x"), &st) < 0, "a directory is removed with its content");
+    ok(symlink(dir, at("x/link")) == 0 && dir_remove(at("x"), &e) == 0 && stat(at("x"), &st) < 0,
+       "a directory is removed with its content");
     ok(stat(at("a"), &st) == 0, "but not what a link in it names");
     ok(symlink(dir, at("link")) == 0 && dir_remove(at("link"), &e) < 0 && stat(at("a"), &st) == 0, "nor through a link");
     ok(dir_remove(at("x"), &e) == 0, "one that is not there is fine");
@@ -85,8 +89,8 @@ static void metrics(void)
     }
     file_read(at("m"), &b, &e);
     static const char line[] = "{\"name\": \"a\\\"b\\n\xef\xbf\xbd\", \"n\": -5, \"x\": 0.1, \"y\": null}\n";
-    ok(b.size == 2 * (sizeof line - 1) && !memcmp(b.data, line, sizeof line - 1), "metrics are JSON lines, and a file of them grows: %.*s",
-       (int)strcspn((char *)b.data, "\n"), (char *)b.data);
+    ok(b.size == 2 * (sizeof line - 1) && !memcmp(b.data, line, sizeof line - 1),
+       "metrics are JSON lines, and a file of them grows: %.*s", (int)strcspn((char *)b.data, "\n"), (char *)b.data);
     ok(!metrics_open(NULL, &e) && e.status == 0 && metrics_end(NULL, &e) == 0, "without a file there are none");
     ok(!metrics_open(at("none/m"), &e) && e.status == STATUS_BAD, "a file that cannot be written is told");
     ok(peak_memory_bytes() > 100000 && clock_seconds() <= clock_seconds(), "memory and time are told");
@@ -97,7 +101,8 @@ static void text(void)
 {
     static const struct { const char *bytes; bool good; } cases[] = {
         { "", true }, { "abc", true }, { "\xc3\xbc", true }, { "\xe2\x98\x83", true }, { "\xf0\x9f\x8e\xa4", true },
-        { "\xff", false }, { "\xc3", false }, { "\xc0\x80", false }, { "\xed\xa0\x80", false }, { "\xf4\x90\x80\x80", false }, { "a\xe2\x98", false },
+        { "\xff", false }, { "\xc3", false }, { "\xc0\x80", false }, { "\xed\xa0\x80", false },
+            { "\xf4\x90\x80\x80", false }, { "a\xe2\x98", false },
     };
     int wrong = 0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

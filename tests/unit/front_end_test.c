@@ -234,7 +234,8 @@ int main(int argc, char **argv)
         return 0;
     }
     struct safetensors st;
-    if (!ok(mkdtemp(dir) && safetensors_open("tests/golden/mel/expect.safetensors", &st, &e) == 0, "the golden features are read %s", e.text))
+    if (!ok(mkdtemp(dir) && safetensors_open("tests/golden/mel/expect.safetensors", &st, &e) == 0,
+            "the golden features are read %s", e.text))
         return done();
     bands_compare(&st, 80);
     bands_compare(&st, 128);

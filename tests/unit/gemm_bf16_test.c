@@ -121,7 +121,8 @@ static bool right(const struct compute *c, size_t m, size_t n, size_t k)
         struct blocks b = {.to = y, .ld = n + 5};
         for (size_t i = 0; i < m * (n + 5); i++)
             y[i] = NAN;
-        gemm_bf16(c, m, rounded ? xb : xf, p, false, &(struct gemm_out){.bf16 = half, .ld = n, .done = take_block, .ctx = &b});
+        gemm_bf16(c, m, rounded ? xb : xf, p, false,
+                  &(struct gemm_out){.bf16 = half, .ld = n, .done = take_block, .ctx = &b});
         good = close_to(y, y_want, m, n, n + 5, k, "y in blocks") && b.covered == m * n && good;
         c->k->pack->to_f32(wide, half, m * n);
         for (size_t i = 0; i < m * n && good; i++) {
@@ -158,7 +159,8 @@ static void same_bits(const struct kernels *k, size_t m, size_t n, size_t kk)
         gemm_bf16(&c, m, (struct gemm_in){.f32 = dy, .ld = n}, p, true, &(struct gemm_out){.f32 = dx, .ld = kk});
         gemm_bf16(&c, m, (struct gemm_in){.bf16 = xr, .ld = kk}, p, false, &(struct gemm_out){.f32 = y + m * n, .ld = n});
         gemm_bf16(&c, m, (struct gemm_in){.bf16 = dyr, .ld = n}, p, true, &(struct gemm_out){.f32 = dx + m * kk, .ld = kk});
-        gemm_bf16_dw(&c, m, n, kk, (struct gemm_in){.f32 = dy, .ld = n}, (struct gemm_in){.f32 = x, .ld = kk}, false, dw, kk, NULL);
+        gemm_bf16_dw(&c, m, n, kk, (struct gemm_in){.f32 = dy, .ld = n}, (struct gemm_in){.f32 = x, .ld = kk}, false,
+                     dw, kk, NULL);
         good = good && (threads == 1 || memcmp(out[0], out[1], size * 4) == 0);
         packed_free(p);
         team_free(c.team);

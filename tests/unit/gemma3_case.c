@@ -54,7 +54,8 @@ float *gemma3_supervised(const float *nll, const struct batch *b, size_t seq, si
     return flat;
 }
 
-double gemma3_gradients(const struct model *m, const struct safetensors *st, const char *prefix, double tokens, size_t *compared)
+double gemma3_gradients(const struct model *m, const struct safetensors *st, const char *prefix, double tokens,
+                        size_t *compared)
 {
     double worst = 0;
     *compared = 0;
@@ -72,7 +73,8 @@ double gemma3_gradients(const struct model *m, const struct safetensors *st, con
         if (!(e <= worst))
             worst = e;
         if (!(e <= 5e-5))
-            printf("# %s: scaled error %.1e at %zu: got %.9g want %.9g\n", name, e, at, (double)p->grad[at], (double)want[at]);
+            printf("# %s: scaled error %.1e at %zu: got %.9g want %.9g\n", name, e, at, (double)p->grad[at],
+                   (double)want[at]);
         free(want);
         (*compared)++;
     }

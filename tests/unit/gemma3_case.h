@@ -13,6 +13,7 @@ float *gemma3_packed(const float *want, const struct batch *b, size_t seq, size_
 /* nll [rows, S] of the supervised tokens alone, in order; malloc'd, *n of them. */
 float *gemma3_supervised(const float *nll, const struct batch *b, size_t seq, size_t *n);
 /* The worst scaled error of gradients against PREFIX + name in st, times tokens; *compared tensors. */
-double gemma3_gradients(const struct model *m, const struct safetensors *st, const char *prefix, double tokens, size_t *compared);
+double gemma3_gradients(const struct model *m, const struct safetensors *st, const char *prefix, double tokens,
+                        size_t *compared);
 
 #endif

@@ -90,7 +90,8 @@ static void test_case(const char *dir)
     batch_clear(&b);
     batch_add(&b, g.prompt[1] + 3, NULL, g.prompts[1] - 3, NULL, 0, 0, 0, 0, why);
     ok(generator_run(&gen, &b, row, g.answers[1], why) == 0, "and its rest %s", why);
-    ok(row->n == 3 && !row->ended && !memcmp(row->token, g.answer[1], 3 * sizeof *row->token), "stopped after %zu tokens of the same", row->n);
+    ok(row->n == 3 && !row->ended && !memcmp(row->token, g.answer[1], 3 * sizeof *row->token),
+       "stopped after %zu tokens of the same", row->n);
     gen.each = NULL;
     batch_clear(&b);
     batch_add(&b, g.answer[1] + 2, NULL, 1, NULL, 0, 0, 0, 0, why);

@@ -26,7 +26,8 @@ static void test_names(const struct model *m)
         known += same;
         frozen += !p->trained;
     }
-    ok(known == st.n && known == m->params.n, "all %zu tensors of the checkpoint are known, with their shapes: %zu", st.n, known);
+    ok(known == st.n && known == m->params.n, "all %zu tensors of the checkpoint are known, with their shapes: %zu",
+       st.n, known);
     is_int((long long)frozen, 39, "tensors of tower and projector, which are never trained");
     safetensors_close(&st);
 }
@@ -82,7 +83,8 @@ int main(void)
     json_object_set_new(c, "transformers_version", json_string("4.50.0.dev0"));
     char *config = json_dumps(c, 0);
     m = model_new(config, strlen(config), why);
-    ok(m && params_find(&m->params, "vision_tower.vision_model.post_layernorm.weight"), "older files name the tower otherwise %s", why);
+    ok(m && params_find(&m->params, "vision_tower.vision_model.post_layernorm.weight"),
+       "older files name the tower otherwise %s", why);
     model_free(m);
     free(config);
     json_decref(c);

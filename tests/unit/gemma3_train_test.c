@@ -145,7 +145,8 @@ static void test_lora(void)
         t->recompute = pass == 1;
         int status = model_step(t, m, &b, TAPE_TRAIN, 1, &l, why);
         double got = l.nll / (double)l.tokens;
-        ok(status == 0 && fabs(got - (double)loss[0]) <= 2e-6 * got, "adapted loss %.7f (want %.7f) %s", got, (double)loss[0], why);
+        ok(status == 0 && fabs(got - (double)loss[0]) <= 2e-6 * got, "adapted loss %.7f (want %.7f) %s", got,
+           (double)loss[0], why);
         double e = gemma3_gradients(m, &expect, "grad.", (double)l.tokens, &n);
         ok(e <= 2e-5 && n == 56, "gradients of %zu adapter tensors: worst scaled error %.1e", n, e);
         grads_clear(&m->params);
@@ -153,7 +154,8 @@ static void test_lora(void)
     }
     t->recompute = false;
     train(m, t, &micro, &batches, &expect, "log.loss", true);
-    check_weights(m, LORA "adapter_final/adapter_model.safetensors", LORA "adapter_initial/adapter_model.safetensors", 56, 1e-5);
+    check_weights(m, LORA "adapter_final/adapter_model.safetensors", LORA "adapter_initial/adapter_model.safetensors",
+                  56, 1e-5);
     golden_weights(m, LORA "adapter_final/adapter_model.safetensors");
     lora_merge(&compute, &m->params);
     check_merged(m);
@@ -181,7 +183,8 @@ static void test_threads(void)
         tape_free(t);
     }
     for (int i = 1; i < 3; i++)
-        is_int((long long)golden_differ(m[0], m[i]), 0, i == 1 ? "two threads give the bits of one" : "and so do three, with layers computed again");
+        is_int((long long)golden_differ(m[0], m[i]), 0,
+               i == 1 ? "two threads give the bits of one" : "and so do three, with layers computed again");
     for (int i = 0; i < 3; i++)
         model_free(m[i]);
     safetensors_close(&batches);

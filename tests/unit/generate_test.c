@@ -46,13 +46,16 @@ static void test_batch(struct generator *g, const char *weights, bool timestamps
         generator_clear(g);
         ok(generator_detect(g, &b, languages, 4, best, why) == 0, "languages are detected %s", why);
         for (size_t r = 0; r < k; r++)
-            is_int(best[r], json_integer_value(json_object_get(asked[from + r], "detected_language")), "as transformers does");
+            is_int(best[r], json_integer_value(json_object_get(asked[from + r], "detected_language")),
+                   "as transformers does");
         batch_clear(&b);
         for (size_t r = 0; r < k; r++) {
             size_t clip = (size_t)json_integer_value(json_object_get(asked[from + r], "clip"));
-            batch_add(&b, prompt, NULL, ints(json_object_get(asked[from + r], "prompt"), prompt), features + clip * 80 * 300, 80, 300, 0, 0, why);
+            batch_add(&b, prompt, NULL, ints(json_object_get(asked[from + r], "prompt"), prompt),
+                      features + clip * 80 * 300, 80, 300, 0, 0, why);
         }
-        ok(generator_run(g, &b, out, 1000, why) == 0, "%zu rows of '%s', %s %s", k, weights, timestamps ? "with times" : "plain", why);
+        ok(generator_run(g, &b, out, 1000, why) == 0, "%zu rows of '%s', %s %s", k, weights,
+           timestamps ? "with times" : "plain", why);
         for (size_t r = 0; r < k; r++) {
             int32_t want[64];
             size_t m = ints(json_object_get(asked[from + r], "tokens"), want);
@@ -87,7 +90,8 @@ static void test_cache(const float *features)
     static const int32_t ids[] = { 401, 402, 407, 411, 283, 396, 13 };
     float *one = malloc(m->vocab * sizeof *one), *other = malloc(m->vocab * sizeof *other);
     t->poison = true;
-    if (cache_reserve(&whole, m, 1, 1, 10, why) || cache_reserve(&steps, m, 1, 1, 10, why) || batch_reserve(&b, 1, 10, 80, 300, why))
+    if (cache_reserve(&whole, m, 1, 1, 10, why) || cache_reserve(&steps, m, 1, 1, 10, why) ||
+        batch_reserve(&b, 1, 10, 80, 300, why))
         ok(false, "%s", why);
     batch_add(&b, ids, NULL, 7, features, 80, 300, 0, 0, why);
     ok(model_decode(t, m, &b, &whole, one, why) == 0, "seven tokens at once %s", why);
@@ -114,11 +118,13 @@ static void test_rules(void)
 {
     struct rules r;
     char why[WHY] = "";
-    static const char *const bad[] = { "{", "{\"suppress_tokens\": 3}", "{\"suppress_tokens\": [99]}", "{\"eos_token_id\": \"x\"}" };
+    static const char *const bad[] = { "{", "{\"suppress_tokens\": 3}", "{\"suppress_tokens\": [99]}",
+                                       "{\"eos_token_id\": \"x\"}" };
     for (size_t i = 0; i < 4; i++)
         ok(rules_read(&r, bad[i], strlen(bad[i]), 50, why) == -1, "refused: %s", why);
     const char *good = "{\"eos_token_id\": [1, 3], \"suppress_tokens\": [-1, 4], \"no_timestamps_token_id\": 10}";
-    ok(rules_read(&r, good, strlen(good), 50, why) == 0 && r.n_end == 2 && r.n_suppress == 1 && r.timestamp == 11, "read: %s", why);
+    ok(rules_read(&r, good, strlen(good), 50, why) == 0 && r.n_end == 2 && r.n_suppress == 1 && r.timestamp == 11,
+       "read: %s", why);
     rules_release(&r);
 }
 

@@ -62,7 +62,8 @@ int main(void)
             end = at[i] + l.spot[i].size > end ? at[i] + l.spot[i].size : end;
         }
         is_int((long long)clashes(&l), 0, "no two share bytes while both live");
-        ok(end == size && !odd && size >= used && size * 100 <= used * 110, "size %zu, used at once %zu: at most 10 %% of gaps", size, used);
+        ok(end == size && !odd && size >= used && size * 100 <= used * 110,
+           "size %zu, used at once %zu: at most 10 %% of gaps", size, used);
         for (int again = 0; again < 2; again++) {
             if (again) {                        /* others in between */
                 spots_make(&l, seed + 10);

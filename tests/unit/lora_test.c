@@ -34,8 +34,8 @@ static void check_gradients(struct model *m, const struct safetensors *expect, c
         free(want);
         compared++;
     }
-    ok(compared == trained && compared > 0 && worst <= 2e-5, "%zu adapter gradients of %zu: worst scaled error %.1e", compared,
-       trained, worst);
+    ok(compared == trained && compared > 0 && worst <= 2e-5, "%zu adapter gradients of %zu: worst scaled error %.1e",
+       compared, trained, worst);
 }
 
 static void check_final(struct model *m, const char *path)
@@ -90,8 +90,8 @@ static void test_case(const char *dir, const char *targets, const char *layers)
     whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3, .tokens = WHISPER_WIDTH });
     int status = model_step(t, m, &b, TAPE_TRAIN, 1, &l, why);
     float *loss = golden_f32(&expect, "loss", NULL);
-    ok(status == 0 && fabs(l.nll / (double)l.tokens - (double)loss[0]) <= 2e-6 * (double)loss[0], "%s: loss %.7f (%.7f) %s", dir,
-       l.nll / (double)l.tokens, (double)loss[0], why);
+    ok(status == 0 && fabs(l.nll / (double)l.tokens - (double)loss[0]) <= 2e-6 * (double)loss[0],
+       "%s: loss %.7f (%.7f) %s", dir, l.nll / (double)l.tokens, (double)loss[0], why);
     check_gradients(m, &expect, &l);
     grads_clear(&m->params);
 
@@ -108,7 +108,8 @@ static void test_case(const char *dir, const char *targets, const char *layers)
         a.learning_rate = rate * schedule_factor(SCHEDULE_LINEAR, s, warmup, json_array_size(steps));
         double norm = adamw_step(&compute, &m->params, &a, (double)l.tokens);
         ok(status == 0 && fabs(l.nll / (double)l.tokens - want_loss) <= 1e-5 && fabs(norm - want_norm) <= 1e-5 * want_norm,
-           "%s step %d: loss %.7f (%.7f) norm %.7f (%.7f)", dir, (int)s, l.nll / (double)l.tokens, want_loss, norm, want_norm);
+           "%s step %d: loss %.7f (%.7f) norm %.7f (%.7f)", dir, (int)s, l.nll / (double)l.tokens, want_loss, norm,
+               want_norm);
     }
     json_decref(j);
     snprintf(path, sizeof path, CASE "%s/adamw-final.safetensors", dir);
@@ -142,7 +143,8 @@ static void test_dropout(void)
         struct lora_options o = { .r = 4, .alpha = 8, .dropout = 0.3, .targets = "q_proj,fc2", .rslora = true };
         struct batch b;
         struct loss l;
-        ok(lora_attach(&m->params, &o, why) == 10 && params_reserve(&m->params, true, why) == 0, "an adapter with dropout %s", why);
+        ok(lora_attach(&m->params, &o, why) == 10 && params_reserve(&m->params, true, why) == 0,
+           "an adapter with dropout %s", why);
         for (size_t k = 0; k < m->params.n; k++)
             if (m->params.p[k]->kind == PARAM_ADAPTER) {
                 m->params.p[k]->init = INIT_UNIFORM;
@@ -159,7 +161,8 @@ static void test_dropout(void)
             first = malloc(p->count * sizeof *first);
             memcpy(first, p->grad, p->count * sizeof *first);
         }
-        ok(!memcmp(first, p->grad, p->count * sizeof *first), "the same bits, %d threads, %s", 1 + i % 2, i >= 2 ? "computed again" : "kept");
+        ok(!memcmp(first, p->grad, p->count * sizeof *first), "the same bits, %d threads, %s", 1 + i % 2,
+           i >= 2 ? "computed again" : "kept");
         if (i == 3) {
             grads_clear(&m->params);
             ok(model_step(t, m, &b, TAPE_TRAIN, 12, &l, why) == 0 && memcmp(first, p->grad, p->count * sizeof *first),

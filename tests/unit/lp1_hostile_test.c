@@ -110,7 +110,8 @@ static void older_consumer(void)
     ok(send_when_there(old, &m) && answer(old, &p) == LP1_REJECT && p.m.code == LP1_FENCED, "an older one is fenced off");
     m.from = 1001;
     memset(m.run, 1, sizeof m.run);
-    ok(send_when_there(old, &m) && answer(old, &p) == LP1_REJECT && p.m.code == LP1_BAD_RUN, "one of another plan is refused");
+    ok(send_when_there(old, &m) && answer(old, &p) == LP1_REJECT && p.m.code == LP1_BAD_RUN,
+       "one of another plan is refused");
     socket_close(new, 0);
     socket_close(old, 0);
 }
@@ -142,8 +143,8 @@ static void flood(void)
     for (int i = 0; i < 20; i++)
         socket_close(s[i], 0);
     uint64_t grown = peak_memory_bytes() - before;
-    ok(grown < (uint64_t)(64 + FREED_KEPT) << 20, "4,000 HELLOs of the longest kind take %.1f MB (limit %d)", (double)grown / 1e6,
-       64 + FREED_KEPT);
+    ok(grown < (uint64_t)(64 + FREED_KEPT) << 20, "4,000 HELLOs of the longest kind take %.1f MB (limit %d)",
+       (double)grown / 1e6, 64 + FREED_KEPT);
 }
 
 static void unending(void)
@@ -162,7 +163,8 @@ static void unending(void)
         ;
     usleep(300000);
     /* libzmq itself holds what a peer of ours never ends; the last bound is the process's limit (protocol(7)). */
-    ok(peak_memory_bytes() - before < (uint64_t)(200 + FREED_KEPT) << 20, "a message of %d parts that never ends: %.1f MB for now, and nothing of it is ours", parts,
+    ok(peak_memory_bytes() - before < (uint64_t)(200 + FREED_KEPT) << 20,
+       "a message of %d parts that never ends: %.1f MB for now, and nothing of it is ours", parts,
        (double)(peak_memory_bytes() - before) / 1e6);
     socket_close(s, 0);
 }
@@ -178,7 +180,8 @@ int main(void)
     snprintf(spec, sizeof spec, "@ipc://%s/h", dir);
     head = stream_out_open(spec, &e);
     stage_init(&st, "source");
-    if (!ok(head && header_make(&h, run, 10, 1, &st, &e) == 0 && stream_put_header(head, &h, &e) == 0, "a head serves: %s", e.text))
+    if (!ok(head && header_make(&h, run, 10, 1, &st, &e) == 0 && stream_put_header(head, &h, &e) == 0,
+            "a head serves: %s", e.text))
         return done();
     honest_worker_gets_a_welcome("at first");
     nonsense();

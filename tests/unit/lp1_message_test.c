@@ -14,7 +14,8 @@ static void fill(enum lp1_type t)
     m.nunit = 2;
     m.unit[0] = (struct lp1_unit){ .q = 1ull << 40, .e = 3, .k = 5, .n = 123456, .c = 0xdeadbeef };
     m.unit[1] = (struct lp1_unit){ .q = 7, .n = 1 };
-    m.ok = 1, m.tail = 99, m.next = 1000, m.limit = 1064, m.commit = 900, m.total = LP1_UNKNOWN, m.final = 1, m.code = LP1_FENCED, m.done = 12;
+    m.ok = 1, m.tail = 99, m.next = 1000, m.limit = 1064, m.commit = 900, m.total = LP1_UNKNOWN, m.final = 1,
+        m.code = LP1_FENCED, m.done = 12;
     memcpy(m.run, "0123456789abcdef", 16);
     strcpy(m.text, "host-1:77");
     m.nlist = 3;
@@ -45,7 +46,8 @@ static void each_type_comes_back(void)
         int rc = read_buf(&b, &version, &why);
         if (rc == 0)
             lp1_message_write(&got, &again);
-        ok(rc == 0 && b.size == again.size && !memcmp(b.data, again.data, b.size), "%s comes back as it was written: %s", lp1_type_name((enum lp1_type)t), why);
+        ok(rc == 0 && b.size == again.size && !memcmp(b.data, again.data, b.size),
+           "%s comes back as it was written: %s", lp1_type_name((enum lp1_type)t), why);
     }
     fill(LP1_RECV);
     m.nlist = LP1_LIST;
@@ -53,24 +55,25 @@ static void each_type_comes_back(void)
         m.list[i] = UINT64_MAX - 1 - i;
     buf_clear(&b);
     lp1_message_write(&m, &b);
-    ok(b.size <= LP1_CONTROL_MAX && read_buf(&b, &version, &why) == 0 && got.nlist == LP1_LIST && got.list[255] == UINT64_MAX - 256,
-       "the longest list fits a control frame: %zu bytes", b.size);
+    ok(b.size <= LP1_CONTROL_MAX && read_buf(&b, &version, &why) == 0 && got.nlist == LP1_LIST &&
+       got.list[255] == UINT64_MAX - 256, "the longest list fits a control frame: %zu bytes", b.size);
     fill(LP1_WORK);
     m.nunit = LP1_BATCH;
     for (size_t i = 0; i < LP1_BATCH; i++)
-        m.unit[i] = (struct lp1_unit){ .q = UINT64_MAX - 1 - i, .e = UINT64_MAX, .k = UINT32_MAX, .n = LP1_BATCH_BYTES / LP1_BATCH, .c = UINT32_MAX };
+        m.unit[i] = (struct lp1_unit){ .q = UINT64_MAX - 1 - i, .e = UINT64_MAX, .k = UINT32_MAX,
+                                       .n = LP1_BATCH_BYTES / LP1_BATCH, .c = UINT32_MAX };
     buf_clear(&b);
     lp1_message_write(&m, &b);
-    ok(b.size <= LP1_CONTROL_MAX && read_buf(&b, &version, &why) == 0 && got.nunit == LP1_BATCH && got.unit[63].q == UINT64_MAX - 64,
-       "so do the most units: %zu bytes", b.size);
+    ok(b.size <= LP1_CONTROL_MAX && read_buf(&b, &version, &why) == 0 && got.nunit == LP1_BATCH &&
+       got.unit[63].q == UINT64_MAX - 64, "so do the most units: %zu bytes", b.size);
     fill(LP1_ACK);
     m.nsack = LP1_RANGES;
     for (size_t i = 0; i < LP1_RANGES; i++)
         m.sack[i] = (struct lp1_range){ (1ull << 60) + 2 * i, (1ull << 60) + 2 * i + 1 };
     buf_clear(&b);
     lp1_message_write(&m, &b);
-    ok(b.size <= LP1_CONTROL_MAX && read_buf(&b, &version, &why) == 0 && got.nsack == LP1_RANGES && got.sack[63].lo == (1ull << 60) + 126,
-       "so do the most ranges: %zu bytes", b.size);
+    ok(b.size <= LP1_CONTROL_MAX && read_buf(&b, &version, &why) == 0 && got.nsack == LP1_RANGES &&
+       got.sack[63].lo == (1ull << 60) + 126, "so do the most ranges: %zu bytes", b.size);
     buf_release(&b);
     buf_release(&again);
 }

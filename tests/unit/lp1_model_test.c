@@ -9,8 +9,10 @@
 static struct model_plan plan_of(uint64_t seed)
 {
     bool quick = seed % 8 == 3;
-    return (struct model_plan){ .seed = seed, .units = seed % 97 == 0 ? 0 : quick ? 200 + seed * 7919 % 400 : 1 + seed * 7919 % 60,
-                                .workers = (int)(1 + seed % (quick ? 3 : 7)), .hub = seed % 5 == 4, .quick = quick, .kills = (int)(seed % 12),
+    return (struct model_plan){ .seed = seed,
+                                .units = seed % 97 == 0 ? 0 : quick ? 200 + seed * 7919 % 400 : 1 + seed * 7919 % 60,
+                                .workers = (int)(1 + seed % (quick ? 3 : 7)), .hub = seed % 5 == 4, .quick = quick,
+                                    .kills = (int)(seed % 12),
                                 .breaks = (int)(seed % 6), .joins = (int)(seed % 3), .leaves = (int)(seed % 2),
                                 .window = quick ? 20 + seed % 300 : 2 + seed % 15 };
 }
@@ -33,7 +35,8 @@ int main(void)
         struct model_result r;
         model_run(&p, &r);
         if (!r.finished || !r.right || !r.bounded || r.leaked)
-            printf("# seed %llu: %s%s%s, %ld bodies leaked, after %.0f s; %s\n", (unsigned long long)seed, r.finished ? "" : "hung ",
+            printf("# seed %llu: %s%s%s, %ld bodies leaked, after %.0f s; %s\n", (unsigned long long)seed,
+                   r.finished ? "" : "hung ",
                    r.right ? "" : "wrong ", r.bounded ? "" : "unbounded ", r.leaked, r.seconds, r.why);
         hung += !r.finished;
         wrong += !r.right;
@@ -45,11 +48,14 @@ int main(void)
         batches += r.batches;
     }
     printf("# %llu runs, kills: %ld of head, %ld of tail, %ld of hub, %ld of workers; %llu duplicates dropped, %llu refused; %llu messages of more than one unit\n",
-           (unsigned long long)runs, kills[0], kills[1], kills[2], kills[3], (unsigned long long)duplicates, (unsigned long long)refused, (unsigned long long)batches);
+           (unsigned long long)runs, kills[0], kills[1], kills[2], kills[3], (unsigned long long)duplicates,
+               (unsigned long long)refused, (unsigned long long)batches);
     ok(!hung, "every run ends: %llu of %llu hung", (unsigned long long)hung, (unsigned long long)runs);
-    ok(!wrong, "each unit counts once and in order, as without faults: %llu of %llu did not", (unsigned long long)wrong, (unsigned long long)runs);
+    ok(!wrong, "each unit counts once and in order, as without faults: %llu of %llu did not", (unsigned long long)wrong,
+       (unsigned long long)runs);
     ok(!unbounded, "no TAIL holds more than its window: %llu did", (unsigned long long)unbounded);
     ok(!leaked, "no body is lost from sight: %llu runs leaked", (unsigned long long)leaked);
-    ok(runs < 1000 || (kills[0] && kills[1] && kills[2] && kills[3] && duplicates && batches > runs), "all roles were killed, duplicates came, and batches");
+    ok(runs < 1000 || (kills[0] && kills[1] && kills[2] && kills[3] && duplicates && batches > runs),
+       "all roles were killed, duplicates came, and batches");
     return done();
 }

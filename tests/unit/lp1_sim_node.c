@@ -38,7 +38,8 @@ static void on_worker_run(void *ctx, const struct lp1_unit *u)
     struct node *n = ctx;
     struct sim *s = n->sim;
     double work = s->p->quick ? 0.001 : 0.05 + unit_real(s) * 0.3;
-    if (mix(u->q, 99) % (s->p->quick ? 256 : 16) == 0)            /* it kills the child some times before it is an error record */
+    /* it kills the child some times before it is an error record */
+    if (mix(u->q, 99) % (s->p->quick ? 256 : 16) == 0)
         work += 2;
     if (below(s, s->p->quick ? 1000 : 100) == 0)
         work += 20;
@@ -51,8 +52,10 @@ static void on_worker_run(void *ctx, const struct lp1_unit *u)
 void node_start(struct sim *s, struct node *n)
 {
     const struct lp1_head_out head = { n, on_head_send, on_body_free };
-    const struct lp1_tail_out tail = { n, on_tail_head, on_tail_reset, on_tail_worker, on_tail_header, on_head_header, on_body_free };
-    const struct lp1_worker_out worker = { n, on_worker_send, on_worker_reset, on_worker_header, on_worker_run, on_body_free };
+    const struct lp1_tail_out tail = { n, on_tail_head, on_tail_reset, on_tail_worker, on_tail_header, on_head_header,
+                                       on_body_free };
+    const struct lp1_worker_out worker = { n, on_worker_send, on_worker_reset, on_worker_header, on_worker_run,
+                                           on_body_free };
     uint8_t run[16] = "the plan of it", none[16] = { 0 };
     uint64_t bytes = s->p->window * UNIT_BYTES;
     n->alive = true;
@@ -178,7 +181,8 @@ static void source(struct sim *s, struct node *n)
 {
     uint64_t q;
     for (uint64_t i = below(s, s->p->quick ? 100 : 4); i && lp1_head_wants(n->head, &q); i--)
-        lp1_head_put(n->head, &(struct lp1_unit){ .q = q, .k = 1, .n = 1 + mix(q, 5) % UNIT_BYTES, .c = (uint32_t)q, .body = body_new(s, made(q)) });
+        lp1_head_put(n->head, &(struct lp1_unit){ .q = q, .k = 1, .n = 1 + mix(q, 5) % UNIT_BYTES, .c = (uint32_t)q,
+                                                  .body = body_new(s, made(q)) });
     if (below(s, 2))
         lp1_head_flush(n->head, s->now);
     if (lp1_head_finished(n->head)) {
@@ -199,7 +203,8 @@ static void worker(struct sim *s, struct node *n)
         if (s->now < j.until)
             continue;
         n->job[i--] = n->job[--n->njob];
-        struct lp1_unit u = { .q = j.q, .e = j.e, .k = 1, .n = 1 + mix(j.q, 6) % UNIT_BYTES, .c = (uint32_t)j.q, .body = body_new(s, j.value) };
+        struct lp1_unit u = { .q = j.q, .e = j.e, .k = 1, .n = 1 + mix(j.q, 6) % UNIT_BYTES, .c = (uint32_t)j.q,
+                              .body = body_new(s, j.value) };
         lp1_worker_result(n->worker, &u, s->now);
     }
     if (below(s, 2))
@@ -251,14 +256,16 @@ void node_show(const struct node *n)
         struct lp1_head_state h;
         lp1_head_state(head, &h);
         printf("; head: tail %d base %llu pos %llu limit %llu commit %llu workers %zu slots %zu leased %zu", h.tail,
-               (unsigned long long)h.base, (unsigned long long)h.pos, (unsigned long long)h.limit, (unsigned long long)h.commit,
+               (unsigned long long)h.base, (unsigned long long)h.pos, (unsigned long long)h.limit,
+                   (unsigned long long)h.commit,
                h.workers, h.slots, h.leased);
     }
     if (tail) {
         struct lp1_tail_state t;
         lp1_tail_state(tail, &t);
         printf("; tail: head %d taken %llu next %llu limit %llu commit %llu workers %zu held %zu", t.head,
-               (unsigned long long)t.taken, (unsigned long long)t.next, (unsigned long long)t.limit, (unsigned long long)t.commit,
+               (unsigned long long)t.taken, (unsigned long long)t.next, (unsigned long long)t.limit,
+                   (unsigned long long)t.commit,
                t.workers, t.held);
     }
     if (n->worker) {

@@ -11,7 +11,8 @@ static void on_run(void *ctx, const struct lp1_unit *u) { (void)ctx, (void)u; }
 /* Seconds after which it gives up, ticked every quarter second from `start` on the clock. */
 static double patience(double start)
 {
-    struct lp1_worker *w = lp1_worker_new(1, 2, "host", &(struct lp1_worker_out){ NULL, on_send, on_reset, on_header, on_run, on_header });
+    struct lp1_worker *w = lp1_worker_new(1, 2, "host",
+                                          &(struct lp1_worker_out){ NULL, on_send, on_reset, on_header, on_run, on_header });
     int status = 0;
     double t = 0;
     while (t < 3 * LP1_ALONE && !lp1_worker_fatal(w, &status)) {

@@ -31,7 +31,8 @@ static const char *rows(const char *name, const char *text)
     for (uint64_t i = 0; i < m.rows; i++) {
         json_t *row = manifest_row(&m, i, &e);
         char *dump = row ? json_dumps(row, JSON_COMPACT) : NULL;
-        snprintf(got + strlen(got), sizeof got - strlen(got), "%llu:%s ", (unsigned long long)m.place[i].line, dump ? dump : "!");
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%llu:%s ", (unsigned long long)m.place[i].line,
+                 dump ? dump : "!");
         free(dump);
         json_decref(row);
     }
@@ -41,19 +42,24 @@ static const char *rows(const char *name, const char *text)
 
 static void formats(void)
 {
-    is_str(rows("a.jsonl", "{\"a\":1}\n\n{\"a\":2}"), "1:{\"a\":1} 3:{\"a\":2} ", "lines of JSON, a blank one, no newline at the end");
-    is_str(rows("a.jsonl", "\xef\xbb\xbf{\"a\":1}\r\n{\"a\"\r\n[3]\n"), "1:{\"a\":1} 2:! 3:! ", "a byte order mark, CRLF, broken lines");
-    is_str(rows("a.csv", "a,b\r\n1,\"x\ny\"\r\n\r\n2,\"p,q\"\r\n"), "2:{\"a\":\"1\",\"b\":\"x\\ny\"} 5:{\"a\":\"2\",\"b\":\"p,q\"} ",
-           "CSV: lines are counted through quotes");
-    is_str(rows("a.csv", "a,b\n1\n1,2,3\n\"x\"y,2\n1,2\n"), "2:! 3:! 4:! 5:{\"a\":\"1\",\"b\":\"2\"} ", "CSV: wrong numbers of fields, junk after a quote");
+    is_str(rows("a.jsonl", "{\"a\":1}\n\n{\"a\":2}"), "1:{\"a\":1} 3:{\"a\":2} ",
+           "lines of JSON, a blank one, no newline at the end");
+    is_str(rows("a.jsonl", "\xef\xbb\xbf{\"a\":1}\r\n{\"a\"\r\n[3]\n"), "1:{\"a\":1} 2:! 3:! ",
+           "a byte order mark, CRLF, broken lines");
+    is_str(rows("a.csv", "a,b\r\n1,\"x\ny\"\r\n\r\n2,\"p,q\"\r\n"),
+           "2:{\"a\":\"1\",\"b\":\"x\\ny\"} 5:{\"a\":\"2\",\"b\":\"p,q\"} ", "CSV: lines are counted through quotes");
+    is_str(rows("a.csv", "a,b\n1\n1,2,3\n\"x\"y,2\n1,2\n"), "2:! 3:! 4:! 5:{\"a\":\"1\",\"b\":\"2\"} ",
+           "CSV: wrong numbers of fields, junk after a quote");
     is_str(rows("a.csv", "a,b\n1,\"open\n1,2\n3,4\n"), "2:! 3:{\"a\":\"1\",\"b\":\"2\"} 4:{\"a\":\"3\",\"b\":\"4\"} ",
            "CSV: a quote that never closes breaks its own line only");
     is_str(rows("a.csv", "a\n\xff\nx\n"), "2:! 3:{\"a\":\"x\"} ", "CSV: what is not UTF-8 is broken");
     is_str(rows("a.tsv", "a\tb\n1,5\t\"2\"\n"), "2:{\"a\":\"1,5\",\"b\":\"2\"} ", "TSV");
-    is_str(rows("plain", "a\tb\n1\t2\n"), "2:{\"a\":\"1\",\"b\":\"2\"} ", "a name that says nothing: tabs in the first line");
+    is_str(rows("plain", "a\tb\n1\t2\n"), "2:{\"a\":\"1\",\"b\":\"2\"} ",
+           "a name that says nothing: tabs in the first line");
     is_str(rows("plain", " {\"a\":1}\n"), "1:{\"a\":1} ", "a brace at its begin");
     is_str(rows("plain", "a,b\n1,2"), "2:{\"a\":\"1\",\"b\":\"2\"} ", "else CSV");
-    is_str(rows("a.jsonl", "{\"n\":12345678901234567890123}\n"), "1:{\"n\":1.2345678901234568e22} ", "integers beyond 64 bits become reals");
+    is_str(rows("a.jsonl", "{\"n\":12345678901234567890123}\n"), "1:{\"n\":1.2345678901234568e22} ",
+           "integers beyond 64 bits become reals");
 }
 
 static void refused(const char *name, const char *text, size_t n, const char *word, const char *what)
@@ -76,22 +82,27 @@ static void whole_files(void)
     refused("a.csv", "\x1f\x8b\x08", 3, "cut short", "a gzipped file without an end");
     refused("a.csv", "\x28\xb5\x2f\xfd", 4, "compressed", "another packer's file");
     refused("a.json", "[{\"a\":1}]", 9, "jq", "one JSON list");
-    refused("a.jsonl", "{\"id\":\"x\"}\n{\"id\":\"y\"}\n\n{\"id\":\"x\"}\n", 34, "lines 1 and 4 have the same id 'x'", "a double id");
-    refused("a.jsonl", "{\"id\":7}\n{\"id\":\"\\u0037\"}\n", 25, "lines 1 and 2", "a number and an escaped text that are one id");
+    refused("a.jsonl", "{\"id\":\"x\"}\n{\"id\":\"y\"}\n\n{\"id\":\"x\"}\n", 34, "lines 1 and 4 have the same id 'x'",
+            "a double id");
+    refused("a.jsonl", "{\"id\":7}\n{\"id\":\"\\u0037\"}\n", 25, "lines 1 and 2",
+            "a number and an escaped text that are one id");
     refused("a.csv", "id\nx\nx\n", 7, "lines 2 and 3", "a double id in a CSV");
     refused("a.jsonl", "{\"id\":\"a.jsonl:2\"}\n{}\n", 22, "lines 1 and 2", "an id that is the derived one of another row");
     struct manifest m;
     struct error e;
-    ok(opened(&m, "a.jsonl", "{\"id\":\"x\"}\n{\"id\":\"x\",}\n", 23, &e) == 0, "a broken row has no id to be double %s", e.text);
+    ok(opened(&m, "a.jsonl", "{\"id\":\"x\"}\n{\"id\":\"x\",}\n", 23, &e) == 0,
+       "a broken row has no id to be double %s", e.text);
     manifest_close(&m);
-    ok(opened(&m, "a.jsonl", "{\"a\":1}\n{\"a\":1}\n", 16, &e) == 0 && m.rows == 2, "rows without ids are named by their lines");
+    ok(opened(&m, "a.jsonl", "{\"a\":1}\n{\"a\":1}\n", 16, &e) == 0 && m.rows == 2,
+       "rows without ids are named by their lines");
     manifest_close(&m);
     manifest_open(&m, path, NULL, 1, NULL, NULL, &e);
     uint8_t hash[32];
     memcpy(hash, m.hash, 32);
     is_int((long long)m.rows, 1, "a limit");
     manifest_close(&m);
-    ok(opened(&m, "a.jsonl", "{\"a\":1}\n", 8, &e) == 0 && !memcmp(hash, m.hash, 32), "the hash is of the rows that are used");
+    ok(opened(&m, "a.jsonl", "{\"a\":1}\n", 8, &e) == 0 && !memcmp(hash, m.hash, 32),
+       "the hash is of the rows that are used");
     manifest_close(&m);
 }
 
@@ -146,7 +157,8 @@ static void peek(const char *line, int want, const char *value, const char *name
 
 static void peeks(void)
 {
-    peek("{\"a\":{\"id\":\"no\"},\"b\":[\"]\",{\"id\":1}],\"id\":\"yes\"}", 1, "yes", "the key of the outer object, not of inner ones");
+    peek("{\"a\":{\"id\":\"no\"},\"b\":[\"]\",{\"id\":1}],\"id\":\"yes\"}", 1, "yes",
+         "the key of the outer object, not of inner ones");
     peek("{ \"id\" : 42 , \"a\" : 1 }", 1, "42", "a number");
     peek("{\"a\":\"\\\"id\\\":\",\"id\":\"x\"}", 1, "x", "a key's spelling inside a text");
     peek("{\"a\":1}", 0, "", "no such key");

@@ -36,16 +36,22 @@ static enum headers_are compare(struct header a, struct header b, char what[200]
 int main(void)
 {
     char what[200];
-    is_int(compare(made("avx2", 80, "tokenize"), made("avx2", 80, "tokenize"), what), HEADERS_SAME, "equal headers are the same");
-    is_int(compare(made("avx2", 80, "tokenize"), made("avx512", 80, "tokenize"), what), HEADERS_MIXED, "another instruction set is a mixture");
+    is_int(compare(made("avx2", 80, "tokenize"), made("avx2", 80, "tokenize"), what), HEADERS_SAME,
+           "equal headers are the same");
+    is_int(compare(made("avx2", 80, "tokenize"), made("avx512", 80, "tokenize"), what), HEADERS_MIXED,
+           "another instruction set is a mixture");
     is_str(what, "mel-features: avx2 beside avx512", "which says whose");
-    is_int(compare(made("avx2", 80, "tokenize"), made("avx2", 128, "tokenize"), what), HEADERS_DIFFER, "another option is another header");
-    is_int(compare(made("avx2", 80, "tokenize"), made("avx512", 128, "tokenize"), what), HEADERS_DIFFER, "also beside another instruction set");
-    is_int(compare(made("avx2", 80, "tokenize"), made("neon", 80, "tokenise"), what), HEADERS_DIFFER, "so is another stage behind it");
+    is_int(compare(made("avx2", 80, "tokenize"), made("avx2", 128, "tokenize"), what), HEADERS_DIFFER,
+           "another option is another header");
+    is_int(compare(made("avx2", 80, "tokenize"), made("avx512", 128, "tokenize"), what), HEADERS_DIFFER,
+           "also beside another instruction set");
+    is_int(compare(made("avx2", 80, "tokenize"), made("neon", 80, "tokenise"), what), HEADERS_DIFFER,
+           "so is another stage behind it");
     struct header a = made("avx2", 80, "tokenize"), b = made("avx512", 80, "tokenize");
     bool good = true;
     for (size_t n = 0; n < b.map.size; n++)
-        good &= headers_compare(span_of(a.map.data, a.map.size), span_of(b.map.data, n), what, sizeof what) == HEADERS_DIFFER;
+        good &= headers_compare(span_of(a.map.data, a.map.size), span_of(b.map.data, n), what,
+                                sizeof what) == HEADERS_DIFFER;
     ok(good, "a header that is cut anywhere is another");
     header_release(&a);
     header_release(&b);

@@ -41,7 +41,8 @@ static void forms(void)
     struct mp_value v;
     uint64_t u;
     int64_t i;
-    ok(mp_read_span(bytes(), &v) == 0 && mp_to_u64(&v, &u) && u == UINT64_MAX && !mp_to_i64(&v, &i), "the largest number is no int64");
+    ok(mp_read_span(bytes(), &v) == 0 && mp_to_u64(&v, &u) && u == UINT64_MAX && !mp_to_i64(&v, &i),
+       "the largest number is no int64");
     buf_clear(&b);
     mp_put_real(&b, 0.1);
     double r;
@@ -53,7 +54,8 @@ static void forms(void)
     buf_append(&b, "\xd1\x00\x05", 3);
     ok(mp_read_span(bytes(), &v) == 0 && mp_to_u64(&v, &u) && u == 5, "a positive number in a signed form is read");
     buf_clear(&b);
-    mp_put_nil(&b), mp_put_bool(&b, true), mp_put_bool(&b, false), mp_put_str(&b, "a"), mp_put_bin(&b, "a", 1), mp_put_map(&b, 0), mp_put_array(&b, 2);
+    mp_put_nil(&b), mp_put_bool(&b, true), mp_put_bool(&b, false), mp_put_str(&b, "a"), mp_put_bin(&b, "a", 1),
+        mp_put_map(&b, 0), mp_put_array(&b, 2);
     is_str(hex(), "c0c3c2a161c401618092", "nil, bool, str, bin, map, array");
 }
 
@@ -94,7 +96,8 @@ static void announced(void)
         *one = (uint8_t)first;
         struct mp_cursor c = mp_cursor(span_of(one, 1));
         struct mp_value v;
-        bool whole = first < 0x80 || first >= 0xe0 || first == 0x80 || first == 0x90 || first == 0xa0 || first == 0xc0 || first == 0xc2
+        bool whole = first < 0x80 || first >= 0xe0 || first == 0x80 || first == 0x90 || first == 0xa0 ||
+                     first == 0xc0 || first == 0xc2
                   || first == 0xc3;
         wrong += (mp_read(&c, &v) == 0) != whole;
         c = mp_cursor(span_of(one, 1));
@@ -118,7 +121,8 @@ static void bombs(void)
             mp_put_array(&b, 1);
         mp_put_nil(&b);
         c = mp_cursor(bytes());
-        ok((mp_skip(&c, NULL) == 0) == (depth <= MP_DEPTH), "%d arrays in each other are %s", depth, depth <= MP_DEPTH ? "read" : "refused");
+        ok((mp_skip(&c, NULL) == 0) == (depth <= MP_DEPTH), "%d arrays in each other are %s", depth,
+           depth <= MP_DEPTH ? "read" : "refused");
     }
     buf_clear(&b);
     mp_put_map(&b, MP_KEYS + 1);

@@ -48,6 +48,7 @@ int main(void)
     is_int(wrong_values(ST_F16), 0, "float16: all 65536 values, their middles and what lies beside those");
     is_int(wrong_values(ST_BF16), 0, "bfloat16: the same");
     ok(isinf(there_and_back(1e6f, ST_F16)) && there_and_back(65519.0f, ST_F16) == 65504.0f, "float16 ends at 65504");
-    ok(there_and_back(-1e-9f, ST_F16) == 0.0f && signbit(there_and_back(-1e-9f, ST_F16)), "what is too small becomes 0 of its sign");
+    ok(there_and_back(-1e-9f, ST_F16) == 0.0f && signbit(there_and_back(-1e-9f, ST_F16)),
+       "what is too small becomes 0 of its sign");
     return done();
 }

@@ -7,7 +7,8 @@
 float noise(void)
 {
     static uint32_t seed = 1;
-    seed = seed * 1664525u + 1013904223u;               /* Numerical Recipes' generator; its upper bits are the better ones */
+    /* Numerical Recipes' generator; its upper bits are the better ones */
+    seed = seed * 1664525u + 1013904223u;
     return (float)(seed >> 8) / 8388608.0f - 1.0f;
 }
 

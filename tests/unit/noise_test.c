@@ -143,11 +143,13 @@ static void test_augment(void)
         grads_clear(&m->params);
     }
     /* 5 or 6 spans of 8 in each of three rows of 200 heard frames, overlaps apart */
-    ok(seen[0].frames > 40 && seen[0].frames <= 144 && seen[0].beyond == 0, "%zu frames are masked, none beyond what was heard", seen[0].frames);
+    ok(seen[0].frames > 40 && seen[0].frames <= 144 && seen[0].beyond == 0,
+       "%zu frames are masked, none beyond what was heard", seen[0].frames);
     ok(seen[0].bins >= 4 && seen[0].bins <= 12, "%zu bins are masked", seen[0].bins);
     ok(seen[1].frames == 0 && seen[1].bins == 0, "and nothing in evaluation");
     ok(memcmp(seen[0].seen, seen[2].seen, 300 * 80 * sizeof(float)) &&
-       !memcmp(seen[0].seen + 300 * 80, seen[2].seen + 300 * 80, 2 * 300 * 80 * sizeof(float)), "a row's key changes its own masks alone");
+       !memcmp(seen[0].seen + 300 * 80, seen[2].seen + 300 * 80, 2 * 300 * 80 * sizeof(float)),
+           "a row's key changes its own masks alone");
     for (int i = 0; i < 3; i++)
         free(seen[i].seen);
     tape_free(t);

@@ -14,8 +14,8 @@ static bool same(const json_t *row, const char *key, const struct normalizer *n)
 {
     const json_t *text = json_object_get(row, "text"), *want = json_object_get(row, key);
     struct text got = {0};
-    bool pass = normalize(n, json_string_value(text), json_string_length(text), &got) == 0 && got.n == json_string_length(want) &&
-                memcmp(got.n ? got.s : "", json_string_value(want), got.n) == 0;
+    bool pass = normalize(n, json_string_value(text), json_string_length(text), &got) == 0 &&
+                got.n == json_string_length(want) && memcmp(got.n ? got.s : "", json_string_value(want), got.n) == 0;
     if (!pass)
         printf("# %s of '%s'\n# got  '%.*s'\n# want '%s'\n", key, json_string_value(text), (int)got.n, got.s ? got.s : "",
                json_string_value(want));
@@ -27,8 +27,10 @@ static bool same(const json_t *row, const char *key, const struct normalizer *n)
 static void spellings_add(void)
 {
     static const char *const pairs[][2] = {
-        {"colour", "color"}, {"colours", "colors"}, {"colourful", "colorful"}, {"favourite", "favorite"}, {"organise", "organize"},
-        {"theatre", "theater"}, {"grey", "gray"}, {"centre", "center"}, {"travelling", "traveling"}, {"neighbour", "neighbor"},
+        {"colour", "color"}, {"colours", "colors"}, {"colourful", "colorful"}, {"favourite", "favorite"},
+            {"organise", "organize"},
+        {"theatre", "theater"}, {"grey", "gray"}, {"centre", "center"}, {"travelling", "traveling"},
+            {"neighbour", "neighbor"},
         {"analysed", "analyzed"}, {"catalogue", "catalog"}, {"behaviour", "behavior"}, {"aluminium", "aluminum"},
         {"aeroplane", "airplane"}, {"tyre", "tire"}, {"pyjamas", "pajamas"}, {"moustache", "mustache"}, {"plough", "plow"},
     };
@@ -79,13 +81,16 @@ int main(void)
     one("As It Is, <b>!", NORMALIZER_NONE, "As It Is, <b>!", "none changes nothing");
     one("a\xff" "b \xe2\x82", NORMALIZER_BASIC, "a b ", "bytes that are no text become spaces");
     one("<<<<<<(((((", NORMALIZER_BASIC, " ", "brackets that nothing closes");
-    one("999 decillion and one million million", NORMALIZER_ENGLISH, "999000000000000000000000000001000000", "numbers beyond 64 bits");
+    one("999 decillion and one million million", NORMALIZER_ENGLISH, "999000000000000000000000000001000000",
+        "numbers beyond 64 bits");
     one("12345678901234567890123 thousand five", NORMALIZER_ENGLISH, "12345678901234568013005", "and of many digits");
 
     enum normalizer_kind kind;
-    ok(normalizer_parse("english", &kind) && kind == NORMALIZER_ENGLISH && strcmp(normalizer_name(kind), "english") == 0, "names are read");
+    ok(normalizer_parse("english", &kind) && kind == NORMALIZER_ENGLISH &&
+       strcmp(normalizer_name(kind), "english") == 0, "names are read");
     ok(!normalizer_parse("English", &kind), "others are refused");
-    ok(spelling_find(&spelling, "colours", 7) && !strcmp(spelling_find(&spelling, "colours", 7), "colors"), "a spelling is found");
+    ok(spelling_find(&spelling, "colours", 7) && !strcmp(spelling_find(&spelling, "colours", 7), "colors"),
+       "a spelling is found");
     ok(!spelling_find(&spelling, "colo", 4) && !spelling_find(&spelling, "colourfully", 11), "not by its beginning");
     spelling_release(&spelling);
     ok(!spelling_find(&spelling, "colour", 6), "an empty table has none");

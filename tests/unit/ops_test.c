@@ -30,7 +30,8 @@ static void ref_linear(double *const *l, double *y)        /* x [5,7], W [6,7], 
                 y[i * 6 + o] += l[0][i * 7 + k] * l[1][o * 7 + k];
         }
 }
-static struct tensor *op_linear(struct tape *t, struct tensor **x, struct param **p) { return tape_linear(t, x[0], p[0], p[1]); }
+static struct tensor *op_linear(struct tape *t, struct tensor **x,
+                                struct param **p) { return tape_linear(t, x[0], p[0], p[1]); }
 
 static void ref_layer_norm(double *const *l, double *y)    /* x [9,37], w, b [37] */
 {
@@ -125,8 +126,10 @@ static void ref_conv(double *const *l, double *y, int stride)
 }
 static void ref_conv1(double *const *l, double *y) { ref_conv(l, y, 1); }
 static void ref_conv2(double *const *l, double *y) { ref_conv(l, y, 2); }
-static struct tensor *op_conv1(struct tape *t, struct tensor **x, struct param **p) { return tape_conv1d(t, x[0], 2, p[0], p[1], 1); }
-static struct tensor *op_conv2(struct tape *t, struct tensor **x, struct param **p) { return tape_conv1d(t, x[0], 2, p[0], p[1], 2); }
+static struct tensor *op_conv1(struct tape *t, struct tensor **x,
+                               struct param **p) { return tape_conv1d(t, x[0], 2, p[0], p[1], 1); }
+static struct tensor *op_conv2(struct tape *t, struct tensor **x,
+                               struct param **p) { return tape_conv1d(t, x[0], 2, p[0], p[1], 2); }
 
 static const int32_t looked_up[] = { 3, 1, 3, 0, 6, 3 };
 static void ref_embedding(double *const *l, double *y)     /* W [7,5] and a table [3,5] */
@@ -206,12 +209,15 @@ static const struct attended ragged[] = { { 0, 5, 0, 5 }, { 5, 1, 5, 1 }, { 6, 9
 static const struct attended crossing[] = { { 0, 3, 10, 14 }, { 3, 4, 0, 10 } };
 static const struct attended cached[] = { { 0, 1, 0, 9 }, { 1, 3, 12, 10 } };
 static const struct attended longer[] = { { 0, 300, 0, 600 } };
-static const struct attention causal = { .heads = 4, .kv_heads = 2, .scale = 0.7f, .causal = true, .segment = ragged, .n = 3 };
+static const struct attention causal = { .heads = 4, .kv_heads = 2, .scale = 0.7f, .causal = true, .segment = ragged,
+                                         .n = 3 };
 static const struct attention windowed = { .heads = 4, .kv_heads = 1, .scale = 0.9f, .causal = true, .window = 3, .cap = 2,
                                            .segment = ragged, .n = 3 };
 static const struct attention cross = { .heads = 2, .kv_heads = 2, .scale = 0.5f, .segment = crossing, .n = 2 };
-static const struct attention cache = { .heads = 2, .kv_heads = 1, .scale = 0.5f, .causal = true, .segment = cached, .n = 2 };
-static const struct attention blocks = { .heads = 1, .kv_heads = 1, .scale = 0.5f, .causal = true, .window = 290, .segment = longer, .n = 1 };
+static const struct attention cache = { .heads = 2, .kv_heads = 1, .scale = 0.5f, .causal = true, .segment = cached,
+                                        .n = 2 };
+static const struct attention blocks = { .heads = 1, .kv_heads = 1, .scale = 0.5f, .causal = true, .window = 290,
+                                         .segment = longer, .n = 1 };
 
 #define ATTENTION(name, d)                                                                                          \
     static void ref_##name(double *const *l, double *y) { ref_attention(&name, d, l, y); }                          \
@@ -242,7 +248,8 @@ static const struct op ops[] = {
     { "rows", { VALUE(6, 5) }, 3, 5, op_rows, ref_rows },
     { "rope", { VALUE(4, 12) }, 4, 12, op_rope, ref_rope },
     { "causal attention of ragged rows", { VALUE(15, 24), VALUE(15, 12), VALUE(15, 12) }, 15, 24, op_causal, ref_causal },
-    { "attention in a window with a soft cap", { VALUE(15, 24), VALUE(15, 6), VALUE(15, 6) }, 15, 24, op_windowed, ref_windowed },
+    { "attention in a window with a soft cap", { VALUE(15, 24), VALUE(15, 6), VALUE(15, 6) }, 15, 24, op_windowed,
+      ref_windowed },
     { "cross attention", { VALUE(7, 10), VALUE(24, 10), VALUE(24, 10) }, 7, 10, op_cross, ref_cross },
     { "attention behind a cache", { VALUE(4, 8), VALUE(22, 4), VALUE(22, 4) }, 4, 8, op_cache, ref_cache },
     { "attention of many blocks", { VALUE(300, 3), VALUE(600, 3), VALUE(600, 3) }, 300, 3, op_blocks, ref_blocks },

@@ -17,13 +17,14 @@ static uint64_t size;
 static const char *const kinds[] = { "linear", "cosine", "constant", NULL };
 
 static const struct opt table[] = {
-    { OPT_GROUP, 0, "training", NULL, NULL, NULL, 0, 0, NULL, NULL },
-    { OPT_STRING, 'm', "model", &model, "DIR", "the model's directory", 0, 0, NULL, NULL },
-    { OPT_INT, 0, "max-steps", &steps, "N", "stop after so many", 1, 256, NULL, &given },
-    { OPT_REAL, 0, "learning-rate", &rate, "X", "peak rate", 0, 1, NULL, NULL },
-    { OPT_SIZE, 0, "buffer", &size, NULL, "memory to use", 0, 0, NULL, NULL },
-    { OPT_CHOICE, 0, "lr-scheduler-type", &kind, NULL, "shape", 0, 0, kinds, NULL },
-    { OPT_FLAG, 'k', "keep", &flag, NULL, "keep all", 0, 0, NULL, NULL },
+    { OPT_GROUP, .name = "training" },
+    { OPT_STRING, .letter = 'm', .name = "model", .value = &model, .arg = "DIR", .help = "the model's directory" },
+    { OPT_INT, .name = "max-steps", .value = &steps, .arg = "N", .min = 1, .max = 256, .given = &given,
+      .help = "stop after so many" },
+    { OPT_REAL, .name = "learning-rate", .value = &rate, .arg = "X", .min = 0, .max = 1, .help = "peak rate" },
+    { OPT_SIZE, .name = "buffer", .value = &size, .help = "memory to use" },
+    { OPT_CHOICE, .name = "lr-scheduler-type", .value = &kind, .choices = kinds, .help = "shape" },
+    { OPT_FLAG, .letter = 'k', .name = "keep", .value = &flag, .help = "keep all" },
     { .name = NULL },
 };
 static const struct program prog = { "prog", "FILE...", 0, 2, "reads nothing, writes nothing", table };
@@ -51,8 +52,10 @@ static void parse(const struct program *p, char **words)
         while (*words)
             argv[argc++] = *words++;
         int first = opt_parse(p, &c, 0, argc, argv);
-        printf("model=%s steps=%lld rate=%g size=%llu kind=%s keep=%d given=%d in=%s threads=%lld quiet=%d ops=", model ? model : "-",
-               (long long)steps, rate, (unsigned long long)size, kind, flag, given, c.in ? c.in : "-", (long long)c.threads, c.quiet);
+        printf("model=%s steps=%lld rate=%g size=%llu kind=%s keep=%d given=%d in=%s threads=%lld quiet=%d ops=",
+               model ? model : "-",
+               (long long)steps, rate, (unsigned long long)size, kind, flag, given, c.in ? c.in : "-",
+                   (long long)c.threads, c.quiet);
         for (int i = first; i < argc; i++)
             printf("%s,", argv[i]);
         fflush(stdout);
@@ -92,16 +95,22 @@ static void fits(const struct program *p, const char *name)
 
 static void many_options(void)
 {
-    static const char *const names[] = { "max-steps", "batch-size", "gradient-accumulation-steps", "learning-rate", "lr-scheduler-type",
-        "warmup-steps", "weight-decay", "adam-beta1", "adam-beta2", "adam-epsilon", "max-grad-norm", "seed", NULL, "dtype", "lora-r",
-        "lora-alpha", "lora-dropout", "lora-target-modules", "freeze", "save-steps", "logging-steps", "eval-steps", NULL, "eval-stream",
+    static const char *const names[] = { "max-steps", "batch-size", "gradient-accumulation-steps", "learning-rate",
+                                         "lr-scheduler-type",
+        "warmup-steps", "weight-decay", "adam-beta1", "adam-beta2", "adam-epsilon", "max-grad-norm", "seed", NULL,
+            "dtype", "lora-r",
+        "lora-alpha", "lora-dropout", "lora-target-modules", "freeze", "save-steps", "logging-steps", "eval-steps",
+            NULL, "eval-stream",
         "resume", "label-smoothing-factor", "mask-time-prob", "mask-time-length", "mask-time-min-masks", "mask-feature-prob",
-        "mask-feature-length", "mask-feature-min-masks", "max-errors", "numa-node", "head", "insecure", "keys", NULL, "save-total-limit",
-        "save-dtype", "memory-limit", "num-train-epochs", "model", "plan", "key-file", "allow", "dropout", "attention-dropout" };
+        "mask-feature-length", "mask-feature-min-masks", "max-errors", "numa-node", "head", "insecure", "keys", NULL,
+            "save-total-limit",
+        "save-dtype", "memory-limit", "num-train-epochs", "model", "plan", "key-file", "allow", "dropout",
+            "attention-dropout" };
     enum { MANY = sizeof names / sizeof *names };
     static struct opt many[MANY + 1];
     for (size_t i = 0; i < MANY; i++)
-        many[i] = names[i] ? (struct opt){ .kind = OPT_REAL, .name = names[i], .value = &rate, .arg = "N", .help = "something" }
+        many[i] = names[i] ? (struct opt){ .kind = OPT_REAL, .name = names[i], .value = &rate, .arg = "N",
+                                           .help = "something" }
                            : (struct opt){ .kind = OPT_GROUP, .name = "heading" };
     struct program p = prog;
     p.opts = many;
@@ -111,7 +120,8 @@ static void many_options(void)
 
 int main(void)
 {
-    PARSE("--model", "m", "--max-steps=256", "--learning-rate", "1e-3", "--buffer", "64K", "--lr-scheduler-type=linear", "-kq", "-i", "x");
+    PARSE("--model", "m", "--max-steps=256", "--learning-rate", "1e-3", "--buffer", "64K", "--lr-scheduler-type=linear",
+          "-kq", "-i", "x");
     is_str(text, "model=m steps=256 rate=0.001 size=65536 kind=linear keep=1 given=1 in=x threads=1 quiet=1 ops=",
            "long, short and joined options are read");
     PARSE("-mdir", "a", "--threads", "3", "b");
@@ -123,7 +133,8 @@ int main(void)
     ok(strstr(text, "model=--odd") && strstr(text, "rate=0 "), "--name=value takes any value");
 
     PARSE("--max-steps", "zero");
-    misuse_is(100, "prog: option --max-steps wants a whole number from 1 to 256, not 'zero'\n", "a bad number is named with its range");
+    misuse_is(100, "prog: option --max-steps wants a whole number from 1 to 256, not 'zero'\n",
+              "a bad number is named with its range");
     PARSE("--max-steps", "257");
     misuse_is(100, "prog: option --max-steps wants a whole number from 1 to 256, not '257'\n", "the range is checked");
     PARSE("--learning-rate", "nan");
@@ -131,15 +142,20 @@ int main(void)
     PARSE("--buffer", "-1");
     misuse_is(100, "prog: option --buffer wants a size (as 512, 64K or 8M), not '-1'\n", "a size is not negative");
     PARSE("--buffer", "99999999999T");
-    misuse_is(100, "prog: option --buffer wants a size (as 512, 64K or 8M), not '99999999999T'\n", "a size does not overflow");
+    misuse_is(100, "prog: option --buffer wants a size (as 512, 64K or 8M), not '99999999999T'\n",
+              "a size does not overflow");
     PARSE("--lr-scheduler-type", "cosinus");
-    misuse_is(100, "prog: option --lr-scheduler-type wants one of linear|cosine|constant, not 'cosinus'\n", "a choice lists the choices");
+    misuse_is(100, "prog: option --lr-scheduler-type wants one of linear|cosine|constant, not 'cosinus'\n",
+              "a choice lists the choices");
     PARSE("--learnin-rate", "1");
-    misuse_is(100, "prog: unknown option '--learnin-rate'; the nearest is '--learning-rate'\n", "a misspelt option is told the nearest");
+    misuse_is(100, "prog: unknown option '--learnin-rate'; the nearest is '--learning-rate'\n",
+              "a misspelt option is told the nearest");
     PARSE("--max_steps=3");
-    misuse_is(100, "prog: unknown option '--max_steps'; the nearest is '--max-steps'\n", "also with underscores and a value");
+    misuse_is(100, "prog: unknown option '--max_steps'; the nearest is '--max-steps'\n",
+              "also with underscores and a value");
     PARSE("--per_device_learning_rate", "3");
-    misuse_is(100, "prog: unknown option '--per_device_learning_rate'; the nearest is '--learning-rate'\n", "and where it is a part of the word");
+    misuse_is(100, "prog: unknown option '--per_device_learning_rate'; the nearest is '--learning-rate'\n",
+              "and where it is a part of the word");
     PARSE("--zebra");
     misuse_is(100, "prog: unknown option '--zebra'; the nearest is '--keep', which is far: prog --help lists what there is\n", "even if none is near");
     PARSE("--thread", "3");

@@ -89,7 +89,8 @@ static bool check_skip(void *ctx, json_t *row)
 
     for (size_t i = 0; i < json_array_size(list); i++)
         tokens_add(&ids, (int32_t)json_integer_value(json_array_get(list, i)));
-    good = !prompt_decode(&s->p, ids.id, ids.n, &text, why) && text.n == want.n && (!want.n || !memcmp(text.s, want.s, want.n));
+    good = !prompt_decode(&s->p, ids.id, ids.n, &text, why) && text.n == want.n &&
+           (!want.n || !memcmp(text.s, want.s, want.n));
     text_release(&text);
     tokens_release(&ids);
     return good;
@@ -128,7 +129,8 @@ static void training_rows(struct subject *s)
         size_t learnt;
         bool good = !prompt_row(&s->p, s->e, &ask, &x, &ids, &learnt, why);
         ok(good && same(ids.id, ids.n, json_object_get(row, "tokens")), "training row %zu has the golden tokens", i + 1);
-        is_int((long long)(ids.n - learnt), json_integer_value(json_object_get(row, "supervised")), "and as many are supervised");
+        is_int((long long)(ids.n - learnt), json_integer_value(json_object_get(row, "supervised")),
+               "and as many are supervised");
         tokens_release(&ids);
     }
     is_int((long long)json_array_size(rows), 3, "there are three training rows");
@@ -146,11 +148,14 @@ static void segments_become_times(struct subject *s)
     struct tokens a = { 0 }, b = { 0 };
     size_t learnt;
 
-    ok(!prompt_row(&s->p, s->e, &ask, &spelled, &a, &learnt, why) && !prompt_row(&s->p, s->e, &ask, &timed, &b, &learnt, why) &&
-       a.n == b.n && !memcmp(a.id, b.id, a.n * sizeof *a.id), "segments give the row that their times spelled in the text give");
+    ok(!prompt_row(&s->p, s->e, &ask, &spelled, &a, &learnt, why) &&
+       !prompt_row(&s->p, s->e, &ask, &timed, &b, &learnt, why) &&
+       a.n == b.n && !memcmp(a.id, b.id, a.n * sizeof *a.id),
+           "segments give the row that their times spelled in the text give");
     two[1].start = 0.5;
     is_int(prompt_row(&s->p, s->e, &ask, &timed, &b, &learnt, why), TEXT_BAD, "segments that go back are refused");
-    is_str(why, "segment 2 goes from 0.5 to 1.541 s, after one that ends at 0.72 s: times must not go back", "with the times");
+    is_str(why, "segment 2 goes from 0.5 to 1.541 s, after one that ends at 0.72 s: times must not go back",
+           "with the times");
     is_int((long long)b.n, (long long)a.n, "and nothing is added");
     two[1] = (struct segment){ 2, 3.5, { "x", 1 } };
     is_int(prompt_row(&s->p, s->e, &ask, &timed, &b, &learnt, why), TEXT_BAD, "so is a time past the last timestamp");
@@ -192,8 +197,8 @@ static void times_are_added(void)
         json_array_remove(added, json_array_size(added) - 1);
     short_json = json_dumps(file, 0);
     cut = tokenizer_new(short_json, strlen(short_json), why);
-    ok(cut && !prompt_init(&p, cut, -1, why) && p.timestamp == 50364 && p.timestamps == 1501 && !tokenizer_special(cut, 50364),
-       "timestamps that an old file leaves out are there %s", why);
+    ok(cut && !prompt_init(&p, cut, -1, why) && p.timestamp == 50364 && p.timestamps == 1501 &&
+       !tokenizer_special(cut, 50364), "timestamps that an old file leaves out are there %s", why);
     ok(cut && whole && tokenizer_hash(cut) == tokenizer_hash(whole), "and the tokenizer is the same");
     tokenizer_free(cut);
     tokenizer_free(whole);

@@ -36,7 +36,8 @@ static void sound(void)
 {
     struct safetensors st;
     struct error e = { 0 };
-    ok(safetensors_parse(made("{" B(8, 12) ",\"__metadata__\":{\"format\":\"pt\"}," A "}  ", 12), &st, &e) == 0, "a sound file is read %s", e.text);
+    ok(safetensors_parse(made("{" B(8, 12) ",\"__metadata__\":{\"format\":\"pt\"}," A "}  ", 12), &st, &e) == 0,
+       "a sound file is read %s", e.text);
     is_int((long long)st.n, 2, "both tensors");
     is_str(st.tensor[0].name, "a", "sorted by name");
     const struct st_tensor *b = safetensors_find(&st, "b");
@@ -67,10 +68,13 @@ static void hostile(void)
     refused(made("{" A "," B(8, 13) "}", 13), "need 4 bytes", "more bytes than items");
     refused(made("{" A "," B(12, 8) "}", 12), "no range", "a range that runs backwards");
     refused(made("{" A "," B(8, 9223372036854775807) "}", 12), "truncated", "an end far outside");
-    refused(made("{\"x\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0), "more items", "a product that overflows");
+    refused(made("{\"x\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0),
+            "more items", "a product that overflows");
     refused(made("{\"x\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4), "whole number", "a negative size");
-    refused(made("{\"x\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4), "at most 8", "nine dimensions");
-    refused(made("{\"x\":{\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4), "F8_E4M3", "a type we do not know");
+    refused(made("{\"x\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4), "at most 8",
+            "nine dimensions");
+    refused(made("{\"x\":{\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4), "F8_E4M3",
+            "a type we do not know");
     refused(made("{\"x\":5}", 0), "dtype", "a tensor that is a number");
     refused(made("{\"__metadata__\":{\"a\":1}}", 0), "no text", "metadata that is a number");
 }
@@ -84,7 +88,8 @@ static void values(void)
     struct error e;
     struct st_tensor t = { .dtype = ST_F16, .rank = 1, .shape = { 5 }, .data = { (const uint8_t *)half, sizeof half } };
     st_to_f32(&t, to, &e);
-    ok(to[0] == 1 && to[1] == -2 && to[2] == 65504 && to[3] == 0x1p-24f && isinf(to[4]), "half precision becomes float exactly");
+    ok(to[0] == 1 && to[1] == -2 && to[2] == 65504 && to[3] == 0x1p-24f && isinf(to[4]),
+       "half precision becomes float exactly");
     t = (struct st_tensor){ .dtype = ST_BF16, .rank = 1, .shape = { 2 }, .data = { (const uint8_t *)brain, sizeof brain } };
     st_to_f32(&t, to, &e);
     ok(to[0] == 1 && to[1] == -3.140625f, "so does bfloat16");
@@ -97,14 +102,15 @@ static void values(void)
 
 static void written(void)
 {
-    struct st_tensor t[] = { { .name = "w\"1", .dtype = ST_F32, .rank = 2, .shape = { 2, 3 } }, { .name = "b", .dtype = ST_BF16, .rank = 1, .shape = { 5 } } };
+    struct st_tensor t[] = { { .name = "w\"1", .dtype = ST_F32, .rank = 2, .shape = { 2, 3 } },
+                             { .name = "b", .dtype = ST_BF16, .rank = 1, .shape = { 5 } } };
     struct error e = { 0 };
     struct safetensors st;
     buf_clear(&file);
     ok(safetensors_header(t, 2, &file, &e) == 0 && file.size % 8 == 0, "a header is written, padded to 8 bytes");
     buf_extend(&file, 24 + 10);
-    ok(safetensors_parse(span_of(file.data, file.size), &st, &e) == 0 && st.n == 2 && safetensors_find(&st, "w\"1")->shape[1] == 3,
-       "and read back %s", e.text);
+    ok(safetensors_parse(span_of(file.data, file.size), &st, &e) == 0 && st.n == 2 &&
+       safetensors_find(&st, "w\"1")->shape[1] == 3, "and read back %s", e.text);
     safetensors_close(&st);
 }
 
@@ -132,16 +138,18 @@ static void shards(const char *dir)
 {
     struct safetensors st;
     struct error e = { 0 };
-    ok(safetensors_open_model(dir, &st, &e) < 0 && strstr(e.text, "model.safetensors"), "an empty directory is no model: '%s'", e.text);
+    ok(safetensors_open_model(dir, &st, &e) < 0 && strstr(e.text, "model.safetensors"),
+       "an empty directory is no model: '%s'", e.text);
     put(dir, "m1.safetensors", made("{" A "}", 8));
     put(dir, "m2.safetensors", made("{" B(0, 4) "}", 4));
     static const char good[] = "{\"weight_map\":{\"a\":\"m1.safetensors\",\"b\":\"m2.safetensors\"}}";
     put(dir, "model.safetensors.index.json", span_of(good, strlen(good)));
     e.text[0] = 0;
-    ok(safetensors_open_model(dir, &st, &e) == 0 && st.n == 2 && st.n_maps == 2 && safetensors_find(&st, "b")->data.data[3] == 3,
-       "two shards are one model %s", e.text);
+    ok(safetensors_open_model(dir, &st, &e) == 0 && st.n == 2 && st.n_maps == 2 &&
+       safetensors_find(&st, "b")->data.data[3] == 3, "two shards are one model %s", e.text);
     safetensors_close(&st);
-    model_refused(dir, "{\"weight_map\":{\"a\":\"m1.safetensors\",\"c\":\"m2.safetensors\"}}", "'c'", "a tensor that no shard has");
+    model_refused(dir, "{\"weight_map\":{\"a\":\"m1.safetensors\",\"c\":\"m2.safetensors\"}}", "'c'",
+                  "a tensor that no shard has");
     model_refused(dir, "{\"weight_map\":{\"a\":\"../m1.safetensors\"}}", "no name of a file", "a shard elsewhere");
     model_refused(dir, "{\"weight_map\":{\"a\":\"m3.safetensors\"}}", "m3", "a shard that is missing");
     model_refused(dir, "{\"weight_map\":{\"a\":3}}", "no text", "a shard that is a number");

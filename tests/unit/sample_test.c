@@ -100,7 +100,8 @@ static void test_greedy(void)
     float three = copy[3];
     s.repetition_penalty = 2;
     repetition_apply(&s, copy, V, used, 2, used, 3);
-    ok(fabsf(copy[17] - 4.5f) <= 0 && fabsf(copy[3] - (three > 0 ? three / 2 : three * 2)) <= 0, "a token used twice is penalised once");
+    ok(fabsf(copy[17] - 4.5f) <= 0 && fabsf(copy[3] - (three > 0 ? three / 2 : three * 2)) <= 0,
+       "a token used twice is penalised once");
     for (size_t i = 0; i < V; i++)
         copy[i] = -INFINITY;
     copy[7] = 1;
@@ -117,9 +118,10 @@ static void test_credible(void)
         loop[i] = 308;
     for (size_t i = 0; i < 136; i++)
         spread[i] = (int32_t)(37 * i);
-    double a = compression_ratio(few, 3, 563), b = compression_ratio(loop, 60, 51865), c = compression_ratio(spread, 136, 300000);
-    ok(fabs(a - 0.42857) <= 0.01 && fabs(b - 9.2308) <= 0.5 && fabs(c - 1.22156) <= 0.05, "compression of few, same and spread ids: %g %g %g",
-       a, b, c);
+    double a = compression_ratio(few, 3, 563), b = compression_ratio(loop, 60, 51865),
+           c = compression_ratio(spread, 136, 300000);
+    ok(fabs(a - 0.42857) <= 0.01 && fabs(b - 9.2308) <= 0.5 && fabs(c - 1.22156) <= 0.05,
+       "compression of few, same and spread ids: %g %g %g", a, b, c);
     struct generate_row row = { .n = 3, .ended = true, .logprob = -2 };
     ok(fabs(mean_logprob(&row) + 0.5) <= 1e-12, "the end counts among an answer's tokens");
 }

@@ -134,7 +134,8 @@ static void mpeg_lengths(void)
     size_t n = size - m.first;
     struct sound s;
     int rc = sound_decode(bare, n, &whole, &s, why);
-    ok(rc == 0 && s.n >= 40000 && s.n <= 42000, "without its header frame it is as long: %zu samples %s", s.n, rc < 0 ? why : "");
+    ok(rc == 0 && s.n >= 40000 && s.n <= 42000, "without its header frame it is as long: %zu samples %s", s.n,
+       rc < 0 ? why : "");
     sound_release(&s);
     rc = sound_decode(bare, n, &(struct sound_want){16000, 60, 1.5, 0.5}, &s, why);
     ok(rc == 0 && s.n == 8000, "and has windows: %zu samples %s", s.n, rc < 0 ? why : "");

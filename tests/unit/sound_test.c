@@ -134,7 +134,8 @@ static void tones(void)
 static void golden(void)
 {
     size_t size = 0, want_size = 0;
-    uint8_t *file = sound_load("tests/data/speech/jfk.flac", &size), *want_file = sound_load("tests/golden/mel/jfk-16k.flac", &want_size);
+    uint8_t *file = sound_load("tests/data/speech/jfk.flac", &size),
+            *want_file = sound_load("tests/golden/mel/jfk-16k.flac", &want_size);
     struct sound got = {0}, want = {0};
     char why[WHY] = "";
     if (!ok(file && want_file && sound_decode(file, size, &whole, &got, why) == 0 &&
@@ -157,7 +158,8 @@ static void golden(void)
            memcmp(cut.pcm, want.pcm + 40000, 20000 * sizeof(float)) == 0, "a window of 1.25 s from 2.5 s is that stretch");
     sound_release(&cut);
     part = (struct sound_want){16000, 60, 10, 0};
-    ok(sound_decode(want_file, want_size, &part, &cut, why) == 0 && cut.n == 16000, "from 10 s to the end are 16,000 samples");
+    ok(sound_decode(want_file, want_size, &part, &cut, why) == 0 && cut.n == 16000,
+       "from 10 s to the end are 16,000 samples");
     sound_release(&cut);
     part = (struct sound_want){16000, 60, 10, 1.05};
     ok(sound_decode(want_file, want_size, &part, &cut, why) == 0 && cut.n == 16000, "a window may be 0.1 s too long");

@@ -118,12 +118,16 @@ static void files(const char *dir)
     ok(object_read(o, 0, 5, byte, &e) == 0 && !memcmp(byte, "hello", 5), "a file that is replaced is read on as it was");
     object_close(o);
     o = object_open(path, &e);
-    ok(truncate(path, 2) == 0 && object_read(o, 0, 5, byte, &e) < 0 && strstr(e.text, "changed"), "one that is changed in place is an error: %s", e.text);
+    ok(truncate(path, 2) == 0 && object_read(o, 0, 5, byte, &e) < 0 && strstr(e.text, "changed"),
+       "one that is changed in place is an error: %s", e.text);
     object_close(o);
-    ok(!object_open(dir, &e) && strstr(e.text, "directory") && !object_open("/dev/null", &e) && strstr(e.text, "device"), "directories and devices are none");
+    ok(!object_open(dir, &e) && strstr(e.text, "directory") && !object_open("/dev/null", &e) &&
+       strstr(e.text, "device"), "directories and devices are none");
     struct store_writer *w = store_writer_open(path, &e);
-    ok(w && store_writer_append(w, "new", 3, &e) == 0 && store_stat(path, &i, &e) == 1 && i.size == 2, "what is being written is not seen");
-    ok(store_writer_append(w, "er", 2, &e) == 0 && store_writer_commit(w, &e) == 0 && store_stat(path, &i, &e) == 1 && i.size == 5, "until it is whole");
+    ok(w && store_writer_append(w, "new", 3, &e) == 0 && store_stat(path, &i, &e) == 1 && i.size == 2,
+       "what is being written is not seen");
+    ok(store_writer_append(w, "er", 2, &e) == 0 && store_writer_commit(w, &e) == 0 && store_stat(path, &i, &e) == 1 &&
+       i.size == 5, "until it is whole");
     w = store_writer_open(path, &e);
     store_writer_append(w, "x", 1, &e);
     store_writer_abort(w);
@@ -140,7 +144,8 @@ static void files(const char *dir)
     buf_append(&b, "", 1);
     is_str((char *)b.data, want, "in the order of their names, no part files among them");
     buf_release(&b);
-    ok(store_delete(path, &e) == 0 && store_delete(path, &e) == 0 && store_stat(path, &i, &e) == 0, "deleting twice is fine");
+    ok(store_delete(path, &e) == 0 && store_delete(path, &e) == 0 && store_stat(path, &i, &e) == 0,
+       "deleting twice is fine");
 }
 
 int main(int argc, char **argv)
@@ -159,9 +164,11 @@ int main(int argc, char **argv)
     ok(url_is_remote("gs://b/o") && !url_is_remote("a/b://c") && !url_is_remote("C:/x"), "a scheme makes a URL");
     ok(!object_open("ftp://h/x", &e) && strstr(e.text, "no store is known"), "unknown schemes are refused: %s", e.text);
     struct gs_name name;
-    ok(gs_name_read("gs://b/a b/c#d", &name, true, &e) == 0 && !strcmp(name.object_escaped, "a%20b%2Fc%23d"), "names are escaped whole");
+    ok(gs_name_read("gs://b/a b/c#d", &name, true, &e) == 0 && !strcmp(name.object_escaped, "a%20b%2Fc%23d"),
+       "names are escaped whole");
     gs_name_release(&name);
-    ok(gs_name_read("gs://b", &name, true, &e) < 0 && gs_name_read("gs:///x", &name, true, &e) < 0, "a bucket alone is no object");
+    ok(gs_name_read("gs://b", &name, true, &e) < 0 && gs_name_read("gs:///x", &name, true, &e) < 0,
+       "a bucket alone is no object");
     setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", "http://h:1/storage/v1/", 1);
     char *endpoint = gs_endpoint();
     is_str(endpoint, "http://h:1", "gcloud's endpoint setting");
@@ -174,7 +181,8 @@ int main(int argc, char **argv)
     is_str(b64, "-_8", "base64url without padding");
     free(b64);
     uint8_t four[4];
-    ok(base64_read(span_of("AAAAAQ==", 8), four, 4) && four[3] == 1 && !base64_read(span_of("AAAA", 4), four, 4), "base64 of four bytes");
+    ok(base64_read(span_of("AAAAAQ==", 8), four, 4) && four[3] == 1 && !base64_read(span_of("AAAA", 4), four, 4),
+       "base64 of four bytes");
     files(dir);
     dir_remove(dir, &e);
     return done();

@@ -76,8 +76,8 @@ int stream_tool(int argc, char **argv)
     struct error e = { 0, "" };
     if (!strcmp(argv[1], "make") && argc >= 5) {
         log_open("stream-make");
-        int rc = stream_make(NULL, strtoull(argv[2], NULL, 10), (uint32_t)strtoul(argv[3], NULL, 10), strtoull(argv[4], NULL, 10),
-                             argc > 5 ? strtoull(argv[5], NULL, 10) : 0, &e);
+        int rc = stream_make(NULL, strtoull(argv[2], NULL, 10), (uint32_t)strtoul(argv[3], NULL, 10),
+                             strtoull(argv[4], NULL, 10), argc > 5 ? strtoull(argv[5], NULL, 10) : 0, &e);
         if (rc < 0)
             die(e.status, "%s", e.text);
         return 0;

@@ -21,9 +21,11 @@ static void fields(void)
        "fields are read as they were put");
     ok(sample_int(s, "text", &i, &e) == -1 && strstr(e.text, "field 'text' is not a whole number"),
        "a field of another type is told: %s", e.text);
-    ok(sample_int(s, "duration", &i, &e) == -1 && sample_bin(s, "text", &text, &e) == -1, "reals are no whole numbers, text is no bin");
+    ok(sample_int(s, "duration", &i, &e) == -1 && sample_bin(s, "text", &text, &e) == -1,
+       "reals are no whole numbers, text is no bin");
     sample_put_str(s, "text", "a\xff" "b\xc3", 4, &e);
-    ok(sample_str(s, "text", &text, &e) == 1 && text.size == 8 && !memcmp(text.data, "a\xef\xbf\xbd" "b\xef\xbf\xbd", 8), "text that is not UTF-8 is mended");
+    ok(sample_str(s, "text", &text, &e) == 1 && text.size == 8 &&
+       !memcmp(text.data, "a\xef\xbf\xbd" "b\xef\xbf\xbd", 8), "text that is not UTF-8 is mended");
     ok(s->n == 4 && s->field[1].key.size == 4, "a field put again stays in its place");
     sample_drop(s, "rate"), sample_drop(s, "nothing");
     ok(s->n == 3 && !sample_has(s, "rate") && sample_has(s, "duration"), "a field is dropped");
@@ -41,13 +43,15 @@ static void fields(void)
         snprintf(key, sizeof key, "field-%d", k);
         put += sample_put_int(s, key, k, &e) == 0;
     }
-    ok(s->n == SAMPLE_FIELDS && put == SAMPLE_FIELDS - 5 && strstr(e.text, "64 fields"), "64 fields is the limit: %s", e.text);
+    ok(s->n == SAMPLE_FIELDS && put == SAMPLE_FIELDS - 5 && strstr(e.text, "64 fields"), "64 fields is the limit: %s",
+       e.text);
     sample_fail(s, "audio-decode", "bad\xff");
     struct buf b;
     buf_init(&b, 1000);
     sample_write(&b, s);
     static const char want[] = "\x82\xa2id\xa9it/17.mp3\xa5""error\x82\xa5stage\xac""audio-decode\xa7message\xa6""bad\xef\xbf\xbd";
-    ok(sample_failed(s) && b.size == sizeof want - 1 && !memcmp(b.data, want, b.size), "a failed sample is its id and the error alone");
+    ok(sample_failed(s) && b.size == sizeof want - 1 && !memcmp(b.data, want, b.size),
+       "a failed sample is its id and the error alone");
     buf_release(&b);
     unit_release(&u);
 }
@@ -83,23 +87,33 @@ static void headers(void)
     struct stage a, b;
     static const uint8_t run[16] = "run";
     stage_init(&a, "gcs-fetch"), stage_init(&b, "mel-features");
-    stage_put_int(&b, "feature_size", 80), stage_put_str(&b, "model", "tiny"), stage_put_real(&b, "x", 0.5), stage_put_bool(&b, "y", true);
-    ok(header_make(&h, run, 0, 3, &a, &e) == 0 && header_append(&h, &b, &e) == 0 && header_append(&h, &a, &e) == 0, "a header grows stage by stage");
+    stage_put_int(&b, "feature_size", 80), stage_put_str(&b, "model", "tiny"), stage_put_real(&b, "x", 0.5),
+        stage_put_bool(&b, "y", true);
+    ok(header_make(&h, run, 0, 3, &a, &e) == 0 && header_append(&h, &b, &e) == 0 && header_append(&h, &a, &e) == 0,
+       "a header grows stage by stage");
     header_init(&back);
-    ok(header_read(&back, span_of(h.map.data, h.map.size), &e) == 0 && header_epochs(&back) == 3 && header_samples(&back) == 0, "and is read back");
+    ok(header_read(&back, span_of(h.map.data, h.map.size), &e) == 0 && header_epochs(&back) == 3 &&
+       header_samples(&back) == 0, "and is read back");
     struct span text;
     double size;
-    ok(header_option_real(&back, "mel-features", "feature_size", &size) && size == 80 && header_option_str(&back, "mel-features", "model", &text)
+    ok(header_option_real(&back, "mel-features", "feature_size", &size) && size == 80 &&
+       header_option_str(&back, "mel-features", "model", &text)
            && text.size == 4,
        "with the options of its stages");
-    ok(!header_option_str(&back, "mel-features", "feature_size", &text) && !header_option_str(&back, "tokenize", "model", &text), "and no others");
+    ok(!header_option_str(&back, "mel-features", "feature_size", &text) &&
+       !header_option_str(&back, "tokenize", "model", &text), "and no others");
 #define HEADER(text) header_of(text, sizeof text - 1, &back)
     ok(HEADER("\x83\xa8penstock\x01\xa3run\xc4\x01x\xa6stages\x90") == 0, "the smallest header");
-    ok(HEADER("\x83\xa8penstock\x02\xa3run\xc4\x01x\xa6stages\x90") < 0 && strstr(e.text, "version 2"), "another version: %s", e.text);
-    ok(HEADER("\x84\xa8penstock\x01\xa3run\xc4\x01x\xa6stages\x90\xa3run\xc4\x01y") < 0 && strstr(e.text, "'run' twice"), "a key twice: %s", e.text);
-    ok(HEADER("\x83\xa8penstock\x01\xa3run\xa1x\xa6stages\x90") < 0 && strstr(e.text, "'run' is not"), "run as text: %s", e.text);
-    ok(HEADER("\x83\xa8penstock\x01\xa3run\xc4\x01x\xa6stages\x91\x81\xa4name\xa1x") < 0 && strstr(e.text, "stage 1"), "a stage without version: %s", e.text);
-    ok(HEADER("\x84\xa8penstock\x01\xa3run\xc4\x01x\xa6stages\x90\xa7samples\xff") < 0 && strstr(e.text, "'samples'"), "samples below 0: %s", e.text);
+    ok(HEADER("\x83\xa8penstock\x02\xa3run\xc4\x01x\xa6stages\x90") < 0 && strstr(e.text, "version 2"),
+       "another version: %s", e.text);
+    ok(HEADER("\x84\xa8penstock\x01\xa3run\xc4\x01x\xa6stages\x90\xa3run\xc4\x01y") < 0 &&
+       strstr(e.text, "'run' twice"), "a key twice: %s", e.text);
+    ok(HEADER("\x83\xa8penstock\x01\xa3run\xa1x\xa6stages\x90") < 0 && strstr(e.text, "'run' is not"),
+       "run as text: %s", e.text);
+    ok(HEADER("\x83\xa8penstock\x01\xa3run\xc4\x01x\xa6stages\x91\x81\xa4name\xa1x") < 0 && strstr(e.text, "stage 1"),
+       "a stage without version: %s", e.text);
+    ok(HEADER("\x84\xa8penstock\x01\xa3run\xc4\x01x\xa6stages\x90\xa7samples\xff") < 0 && strstr(e.text, "'samples'"),
+       "samples below 0: %s", e.text);
     ok(HEADER("\x81\xa5hello\x01") < 0 && strstr(e.text, "not a stream"), "another map: %s", e.text);
     header_release(&h), header_release(&back);
     stage_release(&a), stage_release(&b);

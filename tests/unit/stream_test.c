@@ -55,7 +55,8 @@ static void round_trip(void)
     struct error e = { 0, "" };
     is_int(stream_make(path, 7, 3, 400, 0, &e), 0, "a stream is written");
     struct found f = stream_read(path);
-    ok(f.last == STREAM_EOF && f.headers == 1 && f.units == 7 && f.ends == 1 && f.samples == 21, "and read: a header, its units, an end");
+    ok(f.last == STREAM_EOF && f.headers == 1 && f.units == 7 && f.ends == 1 && f.samples == 21,
+       "and read: a header, its units, an end");
 
     struct stream_in *in = stream_in_open(path, &e);
     struct unit u;
@@ -63,7 +64,8 @@ static void round_trip(void)
     is_int(stream_next(in, &u, &e), STREAM_HEADER, "the header comes first");
     const struct header *h = stream_in_header(in);
     double bytes = 0;
-    ok(header_samples(h) == 21 && header_epochs(h) == 1 && header_run(h).size == 16 && !memcmp(header_run(h).data, stream_make_run, 16)
+    ok(header_samples(h) == 21 && header_epochs(h) == 1 && header_run(h).size == 16 &&
+       !memcmp(header_run(h).data, stream_make_run, 16)
            && header_option_real(h, "stream-make", "bytes", &bytes) && bytes == 400,
        "with the run, the counts and the stage's options");
     struct header run;
@@ -77,7 +79,8 @@ static void round_trip(void)
     struct array a;
     struct span text;
     int64_t rate = 0;
-    ok(u.q == 0 && u.k == 3 && sample_array(&u.sample[1], "pcm", &a, &e) == 1 && a.type == ARRAY_F32 && a.rank == 1 && a.shape[0] == 100
+    ok(u.q == 0 && u.k == 3 && sample_array(&u.sample[1], "pcm", &a, &e) == 1 && a.type == ARRAY_F32 && a.rank == 1 &&
+       a.shape[0] == 100
            && array_at(&a, 7) == (double)0.07f && sample_int(&u.sample[1], "rate", &rate, &e) == 1 && rate == 16000
            && sample_str(&u.sample[2], "text", &text, &e) == 1 && text.size == 11 && sample_id(&u.sample[2]).size == 8,
        "whose samples hold what was put");
@@ -107,7 +110,8 @@ static void two_streams(void)
     ok(f.last == STREAM_EOF && f.headers == 2 && f.units == 6 && f.ends == 2, "one stream after another is read");
     write_file(path, "", 0);
     f = stream_read(path);
-    ok(f.last == STREAM_FAILED && f.e.status == STATUS_BAD && strstr(f.e.text, "truncated at byte 0"), "no bytes are not a stream: %s", f.e.text);
+    ok(f.last == STREAM_FAILED && f.e.status == STATUS_BAD && strstr(f.e.text, "truncated at byte 0"),
+       "no bytes are not a stream: %s", f.e.text);
     free(twice);
     buf_release(&b);
 }
@@ -292,8 +296,8 @@ static void hostile_streams(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct found f = hostile(cases[i].put);
-        ok(f.last == STREAM_FAILED && f.e.status == STATUS_BAD && strstr(f.e.text, cases[i].line) && strstr(f.e.text, " byte "),
-           "%s is told: %s", cases[i].name, f.e.text);
+        ok(f.last == STREAM_FAILED && f.e.status == STATUS_BAD && strstr(f.e.text, cases[i].line) &&
+           strstr(f.e.text, " byte "), "%s is told: %s", cases[i].name, f.e.text);
     }
 }
 
@@ -312,7 +316,8 @@ static void too_large(void)
     sample_put_bin(&u.sample[0], "audio", data, big, &e);
     sample_put_bin(&u.sample[1], "audio", data, big + 100, &e);
     is_int(unit_fit(&u, &g, "me", &e), 0, "a unit of 80 MiB is made to fit");
-    ok(!sample_failed(&u.sample[0]) && sample_failed(&u.sample[1]) && g.size < UNIT_MAX, "by making its largest sample an error record");
+    ok(!sample_failed(&u.sample[0]) && sample_failed(&u.sample[1]) && g.size < UNIT_MAX,
+       "by making its largest sample an error record");
     gather_release(&g);
     unit_release(&u);
     free(data);

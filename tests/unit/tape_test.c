@@ -51,7 +51,8 @@ static void loss_check(const struct compute *c, float cap, float smoothing, size
     static double ex[54], ew[189];
     char why[WHY] = "", name[120];
     struct loss_run r = { .x = x, .dx = dx, .cap = cap, .smoothing = smoothing,
-                          .w = { .name = "w", .rank = 2, .shape = { 21, 9 }, .count = 189, .data = w, .grad = lent ? NULL : dw, .trained = true } };
+                          .w = { .name = "w", .rank = 2, .shape = { 21, 9 }, .count = 189, .data = w,
+                                 .grad = lent ? NULL : dw, .trained = true } };
     for (size_t i = 0; i < 54; i++)
         ex[i] = (double)(x[i] = 2 * random_uniform(5, i) - 1);
     for (size_t i = 0; i < 189; i++)
@@ -62,7 +63,8 @@ static void loss_check(const struct compute *c, float cap, float smoothing, size
     ok(tape_run(t, TAPE_TRAIN, 1, loss_run, &r, why) == 0, "loss, cap %g, smoothing %g, %zu bytes%s %s", (double)cap,
        (double)smoothing, bytes, lent ? ", a lent gradient" : "", why);
     double got = loss_ref(ex, ew, (double)cap, (double)smoothing), plain = loss_ref(ex, ew, (double)cap, 0);
-    ok(fabs(r.loss.sum - got) <= 1e-6 * got && fabs(r.loss.nll - plain) <= 1e-6 * plain, "its sum %.7f (want %.7f)", r.loss.sum, got);
+    ok(fabs(r.loss.sum - got) <= 1e-6 * got && fabs(r.loss.nll - plain) <= 1e-6 * plain, "its sum %.7f (want %.7f)",
+       r.loss.sum, got);
     double sum = 0;
     for (int i = 0; i < 4; i++)
         sum += (double)r.nll[i];
@@ -111,7 +113,8 @@ static void test_memory(const struct compute *c)
     size_t before = t->size;
     ok(tape_run(t, TAPE_INFER, 1, endless_run, four, why) == 0 && t->size == before && t->high == plan.arena,
        "takes what the real one takes: %zu and %zu bytes", plan.arena, t->high);
-    ok(tape_run(t, TAPE_TRAIN, 1, misfit_run, four, why) == -1 && strstr(why, "a sum of") != NULL, "a misfit is said: %s", why);
+    ok(tape_run(t, TAPE_TRAIN, 1, misfit_run, four, why) == -1 && strstr(why, "a sum of") != NULL,
+       "a misfit is said: %s", why);
     ok(tape_run(t, TAPE_TRAIN, 1, endless_run, four, why) == 0, "and the tape goes on after it");
     tape_free(t);
 }
@@ -139,21 +142,24 @@ static void test_lent(const struct compute *c)
     r.ps.lent = true;
     params_add(&r.ps, "vocabulary", PARAM_EMBEDDING, 2, (size_t[]){ 21, 9 });
     params_add(&r.ps, "w", PARAM_LINEAR, 2, (size_t[]){ 9, 9 });
-    ok(params_reserve(&r.ps, true, why) == 0 && !r.ps.p[0]->grad && r.ps.p[0]->m, "lent gradients have no memory of their own %s", why);
+    ok(params_reserve(&r.ps, true, why) == 0 && !r.ps.p[0]->grad && r.ps.p[0]->m,
+       "lent gradients have no memory of their own %s", why);
     for (size_t i = 0; i < 54; i++)
         r.x[i] = 2 * random_uniform(5, i) - 1;
     param_init(r.ps.p[0], 1);
     param_init(r.ps.p[1], 2);
-    ok(tape_reserve(t, TAPE_TRAIN, lent_run, &r, &plan, why) == 0 && plan.lent == (21 * 9 * 4 / 64 + 1) * 64 + (81 * 4 / 64 + 1) * 64 &&
+    ok(tape_reserve(t, TAPE_TRAIN, lent_run, &r, &plan, why) == 0 &&
+       plan.lent == (21 * 9 * 4 / 64 + 1) * 64 + (81 * 4 / 64 + 1) * 64 &&
        plan.used <= plan.arena && !r.ps.p[0]->grad, "a plan has room for them, and leaves none %s", why);
     for (int i = 0; i < 2; i++) {
-        ok(tape_run(t, TAPE_TRAIN, 1, lent_run, &r, why) == 0 && r.ps.p[0]->grad && r.ps.p[0]->has_grad && t->high <= plan.arena,
-           "a run lends them %s", why);
+        ok(tape_run(t, TAPE_TRAIN, 1, lent_run, &r, why) == 0 && r.ps.p[0]->grad && r.ps.p[0]->has_grad &&
+           t->high <= plan.arena, "a run lends them %s", why);
         double norm = grad_norm(c, &r.ps, 4);
         ok(norm > 0 && isfinite(norm), "each its own: %g", norm);
     }
     r.twice = true;
-    ok(tape_run(t, TAPE_TRAIN, 1, lent_run, &r, why) == -1 && strstr(why, "another order") != NULL, "a run that takes what its plan did not is stopped: %s", why);
+    ok(tape_run(t, TAPE_TRAIN, 1, lent_run, &r, why) == -1 && strstr(why, "another order") != NULL,
+       "a run that takes what its plan did not is stopped: %s", why);
     r.twice = false;
     ok(tape_run(t, TAPE_TRAIN, 1, lent_run, &r, why) == 0 && r.ps.p[1]->has_grad, "and the next is well %s", why);
     tape_begin(t, TAPE_INFER, 1);

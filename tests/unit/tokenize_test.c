@@ -97,7 +97,8 @@ static bool show(void *ctx, const struct sample *s, size_t number)
 
     (void)ctx;
     (void)number;
-    printf("%.*s:%s", (int)id.size, (const char *)id.data, sample_passed_over(s) ? " dropped" : sample_failed(s) ? " failed" : "");
+    printf("%.*s:%s", (int)id.size, (const char *)id.data,
+           sample_passed_over(s) ? " dropped" : sample_failed(s) ? " failed" : "");
     list_put(s, "input_ids");
     list_put(s, "labels");
     for (size_t i = 0; i < s->n; i++)
@@ -195,7 +196,8 @@ struct gemma { json_t *rows; const char *mask; size_t failed; };
 static bool check_gemma(void *ctx, const struct sample *s, size_t number)
 {
     struct gemma *g = ctx;
-    json_t *row = json_array_get(g->rows, number), *want = json_object_get(row, "input_ids"), *mask = json_object_get(row, g->mask);
+    json_t *row = json_array_get(g->rows, number), *want = json_object_get(row, "input_ids"),
+           *mask = json_object_get(row, g->mask);
     size_t n = json_array_size(want), learnt = 0;
     int32_t *id = malloc((n + 1) * sizeof *id), *label = malloc((n + 1) * sizeof *label);
     bool good;

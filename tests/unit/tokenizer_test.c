@@ -123,7 +123,8 @@ static void classes_are_unicode_16(void)
     for (unsigned char k = 1; k < 4; k++)
         for (size_t i = 0; i < json_array_size(json_object_get(sets, names[k])); i++) {
             json_t *range = json_array_get(json_object_get(sets, names[k]), i);
-            for (json_int_t x = json_integer_value(json_array_get(range, 0)); x <= json_integer_value(json_array_get(range, 1)); x++)
+            for (json_int_t x = json_integer_value(json_array_get(range,
+                                                                  0)); x <= json_integer_value(json_array_get(range, 1)); x++)
                 want[x] = k;
         }
     classes_make(&c);
@@ -182,7 +183,8 @@ static void whisper(const char *name)
     s.e = encoder_new(s.t);
     for (int pass = 0; pass < 2; pass++) {      /* again, with the words cached */
         snprintf(path, sizeof path, GOLDEN "whisper/encode-%s.jsonl", name);
-        ok(rows_all(path, check_encode, &s), "%s: %s", path, pass ? "the same from the cache" : "ids, with special tokens and as plain text");
+        ok(rows_all(path, check_encode, &s), "%s: %s", path,
+           pass ? "the same from the cache" : "ids, with special tokens and as plain text");
     }
     snprintf(path, sizeof path, GOLDEN "whisper/decode-%s.jsonl", name);
     ok(rows_all(path, check_decode, &s), "%s: %s", path, "texts and bytes");
@@ -204,14 +206,19 @@ static void gemma(void)
         return;
     s.e = encoder_new(s.t);
     ok(rows_all(GOLDEN "gemma3/encode.jsonl", check_encode, &s), "%s: %s", GOLDEN "gemma3/encode.jsonl", "ids");
-    ok(rows_all(GOLDEN "gemma3/encode.jsonl", check_encode, &s), "%s: %s", GOLDEN "gemma3/encode.jsonl", "the same from the cache");
-    ok(rows_all(GOLDEN "gemma3/decode.jsonl", check_decode, &s), "%s: %s", GOLDEN "gemma3/decode.jsonl", "texts, with and without special tokens");
+    ok(rows_all(GOLDEN "gemma3/encode.jsonl", check_encode, &s), "%s: %s", GOLDEN "gemma3/encode.jsonl",
+       "the same from the cache");
+    ok(rows_all(GOLDEN "gemma3/decode.jsonl", check_decode, &s), "%s: %s", GOLDEN "gemma3/decode.jsonl",
+       "texts, with and without special tokens");
     long_words_take_no_longer(&s, "byte fallback");
     is_int(tokenizer_find(s.t, "<end_of_turn>"), 106, "a token is found by its name");
-    ok(tokenizer_special(s.t, 106) && !tokenizer_special(s.t, 107) && tokenizer_added(s.t, 107), "special and ordinary added tokens are told apart");
-    ok(tokenizer_text_size(s.t) <= 262144 && tokenizer_text_size(s.t) > 250000, "added tokens, of which the text models lack one, are not what a model must have");
+    ok(tokenizer_special(s.t, 106) && !tokenizer_special(s.t, 107) && tokenizer_added(s.t, 107),
+       "special and ordinary added tokens are told apart");
+    ok(tokenizer_text_size(s.t) <= 262144 && tokenizer_text_size(s.t) > 250000,
+       "added tokens, of which the text models lack one, are not what a model must have");
     encode(s.e, "<bos>\n\n", 7, ADDED_ORDINARY, &ids, why);
-    ok(ids.n > 1 && ids.id[0] != 2 && ids.id[ids.n - 1] == 108, "only ordinary added tokens are found where only they are wanted");
+    ok(ids.n > 1 && ids.id[0] != 2 && ids.id[ids.n - 1] == 108,
+       "only ordinary added tokens are found where only they are wanted");
     tokens_release(&ids);
     encoder_free(s.e);
     tokenizer_free(s.t);
@@ -234,23 +241,29 @@ static void broken_files_are_refused(void)
         { "[1]", "not an object at byte 0", "a list" },
         { "{\"a\": \xff}", "not UTF-8 at byte 6", "bytes that are not UTF-8" },
         { "{}", "there is no \"model\"", "an object without a model" },
-        { "{\"model\": {\"type\": \"BPE\"}}", "a model without \"vocab\" and \"merges\" at byte 25", "a model without tables" },
+        { "{\"model\": {\"type\": \"BPE\"}}", "a model without \"vocab\" and \"merges\" at byte 25",
+          "a model without tables" },
         { "{\"model\": {\"vocab\": {\"a\": 0, \"a\": 1}", "two tokens of one name at byte 35", "a name twice" },
         { "{\"model\": {\"vocab\": {\"a\": 0, \"b\": 0}", "two tokens of one id at byte 35", "an id twice" },
-        { "{\"model\": {\"vocab\": {\"a\": 99999999}", "a token's id is out of range at byte 34", "an id that would fill the memory" },
+        { "{\"model\": {\"vocab\": {\"a\": 99999999}", "a token's id is out of range at byte 34",
+          "an id that would fill the memory" },
         { "{\"model\": {\"vocab\": {\"a\": -1}", "a token's id is out of range at byte 28", "a negative id" },
         { "{\"model\": {\"vocab\": {\"a\": 1.5}", "not a whole number at byte 27", "an id with a fraction" },
-        { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [[\"a\", \"b\"]]", "merge 1 is of tokens that are not in the vocabulary", "a merge of unknown tokens" },
-        { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [\"ab\"]", "a merge without a space at byte 45", "a merge of one" },
+        { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [[\"a\", \"b\"]]",
+          "merge 1 is of tokens that are not in the vocabulary", "a merge of unknown tokens" },
+        { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [\"ab\"]", "a merge without a space at byte 45",
+          "a merge of one" },
         { "{\"model\": {\"vocab\": {\"\\ud800\": 0}", "half of a surrogate pair at byte 28", "half a surrogate pair" },
         { "{\"model\": {\"vocab\": {\"a", "a string that does not end at byte 23", "a string cut short" },
-        { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [], \"type\": \"Unigram\"}}", "the model's type is not \"BPE\"", "another kind of model" },
+        { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [], \"type\": \"Unigram\"}}",
+          "the model's type is not \"BPE\"", "another kind of model" },
         { "{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [], \"type\": \"BPE\"}}",
           "neither byte level (pre_tokenizer and decoder \"ByteLevel\") nor byte_fallback", "neither kind of BPE" },
         { "{\"model\": {\"merges\": [], \"vocab\": {\"a\": 0}, \"type\": \"BPE\", \"byte_fallback\": true}}",
           "byte_fallback with a normalizer other than Replace \" \" by U+2581", "byte fallback without its normalizer" },
         { "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}, \"decoder\": {\"type\": \"ByteLevel\"}, "
-          "\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [], \"type\": \"BPE\"}}", "no token for the byte 0x00", "a vocabulary without all bytes" },
+          "\"model\": {\"vocab\": {\"a\": 0}, \"merges\": [], \"type\": \"BPE\"}}", "no token for the byte 0x00",
+              "a vocabulary without all bytes" },
     };
     char deep[400];
 

@@ -19,7 +19,8 @@ int main(void)
     struct placement p = choose("node:1 core:4 pu:2", "auto", 0);
     ok(p.node == -1 && p.threads == 4 && p.nodes == 1, "one node: nothing is bound, a thread a core (%d)", p.threads);
     p = choose("node:2 core:4 pu:2", "auto", 0);
-    ok(p.node == 0 && p.cores == 4 && p.threads == 4, "two equal nodes: the first, and its 4 cores (node %d, %d)", p.node, p.threads);
+    ok(p.node == 0 && p.cores == 4 && p.threads == 4, "two equal nodes: the first, and its 4 cores (node %d, %d)",
+       p.node, p.threads);
     p = choose("node:2 core:4 pu:2", "1", 3);
     ok(p.node == 1 && p.threads == 3, "a node that was asked for, and a number of threads");
     p = choose("node:2 core:4 pu:2", "none", 0);

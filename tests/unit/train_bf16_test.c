@@ -134,9 +134,11 @@ static bool same_weights(const struct trained *a, const struct trained *b)
 
 static void compare(size_t lora)
 {
-    struct trained f32 = train(false, 2, false, lora), bf16 = train(true, 1, false, lora), three = train(true, 3, false, lora);
+    struct trained f32 = train(false, 2, false, lora), bf16 = train(true, 1, false, lora),
+                   three = train(true, 3, false, lora);
     struct trained again = train(true, 2, true, lora);
-    struct trained lent[] = { train_with(true, 2, false, lora, true), train_with(true, 1, true, lora, true), train_with(false, 2, false, lora, true) };
+    struct trained lent[] = { train_with(true, 2, false, lora, true), train_with(true, 1, true, lora, true),
+                              train_with(false, 2, false, lora, true) };
     const char *what = lora ? "adapters" : "all weights";
     double d = 0, size = 0;
     for (size_t i = 0; i < f32.n; i++) {
@@ -146,8 +148,8 @@ static void compare(size_t lora)
     }
     ok(sqrt(d / size) <= 0.02, "%s: the gradient is near float32's: %.1e of its length (limit 2e-2)", what, sqrt(d / size));
     for (int i = 0; i < 3; i++)
-        ok(fabs(bf16.loss[i] - f32.loss[i]) <= 2e-3 * f32.loss[i], "%s: so is the loss of step %d: %.5f, %.5f", what, i, bf16.loss[i],
-           f32.loss[i]);
+        ok(fabs(bf16.loss[i] - f32.loss[i]) <= 2e-3 * f32.loss[i], "%s: so is the loss of step %d: %.5f, %.5f", what, i,
+           bf16.loss[i], f32.loss[i]);
     ok(bf16.loss[2] < bf16.loss[0], "%s: it falls", what);
     ok(bf16.known > 0 && bf16.off <= 1e-6, "%s: the norm from %zu sums of squares that the products made, off by %.0e", what,
        bf16.known, bf16.off);
@@ -156,7 +158,8 @@ static void compare(size_t lora)
     for (int i = 0; i < 3; i++) {
         const struct trained *own = i < 2 ? &bf16 : &f32;
         ok(same_weights(own, lent + i) && !memcmp(own->grad, lent[i].grad, own->n * sizeof *own->grad),
-           "%s: so do gradients in the memory of activations, %s%s", what, i < 2 ? "bfloat16" : "float32", i == 1 ? ", layers computed again" : "");
+           "%s: so do gradients in the memory of activations, %s%s", what, i < 2 ? "bfloat16" : "float32",
+               i == 1 ? ", layers computed again" : "");
         trained_free(lent + i);
     }
     trained_free(&f32), trained_free(&bf16), trained_free(&three), trained_free(&again);

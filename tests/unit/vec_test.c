@@ -61,7 +61,8 @@ static bool activations_narrow(const struct vec *v, size_t n)
                fabs((double)bf16_float(short_dx[i]) - slope) <= fabs(slope) / 250 + 1e-4 && good;
     }
     v->gelu_back_narrow(again, NULL, dy, short_x, n);
-    return !memcmp(again, short_dx, n * sizeof *again) && short_y[n] == 0x1234 && again[n] == 0x1234 && short_dx[n] == 0x1234 && good;
+    return !memcmp(again, short_dx, n * sizeof *again) && short_y[n] == 0x1234 && again[n] == 0x1234 &&
+           short_dx[n] == 0x1234 && good;
 }
 
 static bool activations(const struct vec *v, size_t n)
@@ -223,9 +224,12 @@ static bool optimizer(const struct vec *v, size_t n)
     v->rope(turned, false, turned, m, z, -1, n);
     v->rope(plus, true, pair, m, z, -1, n);
     for (size_t i = 0; i < n; i++) {
-        double one = (double)x[i] * (double)m[i] + (double)dy[i] * (double)z[i], two = (double)dy[i] * (double)m[i] - (double)x[i] * (double)z[i];
-        good = fabs((double)turned[i] - one) <= 2e-6 * (1 + fabs(one)) && fabs((double)turned[i + n] - two) <= 2e-6 * (1 + fabs(two)) && good;
-        good = fabs((double)plus[i] - one - 1) <= 4e-6 * (2 + fabs(one)) && fabs((double)plus[i + n] - two - 1) <= 4e-6 * (2 + fabs(two)) && good;
+        double one = (double)x[i] * (double)m[i] + (double)dy[i] * (double)z[i],
+               two = (double)dy[i] * (double)m[i] - (double)x[i] * (double)z[i];
+        good = fabs((double)turned[i] - one) <= 2e-6 * (1 + fabs(one)) &&
+               fabs((double)turned[i + n] - two) <= 2e-6 * (1 + fabs(two)) && good;
+        good = fabs((double)plus[i] - one - 1) <= 4e-6 * (2 + fabs(one)) &&
+               fabs((double)plus[i + n] - two - 1) <= 4e-6 * (2 + fabs(two)) && good;
     }
     v->add(y, x, z, n);
     for (size_t i = 0; i < n; i++)

@@ -24,15 +24,18 @@ static bool row_is(const json_t *row, const char *key, counter *count)
         add(&c, ref, hyp, count);
     for (size_t i = 0; i < json_array_size(ref); i++)
         add(&c, json_array_get(ref, i), json_array_get(hyp, i), count);
-    uint64_t s = (uint64_t)json_integer_value(json_object_get(want, "S")), d = (uint64_t)json_integer_value(json_object_get(want, "D")),
-             i = (uint64_t)json_integer_value(json_object_get(want, "I")), n = (uint64_t)json_integer_value(json_object_get(want, "N"));
+    uint64_t s = (uint64_t)json_integer_value(json_object_get(want, "S")),
+             d = (uint64_t)json_integer_value(json_object_get(want, "D")),
+             i = (uint64_t)json_integer_value(json_object_get(want, "I")),
+               n = (uint64_t)json_integer_value(json_object_get(want, "N"));
     bool pass = wer_errors(&c) == s + d + i && wer_length(&c) == n &&
                 fabs(wer_rate(&c) - json_number_value(json_object_get(want, "rate"))) <= 1e-12;
     if (json_is_true(json_object_get(row, "unique")))
         pass = pass && c.substitutions == s && c.deletions == d && c.insertions == i;
     if (!pass) {
         char *text = json_dumps(row, 0);
-        printf("# %s: S %llu D %llu I %llu, length %llu: %s\n", key, (unsigned long long)c.substitutions, (unsigned long long)c.deletions,
+        printf("# %s: S %llu D %llu I %llu, length %llu: %s\n", key, (unsigned long long)c.substitutions,
+               (unsigned long long)c.deletions,
                (unsigned long long)c.insertions, (unsigned long long)wer_length(&c), text);
         free(text);
     }
@@ -112,7 +115,8 @@ static struct wer_count plain(const uint32_t *a, size_t n, const uint32_t *b, si
             row[j] = best;
         }
     }
-    struct wer_count c = {row[m].substitutions, row[m].deletions, row[m].insertions, n - row[m].substitutions - row[m].deletions};
+    struct wer_count c = {row[m].substitutions, row[m].deletions, row[m].insertions,
+                           n - row[m].substitutions - row[m].deletions};
     free(row);
     return c;
 }
@@ -151,7 +155,8 @@ static void long_row(void)
     }
     struct wer_count c = {0};
     clock_t began = clock();
-    ok(align(&c, a, n, b, n) == 0 && c.hits == n / 100 && c.substitutions == n - n / 100, "100,000 words against 100,000 others");
+    ok(align(&c, a, n, b, n) == 0 && c.hits == n / 100 && c.substitutions == n - n / 100,
+       "100,000 words against 100,000 others");
     double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
     ok(seconds <= 20, "take seconds, not the minutes of a whole table");
     printf("# %.1f s\n", seconds);
@@ -173,10 +178,12 @@ int main(void)
         a[2 * i + 1] = b[2 * i + 1] = ' ';
     }
     struct wer_count c = {0};
-    ok(wer_words(&c, a, 2 * n, b, 2 * n) == 0 && c.deletions == 1 && c.insertions == 1 && c.hits == n - 1, "3,000 words, shifted by one");
+    ok(wer_words(&c, a, 2 * n, b, 2 * n) == 0 && c.deletions == 1 && c.insertions == 1 && c.hits == n - 1,
+       "3,000 words, shifted by one");
     free(a);
     free(b);
     struct wer_count none = {0};
-    ok(wer_rate(&none) == 0 && wer_words(&none, "", 0, "a b", 3) == 0 && wer_rate(&none) == 2, "of an empty reference the rate is its errors");
+    ok(wer_rate(&none) == 0 && wer_words(&none, "", 0, "a b", 3) == 0 && wer_rate(&none) == 2,
+       "of an empty reference the rate is its errors");
     return done();
 }

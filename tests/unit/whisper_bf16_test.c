@@ -42,8 +42,8 @@ static void check_gradients(struct model *m, const struct safetensors *st, doubl
         compared++;
         free(want);
     }
-    ok(compared > 0 && worst <= limit, "%s: %zu gradients, worst rms %.1e of its tensor (limit %.0e) in %s", what, compared, worst,
-       limit, where);
+    ok(compared > 0 && worst <= limit, "%s: %zu gradients, worst rms %.1e of its tensor (limit %.0e) in %s", what,
+       compared, worst, limit, where);
 }
 
 /* One step in some way; the gradients stay. */

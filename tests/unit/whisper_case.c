@@ -24,7 +24,8 @@ void whisper_rows(struct batch *b, const struct safetensors *inputs, const struc
         }
         for (size_t i = 0; i < WHISPER_BINS; i++)
             memcpy(cut + i * heard, f + (r * WHISPER_BINS + i) * WHISPER_FRAMES, heard * sizeof *cut);
-        if (batch_add(b, row_ids, row_labels, w->tokens ? w->tokens : (size_t)lengths[r], cut, WHISPER_BINS, heard, w->padding, r, why))
+        if (batch_add(b, row_ids, row_labels, w->tokens ? w->tokens : (size_t)lengths[r], cut, WHISPER_BINS, heard,
+                      w->padding, r, why))
             ok(false, "a row: %s", why);
     }
     free(f);

@@ -208,7 +208,8 @@ static void test_accumulation(struct model *m)
         batch_release(&b);
     }
     double norm = grad_norm(&compute, &m->params, (double)sum.tokens), loss = sum.nll / (double)sum.tokens;
-    double want_norm = json_number_value(json_object_get(j, "grad_norm")), want = json_number_value(json_object_get(j, "loss"));
+    double want_norm = json_number_value(json_object_get(j, "grad_norm")),
+           want = json_number_value(json_object_get(j, "loss"));
     is_int((long long)sum.tokens, json_integer_value(json_object_get(j, "supervised")), "supervised tokens of both");
     ok(fabs(loss - want) <= 1e-5, "accumulated loss %.7f (want %.7f)", loss, want);
     ok(fabs(norm - want_norm) <= 1e-5 * want_norm, "accumulated norm %.7f (want %.7f)", norm, want_norm);
@@ -252,7 +253,8 @@ static void test_frozen(void)
         compared += !match_tensor(encoder, p->name);
         free(want);
     }
-    ok(compared == 88 - 36 && worst <= 2e-5, "%zu gradients are those of the decoder: worst scaled error %.1e", compared, worst);
+    ok(compared == 88 - 36 && worst <= 2e-5, "%zu gradients are those of the decoder: worst scaled error %.1e",
+       compared, worst);
     match_free(encoder);
     batch_release(&b);
     tape_free(t);
@@ -273,7 +275,8 @@ static void test_threads(void)
         tape_free(t);
     }
     for (int i = 1; i < 3; i++)
-        is_int((long long)golden_differ(m[0], m[i]), 0, i == 1 ? "two threads give the bits of one" : "and so do three, with layers computed again");
+        is_int((long long)golden_differ(m[0], m[i]), 0,
+               i == 1 ? "two threads give the bits of one" : "and so do three, with layers computed again");
     for (int i = 0; i < 3; i++)
         model_free(m[i]);
 }

@@ -7,8 +7,10 @@
 enum { LONGEST = 24 };
 
 static const char *const ones[] = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-                                   "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"};
-static const char *const tens[] = {"twen", "thir", "for", "fif", "six", "seven", "eigh", "nine"};      /* + ty, ties, tieth */
+                                   "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+                                       "nineteen"};
+/* + ty, ties, tieth */
+static const char *const tens[] = {"twen", "thir", "for", "fif", "six", "seven", "eigh", "nine"};
 
 static const struct { const char *name; int power; } multipliers[] = {
     {"hundred", 2}, {"thousand", 3}, {"million", 6}, {"billion", 9}, {"trillion", 12}, {"quadrillion", 15},
@@ -27,7 +29,8 @@ static const struct { const char *name; struct word word; } others[] = {
     {"euros", {WORD_CURRENCY, 0, "€"}}, {"dollar", {WORD_CURRENCY, 0, "$"}}, {"dollars", {WORD_CURRENCY, 0, "$"}},
     {"cent", {WORD_CURRENCY, 0, "¢"}}, {"cents", {WORD_CURRENCY, 0, "¢"}},
     {"percent", {WORD_PERCENT, 0, "%"}}, {"per", {WORD_PER, 0, "%"}},
-    {"and", {WORD_AND, 0, ""}}, {"double", {WORD_DOUBLE, 2, ""}}, {"triple", {WORD_TRIPLE, 3, ""}}, {"point", {WORD_POINT, 0, ""}},
+    {"and", {WORD_AND, 0, ""}}, {"double", {WORD_DOUBLE, 2, ""}}, {"triple", {WORD_TRIPLE, 3, ""}},
+        {"point", {WORD_POINT, 0, ""}},
 };
 
 /* What follows `stem` in `word`, or NULL if it begins otherwise. */

@@ -124,7 +124,8 @@ static int check_kind(struct load *l)
         !scan_is(scan_find(n, "content"), "\xe2\x96\x81"))
         return load_refuse(l, "byte_fallback with a normalizer other than Replace \" \" by U+2581");
     /* no space is left, so this one never splits */
-    if (!scan_none(p) && !(scan_is(scan_find(p, "type"), "Split") && scan_is(scan_find(scan_find(p, "pattern"), "String"), " ")))
+    if (!scan_none(p) && !(scan_is(scan_find(p, "type"), "Split") &&
+                           scan_is(scan_find(scan_find(p, "pattern"), "String"), " ")))
         return load_refuse(l, "byte_fallback with a pre_tokenizer other than Split at \" \"");
     if (!scan_is(scan_find(d, "type"), "Sequence"))
         return load_refuse(l, "byte_fallback with a decoder that is not Replace, ByteFallback, Fuse");

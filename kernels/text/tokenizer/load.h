@@ -10,7 +10,8 @@
 struct load {
     struct tokenizer *t;
     struct scan s;
-    struct scan added, normalizer, pre, decoder, merges;    /* values met on the way; merges: only if they came before vocab */
+    /* values met on the way; merges: only if they came before vocab */
+    struct scan added, normalizer, pre, decoder, merges;
     struct scan dropout, prefix, suffix, ignore, type, fallback;
     bool have_vocab, have_merges;
     int32_t times;              /* ids from here on are timestamps that the file leaves out */

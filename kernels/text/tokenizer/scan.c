@@ -90,7 +90,8 @@ static int hex4(struct scan *s, uint32_t *to)
         return scan_fail(s, "a \\u escape is cut short");
     for (int i = 0; i < 4; i++, s->p++) {
         char c = *s->p;
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+                c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
         if (d < 0)
             return scan_fail(s, "a \\u escape without four hex digits");
         v = v << 4 | (uint32_t)d;

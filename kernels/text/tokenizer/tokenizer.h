@@ -43,7 +43,8 @@ int32_t tokenizer_size(const struct tokenizer *t);          /* the largest id + 
  * rows for at least.  Gemma 3 text models lack a row for the last added token. */
 int32_t tokenizer_text_size(const struct tokenizer *t);
 uint64_t tokenizer_hash(const struct tokenizer *t);         /* of all names and merges: equal files encode alike */
-int32_t tokenizer_find(const struct tokenizer *t, const char *name);    /* the id of a token as the file spells it; -1 none */
+/* the id of a token as the file spells it; -1 none */
+int32_t tokenizer_find(const struct tokenizer *t, const char *name);
 struct str tokenizer_name(const struct tokenizer *t, int32_t id);       /* lives as long as t; { NULL, 0 }: no such id */
 bool tokenizer_special(const struct tokenizer *t, int32_t id);          /* an added token marked special */
 bool tokenizer_added(const struct tokenizer *t, int32_t id);

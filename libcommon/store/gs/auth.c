@@ -132,7 +132,8 @@ int auth_google(struct http_request *r, bool fresh, struct error *e)
     static _Thread_local uint64_t used;     /* which renewal this thread saw last */
     int bad = 0;
     pthread_mutex_lock(&kept.lock);
-    bool stale = !kept.have || (kept.token.expires > 0 && clock_seconds() > kept.token.expires - RENEW_SECONDS) || (fresh && used == kept.renewed);
+    bool stale = !kept.have || (kept.token.expires > 0 && clock_seconds() > kept.token.expires - RENEW_SECONDS) ||
+                 (fresh && used == kept.renewed);
     if (stale) {
         struct token t = { 0 };
         if ((bad = token_find(&t, e)) == 0) {

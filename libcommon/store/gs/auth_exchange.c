@@ -45,7 +45,8 @@ int auth_exchange(const struct exchange *x, struct buf *text, struct error *e)
         http_perform((struct http_request *const[]){ &r }, 1);
         bool good = r.code == CURLE_OK && r.status / 100 == 2, bad = false;
         if (!good && x->nearby && r.code != CURLE_OK && ++silent == METADATA_TRIES)
-            bad = error_set(e, STATUS_AGAIN, "%s does not answer: %s", x->what, r.why);     /* we are not on such a machine */
+            /* we are not on such a machine */
+            bad = error_set(e, STATUS_AGAIN, "%s does not answer: %s", x->what, r.why);
         else if (!good)
             bad = retry_after(&t, &r, 0, e) < 0;
         http_release(&r);

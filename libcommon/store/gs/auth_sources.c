@@ -57,21 +57,24 @@ static char *json_base64(json_t *j)
 
 static int from_service_account(const json_t *c, const char *name, struct token *t, struct error *e)
 {
-    const char *email = field(c, "client_email"), *key = field(c, "private_key"), *id = field(c, "private_key_id"), *uri = field(c, "token_uri");
+    const char *email = field(c, "client_email"), *key = field(c, "private_key"), *id = field(c, "private_key_id"),
+               *uri = field(c, "token_uri");
     if (!email || !key)
         return missing(name, email ? "private_key" : "client_email", e);
     if (!uri)
         uri = "https://oauth2.googleapis.com/token";
     json_int_t now = (json_int_t)time(NULL);
     char *head = json_base64(json_pack("{s:s,s:s,s:s*}", "alg", "RS256", "typ", "JWT", "kid", id));
-    char *claims = json_base64(json_pack("{s:s,s:s,s:s,s:I,s:I}", "iss", email, "scope", AUTH_SCOPE, "aud", uri, "iat", now, "exp", now + 3600));
+    char *claims = json_base64(json_pack("{s:s,s:s,s:s,s:I,s:I}", "iss", email, "scope", AUTH_SCOPE, "aud", uri, "iat",
+                                         now, "exp", now + 3600));
     char *text = NULL, *signature = NULL, *body = NULL;
     int bad = 0;
     if (!head || !claims || asprintf(&text, "%s.%s", head, claims) < 0)
         bad = error_set(e, STATUS_AGAIN, "out of memory");
     else if (!(signature = rs256(text, key)))
         bad = error_set(e, STATUS_BAD, "'%s': its private_key cannot sign", name);
-    else if (asprintf(&body, "grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type%%3Ajwt-bearer&assertion=%s.%s", text, signature) < 0)
+    else if (asprintf(&body, "grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type%%3Ajwt-bearer&assertion=%s.%s",
+                      text, signature) < 0)
         bad = error_set(e, STATUS_AGAIN, "out of memory");
     json_t *answer = NULL;
     if (!bad)
@@ -105,11 +108,13 @@ static char *form(const char *const pairs[][2], size_t n)
     return (char *)b.data;
 }
 
-static int from_form(const char *name, const char *url, const char *const pairs[][2], size_t n, struct token *t, struct error *e)
+static int from_form(const char *name, const char *url, const char *const pairs[][2], size_t n, struct token *t,
+                     struct error *e)
 {
     char *body = form(pairs, n);
     json_t *answer = NULL;
-    int bad = body ? token_exchange(&(struct exchange){ name, "POST", url, body, FORM, NULL, false }, &answer, e) : error_set(e, STATUS_AGAIN, "out of memory");
+    int bad = body ? token_exchange(&(struct exchange){ name, "POST", url, body, FORM, NULL, false }, &answer, e) :
+              error_set(e, STATUS_AGAIN, "out of memory");
     if (!bad)
         bad = token_take(name, answer, t, e);
     json_decref(answer);
@@ -125,7 +130,8 @@ static int from_authorized_user(const json_t *c, const char *name, struct token 
             return missing(name, needed[i], e);
     const char *uri = field(c, "token_uri");
     const char *const pairs[][2] = { { "grant_type", "refresh_token" }, { "client_id", field(c, "client_id") },
-                                     { "client_secret", field(c, "client_secret") }, { "refresh_token", field(c, "refresh_token") } };
+                                     { "client_secret", field(c, "client_secret") },
+                                         { "refresh_token", field(c, "refresh_token") } };
     return from_form(name, uri ? uri : "https://oauth2.googleapis.com/token", pairs, 4, t, e);
 }
 
@@ -217,7 +223,8 @@ static char *subject_token(const json_t *source, const char *name, struct error 
     if (url && !field(source, "environment_id"))
         return subject_from_url(source, url, name, e);
     if (!file) {
-        error_set(e, STATUS_BAD, "'%s': its credential_source is neither a file nor a url; no other kind is supported", name);
+        error_set(e, STATUS_BAD, "'%s': its credential_source is neither a file nor a url; no other kind is supported",
+                  name);
         return NULL;
     }
     struct buf b;
@@ -252,7 +259,8 @@ static int from_external_account(const json_t *c, const char *name, struct token
 
 int token_from_json(const json_t *c, const char *name, struct token *t, struct error *e)
 {
-    static const struct { const char *type; int (*get)(const json_t *, const char *, struct token *, struct error *); } known[] = {
+    static const struct { const char *type; int (*get)(const json_t *, const char *, struct token *,
+                                                       struct error *); } known[] = {
         { "service_account", from_service_account }, { "authorized_user", from_authorized_user },
         { "external_account", from_external_account }, { "impersonated_service_account", from_impersonated },
     };
@@ -275,7 +283,8 @@ int token_from_metadata(struct token *t, struct error *e)
                  host && *host ? host : "metadata.google.internal", AUTH_SCOPE) < 0)
         return error_set(e, STATUS_AGAIN, "out of memory");
     json_t *answer = NULL;
-    int bad = token_exchange(&(struct exchange){ "the metadata server", "GET", url, NULL, NULL, "Metadata-Flavor: Google", true }, &answer, e);
+    int bad = token_exchange(&(struct exchange){ "the metadata server", "GET", url, NULL, NULL,
+                                                 "Metadata-Flavor: Google", true }, &answer, e);
     if (!bad)
         bad = token_take("the metadata server", answer, t, e);
     json_decref(answer);

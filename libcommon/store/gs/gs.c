@@ -15,7 +15,8 @@ enum { PAGE_MAX = 64 << 20 };
 static int gs_prepare(struct remote *o, struct http_request *r, uint64_t offset, uint64_t n, bool fresh, struct error *e)
 {
     char *url;
-    if (asprintf(&url, o->base.info.generation ? "%s&generation=%llu" : "%s", o->request_url, (unsigned long long)o->base.info.generation) < 0)
+    if (asprintf(&url, o->base.info.generation ? "%s&generation=%llu" : "%s", o->request_url,
+                 (unsigned long long)o->base.info.generation) < 0)
         return error_set(e, STATUS_AGAIN, "out of memory");
     int bad = http_init(r, "GET", url, e);
     free(url);
@@ -56,7 +57,8 @@ static void gs_pin(struct remote *o, const struct http_request *r)
 static bool gs_same(const struct remote *o, const struct http_request *r)
 {
     uint64_t generation;
-    return !o->base.info.generation || !http_answer_u64(r, "x-goog-generation", &generation) || generation == o->base.info.generation;
+    return !o->base.info.generation || !http_answer_u64(r, "x-goog-generation", &generation) ||
+           generation == o->base.info.generation;
 }
 
 static const struct remote_kind gs_kind = {
@@ -69,7 +71,8 @@ static char *object_url(const char *url, const char *query, struct error *e)
     struct gs_name name;
     char *request = NULL, *endpoint = gs_endpoint(), *project = gs_user_project();
     if (endpoint && project && gs_name_read(url, &name, true, e) == 0) {
-        if (asprintf(&request, "%s/storage/v1/b/%s/o/%s?%s%s", endpoint, name.bucket_escaped, name.object_escaped, query, project) < 0)
+        if (asprintf(&request, "%s/storage/v1/b/%s/o/%s?%s%s", endpoint, name.bucket_escaped, name.object_escaped,
+                     query, project) < 0)
             request = NULL, error_set(e, STATUS_AGAIN, "out of memory");
         gs_name_release(&name);
     }
@@ -198,7 +201,8 @@ static int page_get(const struct listing *l, const char *prefix, const char *bas
     return bad;
 }
 
-int gs_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e)
+int gs_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx,
+            struct error *e)
 {
     struct gs_name name;
     if (gs_name_read(prefix, &name, false, e) < 0)

@@ -28,7 +28,8 @@ static void old_remove(const char *dir)
     DIR *d = opendir(dir);
     struct stat s;
     for (struct dirent *entry; d && (entry = readdir(d));)
-        if (strlen(entry->d_name) == NAME && fstatat(dirfd(d), entry->d_name, &s, 0) == 0 && time(NULL) - s.st_mtime > SESSION_SECONDS)
+        if (strlen(entry->d_name) == NAME && fstatat(dirfd(d), entry->d_name, &s, 0) == 0 &&
+            time(NULL) - s.st_mtime > SESSION_SECONDS)
             (void)unlinkat(dirfd(d), entry->d_name, 0);
     if (d)
         closedir(d);
@@ -59,7 +60,8 @@ static int locked(const char *path)
                 close(fd);
             return -1;
         }
-        if (fstat(fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino && mine.st_uid == geteuid() && fchmod(fd, 0600) == 0)
+        if (fstat(fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino &&
+            mine.st_uid == geteuid() && fchmod(fd, 0600) == 0)
             return fd;
         close(fd);
     }
@@ -87,7 +89,8 @@ static void note_read(struct gs_note *t)
             t->session = strdup(session);
         for (char *line; t->session && (line = line_take(&at)); ) {
             struct gs_sum s;
-            if (sscanf(line, "%" SCNu64 " %" SCNx32, &s.offset, &s.crc) != 2 || (t->n && s.offset <= t->sum[t->n - 1].offset))
+            if (sscanf(line, "%" SCNu64 " %" SCNx32, &s.offset, &s.crc) != 2 ||
+                (t->n && s.offset <= t->sum[t->n - 1].offset))
                 break;
             t->sum[t->n++] = s;
         }

@@ -103,7 +103,8 @@ static uint64_t persisted_read(const struct http_request *r)
 }
 
 /* One PUT of n bytes at `persisted`; n 0 asks how far the server is.  total: text after the slash. */
-static int chunk_put(struct gs_writer *w, size_t n, const char *total, bool fresh, struct http_request *r, struct buf *answer, struct error *e)
+static int chunk_put(struct gs_writer *w, size_t n, const char *total, bool fresh, struct http_request *r,
+                     struct buf *answer, struct error *e)
 {
     if (http_init(r, "PUT", w->session, e) < 0)
         return -1;
@@ -112,7 +113,8 @@ static int chunk_put(struct gs_writer *w, size_t n, const char *total, bool fres
         return -1;
     }
     if (n)
-        http_header(r, "Content-Range: bytes %llu-%llu/%s", (unsigned long long)w->persisted, (unsigned long long)(w->persisted + n - 1), total);
+        http_header(r, "Content-Range: bytes %llu-%llu/%s", (unsigned long long)w->persisted,
+                    (unsigned long long)(w->persisted + n - 1), total);
     else
         http_header(r, "Content-Range: bytes */%s", total);
     http_header(r, "Content-Type: application/octet-stream");
@@ -137,8 +139,8 @@ static int chunk_load(struct gs_writer *w, size_t n, struct error *e)
 }
 
 /* What an answer to a chunk changes.  1: ask how far the server is before going on; 0; -1. */
-static int chunk_judge(struct gs_writer *w, const struct http_request *r, const struct buf *answer, uint64_t limit, struct retry *t, bool *fresh,
-                       struct error *e)
+static int chunk_judge(struct gs_writer *w, const struct http_request *r, const struct buf *answer, uint64_t limit,
+                       struct retry *t, bool *fresh, struct error *e)
 {
     if (r->code == CURLE_OK && r->status == 308) {
         uint64_t had = w->persisted;
@@ -227,7 +229,8 @@ static int session_ask(struct gs_writer *w, struct error *e)
             found = w->persisted > 0;
         } else if (r.code == CURLE_OK && r.status / 100 == 2) {     /* finished: is it still there? */
             struct object_info now;
-            w->done = gs_resource_from(&answer, &w->made) && store_gs.stat(w->url, &now, NULL) == 1 && now.generation == w->made.generation;
+            w->done = gs_resource_from(&answer, &w->made) && store_gs.stat(w->url, &now, NULL) == 1 &&
+                      now.generation == w->made.generation;
             found = w->done;
         } else if (r.code == CURLE_OK && r.status == 401 && !refreshed) {
             fresh = refreshed = again = true;
@@ -254,7 +257,8 @@ static int session_find(struct gs_writer *w, struct error *e)
     if (found <= 0)
         return found < 0 ? -1 : session_begin(w, e);
     w->resumed = true;
-    note("'%s': going on with an upload that has %llu bytes", w->url, (unsigned long long)(w->done ? w->made.size : w->persisted));
+    note("'%s': going on with an upload that has %llu bytes", w->url,
+         (unsigned long long)(w->done ? w->made.size : w->persisted));
     return 0;
 }
 
@@ -302,7 +306,8 @@ struct store_writer *gs_writer_open(const char *url, struct error *e)
     w->spool = w->note.fd = -1;
     if (!(w->url = strdup(url)) || !(w->chunk = malloc(CHUNK)))
         error_set(e, STATUS_AGAIN, "out of memory");
-    else if ((w->spool = temporary_file(e)) >= 0 && (w->start_url = gs_upload_url(url, "resumable", e)) && session_find(w, e) == 0)
+    else if ((w->spool = temporary_file(e)) >= 0 && (w->start_url = gs_upload_url(url, "resumable", e)) &&
+             session_find(w, e) == 0)
         return &w->base;
     writer_free(w, true);
     return NULL;
@@ -317,7 +322,8 @@ int gs_writer_append(struct store_writer *base, const void *data, size_t n, stru
         if (k > n)
             k = n;
         if (file_write_all(w->spool, p, k) < 0)
-            return error_set(e, STATUS_AGAIN, "cannot keep an upload in a temporary file (TMPDIR chooses its place): %s", strerror(errno));
+            return error_set(e, STATUS_AGAIN,
+                             "cannot keep an upload in a temporary file (TMPDIR chooses its place): %s", strerror(errno));
         w->crc = crc32c(w->crc, p, k);
         w->size += k;
         p += k;

@@ -20,8 +20,8 @@ char *gs_upload_url(const char *url, const char *type, struct error *e)
     endpoint = gs_endpoint();
     project = gs_user_project();
     if (!endpoint || !project ||
-        asprintf(&request, "%s/upload/storage/v1/b/%s/o?uploadType=%s&name=%s&ifGenerationMatch=%llu%s", endpoint, name.bucket_escaped, type,
-                 name.object_escaped, (unsigned long long)now.generation, project) < 0) {
+        asprintf(&request, "%s/upload/storage/v1/b/%s/o?uploadType=%s&name=%s&ifGenerationMatch=%llu%s", endpoint,
+                 name.bucket_escaped, type, name.object_escaped, (unsigned long long)now.generation, project) < 0) {
         request = NULL;
         error_set(e, STATUS_AGAIN, "out of memory");
     }
@@ -34,8 +34,8 @@ char *gs_upload_url(const char *url, const char *type, struct error *e)
 int gs_made_check(const char *url, const struct object_info *made, uint64_t size, uint32_t crc, struct error *e)
 {
     if (made->size != size || (made->has_crc32c && made->crc32c != crc))
-        return error_set(e, STATUS_AGAIN, "'%s': the store kept %llu bytes, crc32c %08x; sent were %llu, %08x", url, (unsigned long long)made->size,
-                         made->crc32c, (unsigned long long)size, crc);
+        return error_set(e, STATUS_AGAIN, "'%s': the store kept %llu bytes, crc32c %08x; sent were %llu, %08x", url,
+                         (unsigned long long)made->size, made->crc32c, (unsigned long long)size, crc);
     return 0;
 }
 

@@ -125,11 +125,14 @@ static int sign(struct http_request *r, const struct s3_ask *ask, const char *ra
         snprintf(s.name[i], sizeof s.name[i], "%.*s", (int)(colon - ask->header[i]), ask->header[i]);
         signing_add(&s, s.name[i], colon + 2);
     }
-    struct sigv4_request q = { r->method, ask->name->path, ask->query ? ask->query : "", (const char *const(*)[2])s.header, s.n, hash };
+    struct sigv4_request q = { r->method, ask->name->path, ask->query ? ask->query : "",
+                               (const char *const(*)[2])s.header, s.n, hash };
     struct sigv4_keys keys = { k->id, k->secret, k->region, "s3" };
     char *authorization = sigv4_authorization(&q, &keys, now, NULL);
-    int bad = !authorization || http_header(r, "x-amz-content-sha256: %s", hash) < 0 || http_header(r, "x-amz-date: %s", date) < 0 ||
-              (k->token && http_header(r, "x-amz-security-token: %s", k->token) < 0) || http_header(r, "Authorization: %s", authorization) < 0;
+    int bad = !authorization || http_header(r, "x-amz-content-sha256: %s", hash) < 0 ||
+              http_header(r, "x-amz-date: %s", date) < 0 ||
+              (k->token && http_header(r, "x-amz-security-token: %s", k->token) < 0) ||
+                  http_header(r, "Authorization: %s", authorization) < 0;
     free(authorization);
     return bad ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
 }
@@ -145,7 +148,8 @@ int s3_request(struct http_request *r, const struct s3_ask *ask, struct error *e
     if (bad)
         return -1;
     if (ask->n) {
-        snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)ask->offset, (unsigned long long)(ask->offset + ask->n - 1));
+        snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)ask->offset,
+                 (unsigned long long)(ask->offset + ask->n - 1));
         http_header(r, "Range: %s", range);
     }
     for (size_t i = 0; i < 4 && ask->header[i]; i++)
@@ -196,7 +200,8 @@ int s3_refused(const char *subject, const struct http_request *r, struct error *
     struct span region = http_answer(r, "x-amz-bucket-region");
     http_reason(r, why, sizeof why);
     if (region.data && (r->status == 301 || r->status == 400))
-        return error_set(e, STATUS_BAD, "'%s': %s; its bucket is in %.*s (AWS_REGION)", subject, why, (int)region.size, (const char *)region.data);
+        return error_set(e, STATUS_BAD, "'%s': %s; its bucket is in %.*s (AWS_REGION)", subject, why, (int)region.size,
+                         (const char *)region.data);
     return error_set(e, STATUS_BAD, "'%s': %s", subject, why);
 }
 
@@ -205,7 +210,8 @@ struct span xml_text(struct span *from, const char *tag)
     char open[40], close[40];
     snprintf(open, sizeof open, "<%s>", tag);
     snprintf(close, sizeof close, "</%s>", tag);
-    const uint8_t *start = from->size ? memmem(from->data, from->size, open, strlen(open)) : NULL, *end = from->data + from->size;
+    const uint8_t *start = from->size ? memmem(from->data, from->size, open, strlen(open)) : NULL,
+                  *end = from->data + from->size;
     if (!start)
         return (struct span){ 0 };
     start += strlen(open);
@@ -220,7 +226,8 @@ struct span xml_text(struct span *from, const char *tag)
 char *xml_plain(struct span text)
 {
     static const struct { const char *entity; char c; } known[] = {
-        { "&amp;", '&' }, { "&lt;", '<' }, { "&gt;", '>' }, { "&quot;", '"' }, { "&apos;", '\'' }, { "&#34;", '"' }, { "&#39;", '\'' },
+        { "&amp;", '&' }, { "&lt;", '<' }, { "&gt;", '>' }, { "&quot;", '"' }, { "&apos;", '\'' }, { "&#34;", '"' },
+            { "&#39;", '\'' },
     };
     char *out = malloc(text.size + 1), *to = out;
     for (size_t i = 0; out && i < text.size;) {

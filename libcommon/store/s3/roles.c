@@ -39,7 +39,8 @@ static double time_read(const char *text)
 }
 
 /* Takes over id, secret and token. */
-static int keys_take(struct s3_keys *k, const char *what, char *id, char *secret, char *token, const char *expires, struct error *e)
+static int keys_take(struct s3_keys *k, const char *what, char *id, char *secret, char *token, const char *expires,
+                     struct error *e)
 {
     k->id = id;
     k->secret = secret;
@@ -82,12 +83,14 @@ static int identity_trade(struct s3_keys *k, const char *body, struct error *e)
     char *url = NULL;
     int found = -1;
     buf_init(&text, EXCHANGE_MAX);
-    if (set ? !(url = strdup(set)) : asprintf(&url, "https://sts.%s.amazonaws.com%s/", k->region, strncmp(k->region, "cn-", 3) ? "" : ".cn") < 0)
+    if (set ? !(url = strdup(set)) : asprintf(&url, "https://sts.%s.amazonaws.com%s/", k->region,
+                                              strncmp(k->region, "cn-", 3) ? "" : ".cn") < 0)
         return error_set(e, STATUS_AGAIN, "out of memory");
     if (auth_exchange(&(struct exchange){ what, "POST", url, body, FORM, NULL, false }, &text, e) == 0) {
         struct span page = span_of(text.data, text.size);
         char *ends = xml_copy(page, "Expiration");
-        found = keys_take(k, what, xml_copy(page, "AccessKeyId"), xml_copy(page, "SecretAccessKey"), xml_copy(page, "SessionToken"), ends, e);
+        found = keys_take(k, what, xml_copy(page, "AccessKeyId"), xml_copy(page, "SecretAccessKey"),
+                          xml_copy(page, "SessionToken"), ends, e);
         free(ends);
     }
     secret_release(&text);
@@ -97,7 +100,8 @@ static int identity_trade(struct s3_keys *k, const char *body, struct error *e)
 
 int s3_keys_of_identity(struct s3_keys *k, struct error *e)
 {
-    const char *file = environment("AWS_WEB_IDENTITY_TOKEN_FILE"), *role = environment("AWS_ROLE_ARN"), *name = environment("AWS_ROLE_SESSION_NAME");
+    const char *file = environment("AWS_WEB_IDENTITY_TOKEN_FILE"), *role = environment("AWS_ROLE_ARN"),
+               *name = environment("AWS_ROLE_SESSION_NAME");
     if (!file)
         return 0;
     if (!role)
@@ -105,7 +109,8 @@ int s3_keys_of_identity(struct s3_keys *k, struct error *e)
     char *token = line_read(file, e);
     if (!token)
         return -1;
-    char *token_escaped = url_escape(token, ""), *role_escaped = url_escape(role, ""), *name_escaped = url_escape(name ? name : "penstock", ""), *body = NULL;
+    char *token_escaped = url_escape(token, ""), *role_escaped = url_escape(role, ""),
+         *name_escaped = url_escape(name ? name : "penstock", ""), *body = NULL;
     int found = -1;
     if (!token_escaped || !role_escaped || !name_escaped ||
         asprintf(&body, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=%s&RoleSessionName=%s&WebIdentityToken=%s", role_escaped, name_escaped,
@@ -134,8 +139,8 @@ static int service_ask(struct s3_keys *k, const char *what, const char *url, con
     json_t *j = NULL;
     if (token_exchange(&(struct exchange){ what, "GET", url, NULL, NULL, header, true }, &j, e) < 0)
         return -1;
-    int found = keys_take(k, what, json_copy_of(j, "AccessKeyId"), json_copy_of(j, "SecretAccessKey"), json_copy_of(j, "Token"),
-                          json_string_value(json_object_get(j, "Expiration")), e);
+    int found = keys_take(k, what, json_copy_of(j, "AccessKeyId"), json_copy_of(j, "SecretAccessKey"),
+                          json_copy_of(j, "Token"), json_string_value(json_object_get(j, "Expiration")), e);
     json_decref(j);
     return found;
 }
@@ -143,8 +148,10 @@ static int service_ask(struct s3_keys *k, const char *what, const char *url, con
 int s3_keys_of_container(struct s3_keys *k, struct error *e)
 {
     static const char *const nearby[] = { "http://169.254.170.2/", "http://169.254.170.23/", "http://[fd00:ec2::23]/" };
-    const char *relative = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), *full = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-    const char *file = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"), *set = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    const char *relative = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+               *full = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    const char *file = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+               *set = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
     char *url = NULL, *token = NULL, *header = NULL;
     int found = -1;
     if (!relative && !full)
@@ -177,7 +184,8 @@ static char *machine_text(const char *method, const char *endpoint, const char *
     buf_init(&b, EXCHANGE_MAX);
     if (asprintf(&url, "%s%s", endpoint, path) < 0)
         error_set(e, STATUS_AGAIN, "out of memory");
-    else if (auth_exchange(&(struct exchange){ "the metadata service", method, url, *method == 'P' ? "" : NULL, "text/plain", header, true }, &b, e) == 0 &&
+    else if (auth_exchange(&(struct exchange){ "the metadata service", method, url, *method == 'P' ? "" : NULL,
+                                               "text/plain", header, true }, &b, e) == 0 &&
              b.size && !memchr(b.data, '\r', b.size)) {
         const uint8_t *newline = memchr(b.data, '\n', b.size);
         text = strndup((const char *)b.data, newline ? (size_t)(newline - b.data) : b.size);

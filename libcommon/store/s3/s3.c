@@ -34,7 +34,8 @@ static void s3_pin(struct remote *o, const struct http_request *r)
 {
     remote_pin_etag(o, r);
     struct span key = http_answer(r, "x-amz-server-side-encryption");
-    bool keyed = (key.size >= 7 && !memcmp(key.data, "aws:kms", 7)) || http_answer(r, "x-amz-server-side-encryption-customer-algorithm").data;
+    bool keyed = (key.size >= 7 && !memcmp(key.data, "aws:kms", 7)) ||
+                 http_answer(r, "x-amz-server-side-encryption-customer-algorithm").data;
     size_t n = o->etag ? strlen(o->etag) : 0;
     o->unsure = !keyed && n > 2 && checksum_from_hex(&o->want, CHECKSUM_MD5, span_of(o->etag + 1, n - 2));
 }
@@ -68,7 +69,9 @@ static int head_call(const char *url, struct http_request *r, struct error *e)
     if (s3_name_read(url, &name, true, e) < 0)
         return -1;
     buf_init(&answer, HTTP_REASON_MAX);
-    int bad = s3_call(url, &(struct s3_ask){ .method = "HEAD", .name = &name, .header = { sums_wanted() ? "x-amz-checksum-mode: ENABLED" : NULL } }, r, &answer, e);
+    int bad = s3_call(url, &(struct s3_ask){ .method = "HEAD", .name = &name,
+                                             .header = { sums_wanted() ? "x-amz-checksum-mode: ENABLED" : NULL } }, r,
+                                             &answer, e);
     buf_release(&answer);
     s3_name_release(&name);
     return bad;
@@ -189,7 +192,8 @@ static int page_get(const struct listing *l, const struct s3_name *name, char **
     struct http_request r;
     struct buf answer;
     char *escaped = *token ? url_escape(*token, "") : NULL, *query;
-    if ((*token && !escaped) || asprintf(&query, "%s%s%slist-type=2&max-keys=1000&encoding-type=url&prefix=%s", escaped ? "continuation-token=" : "",
+    if ((*token && !escaped) || asprintf(&query, "%s%s%slist-type=2&max-keys=1000&encoding-type=url&prefix=%s",
+                                         escaped ? "continuation-token=" : "",
                                          escaped ? escaped : "", escaped ? "&" : "", name->key) < 0) {
         free(escaped);
         return error_set(e, STATUS_AGAIN, "out of memory");
@@ -212,7 +216,8 @@ static int page_get(const struct listing *l, const struct s3_name *name, char **
     return bad;
 }
 
-static int s3_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx, struct error *e)
+static int s3_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx,
+                   struct error *e)
 {
     struct s3_name name;
     char *token = NULL;
@@ -230,7 +235,9 @@ static int s3_list(const char *prefix, int (*each)(void *ctx, const char *url, c
 }
 
 const struct store_kind store_s3 = {
-    .scheme = "s3", .open = s3_open, .read = remote_read, .close = remote_close, .stat = s3_stat, .list = s3_list, .remove = s3_remove,
-    .put = s3_put, .uploads_drop = s3_uploads_drop, .writer_open = s3_writer_open, .writer_append = s3_writer_append, .writer_commit = s3_writer_commit,
+    .scheme = "s3", .open = s3_open, .read = remote_read, .close = remote_close, .stat = s3_stat, .list = s3_list,
+        .remove = s3_remove,
+    .put = s3_put, .uploads_drop = s3_uploads_drop, .writer_open = s3_writer_open, .writer_append = s3_writer_append,
+        .writer_commit = s3_writer_commit,
     .writer_abort = s3_writer_abort,
 };

@@ -101,8 +101,8 @@ char *sigv4_authorization(const struct sigv4_request *r, const struct sigv4_keys
     hmac(key, 32, "aws4_request", key);
     hmac(key, 32, text, key);
     hex(key, 32, signature);
-    if (asprintf(&out, "AWS4-HMAC-SHA256 Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s", k->id, day, k->region, k->service,
-                 (char *)names.data, signature) < 0)
+    if (asprintf(&out, "AWS4-HMAC-SHA256 Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s", k->id,
+                 day, k->region, k->service, (char *)names.data, signature) < 0)
         out = NULL;
 end:
     secret_free(secret);

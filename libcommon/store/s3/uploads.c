@@ -72,7 +72,8 @@ static int uploads_list(const char *prefix, each_upload *each, void *ctx, bool *
         return -1;
     buf_init(&answer, PAGE_MAX);
     int bad = asprintf(&query, "uploads=&encoding-type=url&prefix=%s", name.key) < 0 ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
-    if (!bad && (bad = s3_call(prefix, &(struct s3_ask){ .method = "GET", .name = &name, .query = query }, &r, &answer, e)) == 0) {
+    if (!bad && (bad = s3_call(prefix, &(struct s3_ask){ .method = "GET", .name = &name, .query = query }, &r, &answer,
+                               e)) == 0) {
         struct span page = span_of(answer.data, answer.size), whole = page, item;
         const char *slash = strchr(prefix + 5, '/');
         if (r.status != 200)
@@ -154,7 +155,8 @@ static void part_read(struct s3_upload *u, struct span item)
     if (n && n <= S3_PARTS_MAX && etag && strlen(etag) < sizeof u->part->etag && size.data) {
         struct s3_part *p = &u->part[n - 1];
         snprintf(p->etag, sizeof p->etag, "%s", etag);
-        snprintf(p->crc32c, sizeof p->crc32c, "%.*s", sum.data ? (int)(sum.size < 15 ? sum.size : 15) : 0, (const char *)sum.data);
+        snprintf(p->crc32c, sizeof p->crc32c, "%.*s", sum.data ? (int)(sum.size < 15 ? sum.size : 15) : 0,
+                 (const char *)sum.data);
         p->size = strtoull((const char *)size.data, NULL, 10);
         u->found++;
     }
@@ -233,7 +235,8 @@ int s3_upload_begin(struct s3_upload *u, const char *url, const struct s3_name *
     s3_sum_header(0, unused, &sums);
     buf_init(&answer, HTTP_REASON_MAX);
     int bad = s3_call(url, &(struct s3_ask){ .method = "POST", .name = name, .query = "uploads=", .body = &none,
-                                             .header = { sums ? "x-amz-checksum-algorithm: CRC32C" : NULL, "x-amz-checksum-type: FULL_OBJECT" } },
+                                             .header = { sums ? "x-amz-checksum-algorithm: CRC32C" : NULL,
+                                                         "x-amz-checksum-type: FULL_OBJECT" } },
                       &r, &answer, e);
     if (bad == 0) {
         struct span text = span_of(answer.data, answer.size);

@@ -39,7 +39,8 @@ int s3_put(const char *url, const void *data, size_t n, struct error *e)
         return -1;
     s3_sum_header(crc32c(0, data, n), text, &sum);
     buf_init(&answer, ANSWER_MAX);
-    int bad = s3_call(url, &(struct s3_ask){ .method = "PUT", .name = &name, .body = &body, .header = { sum } }, &r, &answer, e);
+    int bad = s3_call(url, &(struct s3_ask){ .method = "PUT", .name = &name, .body = &body, .header = { sum } }, &r,
+                      &answer, e);
     if (bad == 0) {
         if (r.status / 100 != 2)
             bad = s3_refused(url, &r, e);
@@ -76,7 +77,8 @@ static int part_put(struct s3_writer *w, struct s3_part *p, const char *sum, str
     if (asprintf(&query, "partNumber=%u&uploadId=%s", w->parts, w->upload.id) < 0)
         return error_set(e, STATUS_AGAIN, "out of memory");
     buf_init(&answer, ANSWER_MAX);
-    int bad = s3_call(w->url, &(struct s3_ask){ .method = "PUT", .name = &w->name, .query = query, .body = &body, .header = { w->upload.summed ? sum : NULL } },
+    int bad = s3_call(w->url, &(struct s3_ask){ .method = "PUT", .name = &w->name, .query = query, .body = &body,
+                                                .header = { w->upload.summed ? sum : NULL } },
                       &r, &answer, e);
     free(query);
     if (bad == 0) {
@@ -195,7 +197,8 @@ static int upload_end(struct s3_writer *w, struct error *e)
         else if (r.status != 200)
             bad = s3_refused(w->url, &r, e);
         else if (failed)
-            bad = error_set(e, STATUS_AGAIN, "'%s': %.*s", w->url, (int)(why.size < 300 ? why.size : 300), why.data ? (const char *)why.data : "");
+            bad = error_set(e, STATUS_AGAIN, "'%s': %.*s", w->url, (int)(why.size < 300 ? why.size : 300),
+                            why.data ? (const char *)why.data : "");
         w->useless = bad && r.status / 100 == 4;
         http_release(&r);
     }

@@ -7,7 +7,8 @@
 
 /* A copy holds two units, or so many as it computes in DEEP_SECONDS: they wait for it when it is slow, and are tried again when it dies. */
 #define DEEP_SECONDS 0.05
-enum { DEPTH = 256, DEEP_BYTES = 1 << 20, AHEAD_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16, COMBINE_MIN = 64 << 10, PATIENCE = 200, SMALL = 32 << 10, GATHER = 60 << 10 };
+enum { DEPTH = 256, DEEP_BYTES = 1 << 20, AHEAD_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16,
+       COMBINE_MIN = 64 << 10, PATIENCE = 200, SMALL = 32 << 10, GATHER = 60 << 10 };
 
 struct member {
     bool up, headed, ending;            /* its header came; its end of stream was sent */
@@ -18,7 +19,8 @@ struct member {
     struct { struct job *job; size_t bytes; } held[DEPTH];      /* in the order they were given */
     int njob;
     size_t bytes;
-    struct { struct blob *blob; size_t at, room; } seg[SEGMENTS];       /* to be written; room: of one that small ones are copied to, else 0 */
+    /* to be written; room: of one that small ones are copied to, else 0 */
+    struct { struct blob *blob; size_t at, room; } seg[SEGMENTS];
     int nseg;
     uint64_t q;                         /* of the next unit, as the copy counts them */
     struct stream_end sent;

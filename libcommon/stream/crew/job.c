@@ -9,8 +9,8 @@
 static int body_head(struct mp_cursor *c, uint64_t k)
 {
     struct mp_value v;
-    if (mp_read(c, &v) < 0 || v.type != MP_MAP || v.n != 1 || mp_read(c, &v) < 0 || !mp_str_is(&v, "samples") || mp_read(c, &v) < 0 ||
-        v.type != MP_ARRAY || v.n != k)
+    if (mp_read(c, &v) < 0 || v.type != MP_MAP || v.n != 1 || mp_read(c, &v) < 0 || !mp_str_is(&v, "samples") ||
+        mp_read(c, &v) < 0 || v.type != MP_ARRAY || v.n != k)
         return -1;
     return 0;
 }
@@ -50,7 +50,8 @@ struct job *job_new(const struct control *c, struct blob *body, struct error *e)
     struct job *j = failed < 0 ? NULL : calloc(1, sizeof *j);
     if (!j) {
         if (failed < 0)
-            error_set(e, STATUS_BAD, "unit %llu: its body is not {\"samples\": [...]} of %llu maps", (unsigned long long)c->q, (unsigned long long)c->k);
+            error_set(e, STATUS_BAD, "unit %llu: its body is not {\"samples\": [...]} of %llu maps",
+                      (unsigned long long)c->q, (unsigned long long)c->k);
         else
             error_set(e, STATUS_AGAIN, "out of memory");
         blob_drop(body);
@@ -112,10 +113,13 @@ static int next_sample(struct job *j, struct blob **out, uint32_t *crc, struct e
         return 0;
     *out = j->made.failed ? NULL : body_of(j->k, span_of(j->made.data, j->made.size));
     *crc = *out ? crc32c(0, (*out)->data, (*out)->size) : 0;
-    return *out ? 1 : error_set(e, STATUS_AGAIN, "unit %llu: its samples' results are too large together, or out of memory", (unsigned long long)j->q);
+    return *out ? 1 : error_set(e, STATUS_AGAIN,
+                                "unit %llu: its samples' results are too large together, or out of memory",
+                                (unsigned long long)j->q);
 }
 
-int job_answer(struct job *j, const struct control *answer, struct blob *body, struct blob **out, uint32_t *crc, struct error *e)
+int job_answer(struct job *j, const struct control *answer, struct blob *body, struct blob **out, uint32_t *crc,
+               struct error *e)
 {
     uint64_t k = answer->k;
     if (!j->sample) {
@@ -125,8 +129,8 @@ int job_answer(struct job *j, const struct control *answer, struct blob *body, s
             return 1;
         }
         blob_drop(body);
-        return error_set(e, STATUS_BAD, "%llu samples came back for a unit of %llu: a filter must give one for each", (unsigned long long)k,
-                         (unsigned long long)j->k);
+        return error_set(e, STATUS_BAD, "%llu samples came back for a unit of %llu: a filter must give one for each",
+                         (unsigned long long)k, (unsigned long long)j->k);
     }
     struct mp_cursor c = mp_cursor(blob_span(body));
     if (k != 1 || body_head(&c, 1) < 0) {

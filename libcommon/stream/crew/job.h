@@ -30,7 +30,8 @@ void job_free(struct job *j);
 struct blob *job_input(const struct job *j, struct control *c, uint64_t *failed);
 /* A child's answer to that (answer: its k, n, c).  Takes body.  1: the unit is done, *out its body and
  * *crc its checksum; 0: go on with job_input; -1: not an answer to it (e). */
-int job_answer(struct job *j, const struct control *answer, struct blob *body, struct blob **out, uint32_t *crc, struct error *e);
+int job_answer(struct job *j, const struct control *answer, struct blob *body, struct blob **out, uint32_t *crc,
+               struct error *e);
 /* A child died while it held this job and no other.  As job_answer. */
 int job_died(struct job *j, const char *stage, const char *how, struct blob **out, uint32_t *crc, struct error *e);
 

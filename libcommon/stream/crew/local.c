@@ -28,7 +28,8 @@ struct fan_run {
     struct wire wire;
     struct shadows shadows;
     struct crew *crew;
-    bool any, inside, hungry, drain, ending, at_end, eof, gone, truncated;   /* drain: what is inside goes out, nothing comes in */
+    /* drain: what is inside goes out, nothing comes in */
+    bool any, inside, hungry, drain, ending, at_end, eof, gone, truncated;
     uint64_t first, taken, put;                         /* of this stream: its first q; units in; units out */
     struct { struct control c; struct blob *body; } ring[WINDOW];      /* results by number */
     uint64_t bytes;                                     /* between in and out, as they came in */
@@ -94,7 +95,8 @@ static int unit_put(struct fan_run *r, const struct control *c, struct blob *bod
     int64_t bad = body_failed(blob_span(body), c->k);
     struct error e;
     if (bad < 0) {
-        error_set(&e, STATUS_BAD, "unit %llu came back as no list of %llu samples", (unsigned long long)c->q, (unsigned long long)c->k);
+        error_set(&e, STATUS_BAD, "unit %llu came back as no list of %llu samples", (unsigned long long)c->q,
+                  (unsigned long long)c->k);
         return fail(r, &e);
     }
     control_put(&r->pending, c);
@@ -157,8 +159,8 @@ static int header_take(struct fan_run *r, struct span map)
     header_release(&h);
     if (rc < 0)
         return fail(r, &e);
-    r->crew = crew_new(&r->f->pipeline, r->f->copies, &r->f->cpus, r->f->timeout, shadow_fits(r->out.fd) ? &r->shadows : NULL,
-                       &(struct crew_out){ r, on_header, on_result }, &e);
+    r->crew = crew_new(&r->f->pipeline, r->f->copies, &r->f->cpus, r->f->timeout,
+                       shadow_fits(r->out.fd) ? &r->shadows : NULL, &(struct crew_out){ r, on_header, on_result }, &e);
     r->any = r->inside = true;
     r->taken = r->put = 0;
     if (!r->crew || crew_header(r->crew, map, clock_seconds(), &e) < 0)
@@ -174,7 +176,8 @@ static int unit_take(struct fan_run *r, struct blob *body)
         r->first = c->q;
     if (c->q != r->first + r->taken) {
         blob_drop(body);
-        error_set(&e, STATUS_BAD, "unit %llu comes where %llu was expected", (unsigned long long)c->q, (unsigned long long)(r->first + r->taken));
+        error_set(&e, STATUS_BAD, "unit %llu comes where %llu was expected", (unsigned long long)c->q,
+                  (unsigned long long)(r->first + r->taken));
         return fail(r, &e);
     }
     r->size[r->taken % WINDOW] = c->n;
@@ -226,7 +229,8 @@ static void input_ended(struct fan_run *r)
     if (!r->inside && r->any && r->wire.at == r->wire.in.size)
         return;
     bool file = fstat(r->in.fd, &st) == 0 && S_ISREG(st.st_mode);
-    error_set(&r->error, file ? STATUS_BAD : STATUS_AGAIN, "the input is cut off: %s", file ? "the file is not complete" : "the stage before it died or was stopped");
+    error_set(&r->error, file ? STATUS_BAD : STATUS_AGAIN, "the input is cut off: %s",
+              file ? "the file is not complete" : "the stage before it died or was stopped");
     r->drain = r->truncated = true;
 }
 
@@ -261,11 +265,15 @@ static void tell(struct fan_run *r, bool final)
     if (r->crew)
         crew_show(r->crew, &s);
     uint64_t units = r->total.units + r->end.units, samples = r->total.samples + r->end.samples;
-    const char *on = r->wait_out >= r->wait_in && r->wait_out >= r->wait_crew ? "its reader" : r->wait_in >= r->wait_crew ? "its input" : "its copies";
-    progress_line(final, "%llu samples, %.0f/s, %zu units in %d copies, %zu waiting, waits for %s", (unsigned long long)samples,
+    const char *on = r->wait_out >= r->wait_in && r->wait_out >= r->wait_crew ? "its reader" :
+                     r->wait_in >= r->wait_crew ? "its input" : "its copies";
+    progress_line(final, "%llu samples, %.0f/s, %zu units in %d copies, %zu waiting, waits for %s",
+                  (unsigned long long)samples,
                   seconds > 0 ? (double)samples / seconds : 0.0, s.running, s.up, s.waiting, on);
-    struct facts f = { .stage = "fan", .units_in = r->total.units + (r->crew ? r->taken : 0), .units = units, .samples = samples,
-                       .errors = r->total.errors + r->end.errors, .window = r->taken - r->put, .seconds = seconds, .wait_in = r->wait_in,
+    struct facts f = { .stage = "fan", .units_in = r->total.units + (r->crew ? r->taken : 0), .units = units,
+                       .samples = samples,
+                       .errors = r->total.errors + r->end.errors, .window = r->taken - r->put, .seconds = seconds,
+                           .wait_in = r->wait_in,
                        .wait_out = r->wait_out };
     facts_begin(r->metrics, &f);
     metrics_real(r->metrics, "wait_copies", r->wait_crew);
@@ -364,7 +372,8 @@ int fan_local(const struct fan *f, const struct common *c)
     blob_memory_keep();
     int rc = 0;
     if (pipe_end_open(&r->in, c->in, O_RDONLY, "a stream is binary: pipe one in, or name it with --in", &e) < 0 ||
-        pipe_end_open(&r->out, c->out, O_WRONLY | O_CREAT | O_TRUNC, "a stream is binary: pipe it on, or name a file with --out", &e) < 0)
+        pipe_end_open(&r->out, c->out, O_WRONLY | O_CREAT | O_TRUNC,
+                      "a stream is binary: pipe it on, or name a file with --out", &e) < 0)
         rc = fail(r, &e);
     if (rc == 0 && !(r->metrics = metrics_open(c->metrics, &e)) && e.status)
         rc = fail(r, &e);

@@ -133,7 +133,8 @@ static int died_alone(struct crew *c, struct job *j, const char *stage, const ch
     }
     if (rc > 0 || j->at > at) {
         c->given_up++;
-        warn("unit %llu, sample %llu: %s, three times with it alone: it becomes an error record", (unsigned long long)j->q, (unsigned long long)at, how);
+        warn("unit %llu, sample %llu: %s, three times with it alone: it becomes an error record",
+             (unsigned long long)j->q, (unsigned long long)at, how);
     }
     if (rc > 0)
         deliver(c, j, body, crc);

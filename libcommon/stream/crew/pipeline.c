@@ -234,7 +234,8 @@ int pipeline_culprit(const struct pipeline *p, const struct running *r, char *ho
     if (at < 0)
         return -1;
     if (WIFSIGNALED(r->status[at])) {
-        snprintf(how, size, "'%s' was killed by signal %d (%s)", pipeline_name(p, at), WTERMSIG(r->status[at]), strsignal(WTERMSIG(r->status[at])));
+        snprintf(how, size, "'%s' was killed by signal %d (%s)", pipeline_name(p, at), WTERMSIG(r->status[at]),
+                 strsignal(WTERMSIG(r->status[at])));
     } else {
         *status = WEXITSTATUS(r->status[at]);
         snprintf(how, size, "'%s' ended with status %d", pipeline_name(p, at), *status);

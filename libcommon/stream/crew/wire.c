@@ -53,11 +53,13 @@ static enum wire_event body_next(struct wire *w, struct blob **body, struct erro
         return WIRE_MORE;
     if (!w->trusts && w->sum != w->c.c) {
         w->used -= w->c.n;                      /* where it begins */
-        error_set(e, STATUS_BAD, "unit %llu: checksum of the body is %08x, its control map says %08x", (unsigned long long)w->c.q, w->sum, w->c.c);
+        error_set(e, STATUS_BAD, "unit %llu: checksum of the body is %08x, its control map says %08x",
+                  (unsigned long long)w->c.q, w->sum, w->c.c);
         return WIRE_BAD;
     }
     if (!w->trusts)
-        w->crc = w->c.n < COMBINE_MIN ? crc32c(w->crc, w->body->data, w->body->size) : crc32c_combine(w->crc, w->c.c, w->c.n);
+        w->crc = w->c.n < COMBINE_MIN ? crc32c(w->crc, w->body->data, w->body->size) :
+                 crc32c_combine(w->crc, w->c.c, w->c.n);
     w->in_body = false;
     w->units++;
     w->samples += w->c.k;
@@ -115,7 +117,8 @@ static enum wire_event header_next(struct wire *w, struct span *header, struct e
 
 enum wire_event wire_next(struct wire *w, struct span *header, struct blob **body, struct error *e)
 {
-    enum wire_event event = w->in_body ? body_next(w, body, e) : w->inside ? control_next(w, body, e) : header_next(w, header, e);
+    enum wire_event event = w->in_body ? body_next(w, body, e) : w->inside ? control_next(w, body, e) :
+                            header_next(w, header, e);
     if (event == WIRE_BAD)
         error_prefix(e, "byte %llu", (unsigned long long)w->used);
     return event;
@@ -125,7 +128,8 @@ enum wire_event wire_next(struct wire *w, struct span *header, struct blob **bod
 static size_t inside(struct wire *w, size_t have, size_t n)
 {
     uint64_t need;
-    if (!w->trusts || n < SKIP_MIN || mp_walk(&w->walk, span_of(w->body->data, have), &need) != 0 || w->walk.at < have + SKIP_MIN)
+    if (!w->trusts || n < SKIP_MIN || mp_walk(&w->walk, span_of(w->body->data, have), &need) != 0 ||
+        w->walk.at < have + SKIP_MIN)
         return 0;
     return w->walk.at - have < n ? (size_t)w->walk.at - have : n;
 }

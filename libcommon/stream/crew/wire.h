@@ -14,7 +14,8 @@ enum wire_event { WIRE_BAD = -1, WIRE_MORE, WIRE_HEADER, WIRE_UNIT, WIRE_END };
 struct wire {
     int fd;
     bool trusts;                /* checksums are not looked at: set it, or leave it */
-    struct shadows *shadows;    /* for large bodies, fd being a pipe; the same.  If it trusts, values in a shadow are not in memory */
+    /* for large bodies, fd being a pipe; the same.  If it trusts, values in a shadow are not in memory */
+    struct shadows *shadows;
     struct buf in;
     size_t at;                  /* of `in`: used so far */
     uint64_t used;              /* bytes of the whole input */

@@ -59,7 +59,8 @@ static void worker_hello(struct lp1_tail *t, uint64_t peer, const struct lp1_mes
         return;
     }
     if (!m->header || !t->out.header(t->out.ctx, m->header)) {
-        reject(t, peer, m->from, LP1_BAD_CONFIG, "other stages or settings than the workers that came before (the header differs)");
+        reject(t, peer, m->from, LP1_BAD_CONFIG,
+               "other stages or settings than the workers that came before (the header differs)");
         return;
     }
     struct lp1_session *s = lp1_session_find(&t->sessions, peer), *old = lp1_session_of(&t->sessions, m->from);

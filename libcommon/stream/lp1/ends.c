@@ -23,7 +23,8 @@
 
 int ends_choose(const struct common *c, enum ends *kind, struct error *e)
 {
-    bool in = endpoint_is(c->in), out = endpoint_is(c->out), in_binds = in && *c->in == '@', out_binds = out && *c->out == '@';
+    bool in = endpoint_is(c->in), out = endpoint_is(c->out), in_binds = in && *c->in == '@', out_binds = out &&
+              *c->out == '@';
     if (in_binds)
         return error_set(e, STATUS_BAD, "'%s': a filter connects its --in to a head, '%s'; what takes from one pool of workers for another is hub",
                          c->in, c->in + 1);
@@ -74,7 +75,8 @@ static int beside_look(void *ctx, struct error *e)
     if (b->pid || beside_status(b) == STATUS_OK)
         return 0;                               /* 0: the head said that all is over; we hear the same */
     if (WIFSIGNALED(b->status))
-        return error_set(e, STATUS_AGAIN, "the process that computes was killed by signal %d (%s)", WTERMSIG(b->status), strsignal(WTERMSIG(b->status)));
+        return error_set(e, STATUS_AGAIN, "the process that computes was killed by signal %d (%s)", WTERMSIG(b->status),
+                         strsignal(WTERMSIG(b->status)));
     return error_set(e, beside_status(b), "the process that computes ended with status %d", beside_status(b));
 }
 
@@ -197,7 +199,8 @@ int ends_serve(enum ends kind, const struct common *c, int (*work)(void *ctx, co
     here.metrics = NULL;                        /* the worker tells them */
     stop_install();
     if (rc == 0 && kind == ENDS_HUB) {
-        status = hub_run(&(struct hub_ends){ .head = c->in, .above = meet, .below = c->out, .watch = beside_look, .watch_ctx = &b }, &here);
+        status = hub_run(&(struct hub_ends){ .head = c->in, .above = meet, .below = c->out, .watch = beside_look,
+                                             .watch_ctx = &b }, &here);
         beside_end(&b, status == STATUS_OK ? LAST_SECONDS : 0);
     } else {
         rc = rc < 0 ? rc : tail_serve(c, meet, &b, &e);
@@ -218,7 +221,8 @@ int ends_head(const struct common *c, int (*work)(void *ctx, const struct common
     struct error e = { 0 };
     struct beside b = { 0 };
     struct common here = *c;
-    int fd[2], rc = pipe(fd) < 0 ? error_set(&e, STATUS_AGAIN, "cannot make a pipe: %s", strerror(errno)) : beside_start(&b, &e);
+    int fd[2], rc = pipe(fd) < 0 ? error_set(&e, STATUS_AGAIN, "cannot make a pipe: %s", strerror(errno)) :
+        beside_start(&b, &e);
     if (rc < 0) {
         warn("%s", e.text);
         return e.status;

@@ -306,7 +306,8 @@ bool lp1_head_finished(const struct lp1_head *h)
 void lp1_head_state(const struct lp1_head *h, struct lp1_head_state *s)
 {
     *s = (struct lp1_head_state){ .tail = h->tail_peer != 0, .base = h->base, .pos = h->pos, .limit = h->limit,
-                                  .commit = h->commit, .total = h->total, .workers = h->sessions.n, .requeued = h->requeued };
+                                  .commit = h->commit, .total = h->total, .workers = h->sessions.n,
+                                      .requeued = h->requeued };
     for (size_t i = 0; i < h->sessions.n; i++) {
         s->slots += h->sessions.at[i]->slots;
         s->leased += h->sessions.at[i]->nheld;

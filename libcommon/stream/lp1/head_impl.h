@@ -41,8 +41,10 @@ void head_reject(struct lp1_head *h, uint64_t peer, uint64_t to, enum lp1_code c
 void head_eos_make(struct lp1_head *h, uint64_t to);        /* h->m: the total, and whether all is over */
 bool head_awaited(const struct lp1_head *h, uint64_t q);        /* made, and not acknowledged */
 bool head_held_take(struct lp1_session *s, uint64_t q, struct lp1_held *held);        /* an entry leaves a worker's list */
-void head_held_end(struct lp1_head *h, struct lp1_held held, bool delivered);        /* and with it the lease; delivered: its result is at the present TAIL */
-void head_held_add(struct lp1_head *h, struct lp1_session *s, uint64_t q);        /* a worker holds q: from now on, or since before */
+/* and with it the lease; delivered: its result is at the present TAIL */
+void head_held_end(struct lp1_head *h, struct lp1_held held, bool delivered);
+/* a worker holds q: from now on, or since before */
+void head_held_add(struct lp1_head *h, struct lp1_session *s, uint64_t q);
 void head_session_end(struct lp1_head *h, struct lp1_session *s);
 
 #endif

@@ -242,7 +242,8 @@ static int head_close(struct stream_out *out, struct error *e)
     return 0;
 }
 
-static const struct stream_out_ops ops = { .put_header = put_header, .put_unit = put_unit, .put_end = put_end, .wants = wants, .skips = skips,
+static const struct stream_out_ops ops = { .put_header = put_header, .put_unit = put_unit, .put_end = put_end,
+                                           .wants = wants, .skips = skips,
                                            .window = window, .flush = nothing, .close = head_close };
 
 struct stream_out *head_out_open(const char *spec, struct error *e)

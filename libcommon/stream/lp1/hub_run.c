@@ -97,11 +97,14 @@ static void tell(struct hub_run *r, bool final)
         lp1_tail_state(lp1_hub_tail(r->hub), &t);
     if (lp1_hub_head(r->hub))
         lp1_head_state(lp1_hub_head(r->hub), &h);
-    const char *on = !lp1_hub_tail(r->hub) ? "the consumer" : !t.head ? "the head" : t.held ? "the workers below" : "the workers above";
-    progress_line(final, "%llu units in, %llu taken below, %zu workers above, %zu below, waits for %s", (unsigned long long)t.next,
-                  (unsigned long long)h.base, t.workers, h.workers, on);
-    struct facts f = { .stage = "hub", .units_in = t.next, .units = h.base, .samples = FACTS_UNKNOWN, .errors = FACTS_UNKNOWN,
-                       .window = t.held + (h.pos - h.base), .seconds = seconds, .wait_in = r->starved, .wait_out = r->blocked };
+    const char *on = !lp1_hub_tail(r->hub) ? "the consumer" : !t.head ? "the head" : t.held ? "the workers below" :
+                     "the workers above";
+    progress_line(final, "%llu units in, %llu taken below, %zu workers above, %zu below, waits for %s",
+                  (unsigned long long)t.next, (unsigned long long)h.base, t.workers, h.workers, on);
+    struct facts f = { .stage = "hub", .units_in = t.next, .units = h.base, .samples = FACTS_UNKNOWN,
+                       .errors = FACTS_UNKNOWN,
+                       .window = t.held + (h.pos - h.base), .seconds = seconds, .wait_in = r->starved,
+                           .wait_out = r->blocked };
     facts_begin(r->metrics, &f);
     metrics_int(r->metrics, "workers_above", (int64_t)t.workers);
     metrics_int(r->metrics, "workers_below", (int64_t)h.workers);
@@ -154,7 +157,8 @@ int hub_run(const struct hub_ends *ends, const struct common *c)
     const struct lp1_head_out below = { &r, on_send_below, on_free };
     stop_install();
     clock_gettime(CLOCK_REALTIME, &t);
-    r.hub = lp1_hub_new((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, ends->bytes ? ends->bytes : WINDOW_BYTES, &above, &below);
+    r.hub = lp1_hub_new((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec,
+                        ends->bytes ? ends->bytes : WINDOW_BYTES, &above, &below);
     int rc = r.hub ? 0 : error_set(&e, STATUS_AGAIN, "out of memory");
     if (rc == 0 && !(r.metrics = metrics_open(c->metrics, &e)) && e.status)
         rc = -1;

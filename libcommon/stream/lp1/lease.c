@@ -140,7 +140,8 @@ static void lost_end(struct lp1_head *h)
 
 /* --- handing out ------------------------------------------------------------------ */
 
-static bool has_slot(const struct lp1_session *s) { return !s->leaving && !s->lost && s->nheld < s->slots && s->nheld < LP1_LIST; }
+static bool has_slot(const struct lp1_session *s) { return !s->leaving && !s->lost && s->nheld < s->slots &&
+                                                    s->nheld < LP1_LIST; }
 
 static struct lp1_session *idlest(struct lp1_head *h)
 {

@@ -5,8 +5,8 @@
 
 #include "libcommon/stream/mp.h"
 
-static const char *const type_names[LP1_TYPES] = { "HELLO", "WELCOME", "REJECT", "WORK", "DATA", "RECV", "FREE", "ACK", "EOS",
-                                                   "BEAT", "BYE" };
+static const char *const type_names[LP1_TYPES] = { "HELLO", "WELCOME", "REJECT", "WORK", "DATA", "RECV", "FREE", "ACK",
+                                                   "EOS", "BEAT", "BYE" };
 static const char *const role_names[LP1_ROLES] = { "head", "worker", "tail", "hub" };
 static const char *const code_names[LP1_CODES] = { "session", "wait", "busy", "version", "run", "config", "role", "fenced",
                                                    "limit" };

@@ -31,7 +31,8 @@ int key_read(const char *path, char public_key[KEY_TEXT], char secret_key[KEY_TE
         return error_set(e, STATUS_BAD, "'%s' holds a secret key, and others may read it: chmod 600 '%s'", path, path);
     buf_init(&b, 4096);
     int rc = file_read(path, &b, e);
-    if (rc == 0 && (sscanf((const char *)b.data, "public %40s secret %40s", public_key, secret_key) != 2 || !key_is(public_key) || !key_is(secret_key)))
+    if (rc == 0 && (sscanf((const char *)b.data, "public %40s secret %40s", public_key, secret_key) != 2 ||
+                    !key_is(public_key) || !key_is(secret_key)))
         rc = error_set(e, STATUS_BAD, "'%s' is no key of keygen", path);
     secret_release(&b);
     return rc;
@@ -114,7 +115,8 @@ const struct peer_key *security_server(const struct security *s, const char *end
     host = host ? host + 3 : endpoint;
     for (size_t i = 0; colon > host && i < s->n; i++) {
         const struct peer_key *p = &s->peer[i];
-        if ((roles >> p->role & 1) && strlen(p->name) == (size_t)(colon - host) && !memcmp(p->name, host, (size_t)(colon - host)))
+        if ((roles >> p->role & 1) && strlen(p->name) == (size_t)(colon - host) &&
+            !memcmp(p->name, host, (size_t)(colon - host)))
             return p;
     }
     const struct peer_key *p = only_of(s, roles >> LP1_HEAD & 1 ? LP1_HEAD : LP1_TAIL, &n);
@@ -130,7 +132,8 @@ const struct peer_key *security_server(const struct security *s, const char *end
 
 enum { ZAP_FRAMES = 8 };
 
-static void frame_send(void *socket, const char *text, bool more) { zmq_send(socket, text, strlen(text), more ? ZMQ_SNDMORE : 0); }
+static void frame_send(void *socket, const char *text,
+                       bool more) { zmq_send(socket, text, strlen(text), more ? ZMQ_SNDMORE : 0); }
 
 static const struct peer_key *admitted(const struct security *s, const char *mechanism, const uint8_t *raw, size_t n)
 {
@@ -217,6 +220,7 @@ int ipc_check(const char *endpoint, struct error *e)
     if (stat(dir, &st) < 0)
         return error_set(e, error_errno_status(errno), "cannot use '%s': %s", endpoint, strerror(errno));
     if (st.st_uid != geteuid() || (st.st_mode & 077))
-        return error_set(e, STATUS_BAD, "'%s': its directory must be yours and closed to others: chmod 700 '%s'", endpoint, dir);
+        return error_set(e, STATUS_BAD, "'%s': its directory must be yours and closed to others: chmod 700 '%s'",
+                         endpoint, dir);
     return 0;
 }

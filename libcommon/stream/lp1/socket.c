@@ -29,7 +29,8 @@ static int context_open(struct error *e)
     if (c && c->curve_key) {
         if (!c->curve_peers)
             return error_set(e, STATUS_BAD, "--curve-key needs --curve-peers, the list of keys");
-        if (key_read(c->curve_key, security.public_key, security.secret_key, e) < 0 || peers_read(c->curve_peers, &security, e) < 0)
+        if (key_read(c->curve_key, security.public_key, security.secret_key, e) < 0 ||
+            peers_read(c->curve_peers, &security, e) < 0)
             return -1;
     }
     blob_memory_keep();
@@ -69,7 +70,8 @@ static int security_set(void *socket, const char *endpoint, bool server, unsigne
         if (c && c->insecure && address_is_loopback(endpoint))
             return 0;
         return error_set(e, STATUS_BAD, c && c->insecure ? "'%s': --insecure is for loopback (tcp://127.0.0.1:PORT) only" :
-                         "'%s': give --curve-key and --curve-peers (keygen makes them), or --insecure on loopback", endpoint);
+                         "'%s': give --curve-key and --curve-peers (keygen makes them), or --insecure on loopback",
+                             endpoint);
     }
     zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, security.public_key, KEY_TEXT);
     zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, security.secret_key, KEY_TEXT);

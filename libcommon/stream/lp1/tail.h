@@ -13,7 +13,8 @@ struct lp1_tail_out {
     bool (*send_worker)(void *ctx, uint64_t peer, const struct lp1_message *m);     /* false: the peer is gone */
     /* A worker shows the header of what it makes (borrowed).  false: it differs from what others made. */
     bool (*header)(void *ctx, void *header);
-    void (*head_header)(void *ctx, void *header);                     /* HEAD's own header (borrowed), each time it says WELCOME */
+    /* HEAD's own header (borrowed), each time it says WELCOME */
+    void (*head_header)(void *ctx, void *header);
     void (*body_free)(void *ctx, void *body);
 };
 

@@ -282,11 +282,13 @@ static void tail_close(struct stream_in *in)
     free(t);
 }
 
-static const struct stream_in_ops ops = { .next = tail_next, .commit = tail_commit, .finish = tail_finish, .close = tail_close };
+static const struct stream_in_ops ops = { .next = tail_next, .commit = tail_commit, .finish = tail_finish,
+                                          .close = tail_close };
 
 static int prepare(struct tail_in *t, const char *spec, const struct stream_tail *start, struct error *e)
 {
-    const struct lp1_tail_out actions = { t, on_send_head, on_reset_head, on_send_worker, on_header, on_head_header, on_free };
+    const struct lp1_tail_out actions = { t, on_send_head, on_reset_head, on_send_worker, on_header, on_head_header,
+                                          on_free };
     uint64_t incarnation = time_ns();
     if (*spec != '@')
         return error_set(e, STATUS_BAD, "'%s': the consumer binds its input and workers connect to it: '@%s'", spec, spec);
@@ -294,9 +296,11 @@ static int prepare(struct tail_in *t, const char *spec, const struct stream_tail
         return error_set(e, STATUS_BAD, "'%s': --head says where the source is", spec);
     if (start->dir && incarnation_take(t, start->dir, &incarnation, e) < 0)
         return -1;
-    if (!(t->head = strdup(start->head)) || !(t->tail = lp1_tail_new(start->run, incarnation, start->next, LP1_TAIL, BUDGET, &actions)))
+    if (!(t->head = strdup(start->head)) || !(t->tail = lp1_tail_new(start->run, incarnation, start->next, LP1_TAIL,
+                                                                     BUDGET, &actions)))
         return error_set(e, STATUS_AGAIN, "out of memory");
-    if (!(t->socket[0] = socket_bind(spec, e)) || !(t->socket[1] = socket_connect(start->head, 1u << LP1_HEAD | 1u << LP1_HUB, e)))
+    if (!(t->socket[0] = socket_bind(spec, e)) ||
+        !(t->socket[1] = socket_connect(start->head, 1u << LP1_HEAD | 1u << LP1_HUB, e)))
         return -1;
     return service_start(&t->service, serve, t, t->socket, 2, e);
 }

@@ -12,7 +12,8 @@ enum lp1_link { LP1_UP, LP1_DOWN };     /* towards HEAD, towards TAIL */
 
 struct lp1_worker_out {
     void *ctx;
-    bool (*send)(void *ctx, enum lp1_link to, const struct lp1_message *m);     /* bodies are borrowed; false: not connected */
+    /* bodies are borrowed; false: not connected */
+    bool (*send)(void *ctx, enum lp1_link to, const struct lp1_message *m);
     void (*reset)(void *ctx, enum lp1_link which);      /* close that socket, open another */
     /* HEAD's header (borrowed), each time it says WELCOME; -1: it cannot be served (then say why by lp1_worker_fail). */
     void (*header)(void *ctx, void *header);
@@ -34,7 +35,8 @@ void lp1_worker_free(struct lp1_worker *w);
 /* Bodies that it keeps (or has run) are NULL in m afterwards. */
 void lp1_worker_message(struct lp1_worker *w, enum lp1_link from, struct lp1_message *m, double now);
 void lp1_worker_tick(struct lp1_worker *w, double now);
-void lp1_worker_flush(struct lp1_worker *w, double now);        /* DATA and FREEs that have gathered: after each batch of messages or results */
+/* DATA and FREEs that have gathered: after each batch of messages or results */
+void lp1_worker_flush(struct lp1_worker *w, double now);
 
 /* The header of what is made here: HELLO to the TAIL waits for it.  Borrowed until the machine ends. */
 void lp1_worker_header(struct lp1_worker *w, void *header, double now);
