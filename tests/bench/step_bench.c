@@ -1,7 +1,8 @@
 /* tests/bench/step_bench.c - whole training steps of true shapes with random weights, without files or streams
  *
- * step_bench MODEL ROWS TOKENS [float32|bfloat16 [threads [steps [lora-r]]]]
+ * step_bench MODEL ROWS TOKENS [float32|bfloat16 [threads [steps [lora-r [again]]]]]
  * One JSON object: seconds of the fastest and the median step, and what they hold.
+ * again 1: layers are computed twice (--gradient-checkpointing), which the share does not count.
  * roof: GFLOP/s of a bfloat16 product of 2048 cubed, the best between the steps;
  * share: of it, counting 6 operations a parameter and token, and attention (useful
  * work only).  The same once more in processor time, for a machine that is busy. */
@@ -189,7 +190,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc < 4)
-        die("step_bench MODEL ROWS TOKENS [float32|bfloat16 [threads [steps [lora-r]]]]");
+        die("step_bench MODEL ROWS TOKENS [float32|bfloat16 [threads [steps [lora-r [again]]]]]");
     static char config[16384], why[WHY];
     size_t rows = strtoul(argv[2], NULL, 10), tokens = strtoul(argv[3], NULL, 10);
     bool bf16 = argc > 4 && !strcmp(argv[4], "bfloat16");
@@ -220,6 +221,7 @@ int main(int argc, char **argv)
     struct batch b;
     batch_fill(&b, m, rows, tokens, why);
     struct tape *t = tape_new(&k);
+    t->recompute = argc > 8 && atoi(argv[8]);
     struct adamw a = {.learning_rate = 1e-5, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 1};
     double first = now() - start, second[64], optimizer = 0, busy = 0;
     struct loss loss = {0};

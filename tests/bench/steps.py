@@ -1,7 +1,8 @@
 """The rival of step_bench: PyTorch + Transformers + PEFT, true shapes, random weights, the same rows.
 
-Usage: steps.py MODEL ROWS TOKENS float32|autocast|compile|padded [THREADS [STEPS [LORA_R]]]
+Usage: steps.py MODEL ROWS TOKENS float32|autocast|compile|padded [THREADS [STEPS [LORA_R [AGAIN]]]]
 compile and padded are under autocast, too; padded: rows of text padded to 512, the way of the seed projects.
+AGAIN 1: layers are computed twice (gradient_checkpointing_enable).
 One JSON object: seconds of the fastest and the median step, processor time of the best, peak memory.
 """
 import json
@@ -50,7 +51,7 @@ def batch(torch, name, rows, tokens, padded):
 
 def main():
     name, rows, tokens, mode = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    threads, steps, lora = (int(x) for x in (sys.argv[5:] + ["2", "4", "0"][len(sys.argv) - 5:])[:3])
+    threads, steps, lora, again = (int(x) for x in (sys.argv[5:] + ["2", "4", "0", "0"][len(sys.argv) - 5:])[:4])
     start = time.perf_counter()
     import torch
     import transformers
@@ -62,6 +63,8 @@ def main():
     model.train()
     if hasattr(model, "config"):
         model.config._attn_implementation = "sdpa"
+    if again:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if lora:
         from peft import LoraConfig, get_peft_model
 
