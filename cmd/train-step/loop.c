@@ -228,6 +228,9 @@ int trainer_run(struct trainer *t, int *status, struct error *e)
     if (t->stalled)
         note("stopped early at step %" PRIu64 ": %lld evaluations brought nothing better", s->step,
              (long long)t->o->patience);
+    else if (event == SOURCE_END && t->o->max_steps && !steps_done(t))
+        note("the samples ended after step %" PRIu64 " of --max-steps %lld: --num-train-epochs of the source repeats them",
+             s->step, (long long)t->o->max_steps);
     if (event == SOURCE_FAILED && t->fatal)
         return -1;
     struct error saving = { 0 };

@@ -171,6 +171,8 @@ train spoilt --in "$tmp/ten" --freeze encoder --batch-size 3 --max-steps 2
 edit first model.encoder.layer_norm.bias nan
 refuse 'a loss that is no number' "loss is -?nan at step 3, in the samples from 'clip0' on; the last good checkpoint is step-000002" \
        -q --freeze encoder --model "$tmp/model" --in "$tmp/ten" --batch-size 3 --max-steps 3 --resume "$tmp/spoilt" --out "$tmp/null"
+run train-step --model "$micro/model" --in "$tmp/one" --max-steps 9 --out "$tmp/null"
+like 'fewer samples than --max-steps wants are done, and told' "$st $err" 'train-step: the samples ended after step 1 of --max-steps 9: --num-train-epochs of the source repeats them$'
 stream --no-end --epochs 2 >"$tmp/cut"
 runsh "cat $tmp/cut | train-step --model $micro/model --batch-size 3 --lr-scheduler-type constant --max-steps 9 --out $tmp/ck"
 is 'a stream that is cut short ends training' "$st" 111
