@@ -45,19 +45,45 @@ static json_t *targets(const struct trainer *t)
     return list;
 }
 
+static const char *first_architecture(const json_t *config)
+{
+    const char *name = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+    return name ? name : "";
+}
+
+/* What PEFT's AutoPeftModel... open the base with: a kind of task that they know, or else its class. */
+static json_t *task_type(const struct trainer *t)
+{
+    const char *name = first_architecture(t->dir.json), *causal = "ForCausalLM";
+    size_t n = strlen(name), k = strlen(causal);
+    return n > k && !strcmp(name + n - k, causal) ? json_string("CAUSAL_LM") : json_null();
+}
+
+static json_t *auto_mapping(const struct trainer *t, const json_t *task)
+{
+    const char *name = first_architecture(t->dir.json), *type = t->model->model_type;
+    char library[200];
+    if (!json_is_null(task) || !*name)
+        return json_null();
+    snprintf(library, sizeof library, "transformers.models.%.60s.modeling_%.60s", type, type);
+    return json_pack("{s:s s:s}", "base_model_class", name, "parent_library", library);
+}
+
 json_t *adapter_config(const struct trainer *t)
 {
     char base[PATH_MAX];
     if (!realpath(t->dir.path, base))
         return NULL;
     const struct lora_options *o = &t->lora;
-    return json_pack("{s:n s:{} s:n s:s s:s s:n s:b s:b s:b s:n s:n s:n s:f s:b s:f s:n s:s s:I s:{} s:n s:o s:n s:b s:b}",
-                     "auto_mapping", "alpha_pattern", "exclude_modules", "base_model_name_or_path", base, "bias", "none",
+    json_t *task = task_type(t);
+    return json_pack("{s:o s:{} s:n s:s s:s s:n s:b s:b s:b s:n s:n s:n s:f s:b s:f s:n s:s s:I s:{} s:n s:o s:o s:b s:b}",
+                     "auto_mapping", auto_mapping(t, task), "alpha_pattern", "exclude_modules", "base_model_name_or_path",
+                     base, "bias", "none",
                      "layer_replication", "fan_in_fan_out", 0, "inference_mode", 1, "init_lora_weights", 1,
                      "layers_pattern", "layers_to_transform", "megatron_config", "lora_alpha", o->alpha, "lora_bias", 0,
                      "lora_dropout", o->dropout, "modules_to_save", "peft_type", "LORA", "r", (json_int_t)o->r,
                          "rank_pattern",
-                     "revision", "target_modules", targets(t), "task_type", "use_dora", 0, "use_rslora", o->rslora ? 1 : 0);
+                     "revision", "target_modules", targets(t), "task_type", task, "use_dora", 0, "use_rslora", o->rslora ? 1 : 0);
 }
 
 /* Of names and values, in any order: however the files are cut, and of whatever type they are. */

@@ -70,6 +70,7 @@ is 'a line that the model cannot read is said and passed over' "$st $(sed -n 1p 
 # adapters
 runsh "train-step -q --model '$tmp/m' --in '$tmp/four' --lora-r 4 --lora-target-modules 'q_proj,v_proj,down_proj' --learning-rate 1e-2 | ckpt-write -q '$tmp/lora'"
 is 'an adapter trains' "$st $(ls "$tmp/lora/latest" | grep -c adapter_)" '0 2'
+like "and names its task, by which PEFT finds the base's class" "$(cat "$tmp/lora/latest/adapter_config.json")" '"task_type": "CAUSAL_LM"'
 runsh "generate -q --model '$tmp/lora/latest' --base-model '$tmp/m' --max-new-tokens 4 <'$tmp/four'"
 is 'and answers on its base' "$st $(grep -c tokens "$out")" '0 4'
 

@@ -81,6 +81,8 @@ like 'and that is said' "$err" '^train-step: a stream follows the first, and --l
 # --- adapters, frozen parts, other weights ---
 train lora --in "$tmp/one" --lora-r 4 --lora-alpha 8 --lora-target-modules q_proj,v_proj --learning-rate 1e-3
 is 'an adapter is a directory as PEFT has them' "$st $(ls "$tmp/lora/latest" | grep -c 'adapter_config.json\|adapter_model.safetensors')" '0 2'
+like 'and names the class of its base, which no task of PEFT stands for' "$(tr -d ' \n' <"$tmp/lora/latest/adapter_config.json")" \
+    '"auto_mapping":\{"base_model_class":"WhisperForConditionalGeneration","parent_library":"transformers.models.whisper.modeling_whisper"\}.*"task_type":null'
 like 'a table says what matched' "$err" 'adapters of rank 4 on 12 modules: .*q_proj 6'
 run train-step --model "$micro/model" --in "$tmp/one" --lora-target-modules nothing
 is 'an adapter that matches nothing is refused' "$st" 100

@@ -10,7 +10,7 @@ import sys
 import warnings
 
 import torch
-from peft import PeftModel
+from peft import AutoPeftModel, PeftModel
 from safetensors.torch import load_file
 from transformers import WhisperForConditionalGeneration, WhisperProcessor, get_linear_schedule_with_warmup
 
@@ -108,6 +108,7 @@ def check_adapter(name):
     start = open_adapter(f"{work}/{name}-0/latest", name, trainable=True)
     same_steps(name, metrics(name), train(start))
     after = open_adapter(f"{work}/{name}/latest", name)
+    ok(isinstance(AutoPeftModel.from_pretrained(f"{work}/{name}/latest").base_model.model, WhisperForConditionalGeneration), f"{name}: AutoPeftModel finds its base")
     params = {k: p for k, p in start.named_parameters() if "lora_" in k}
     # B begins as 0, so A's first gradients are nearly 0, and AdamW divides by their size
     same_weights(name, {k: p for k, p in after.named_parameters() if "lora_" in k}, params, 1e-4)
