@@ -45,7 +45,8 @@ static int settings_read(const json_t *config, const char *name, struct mel_shap
     if (!json_is_object(config))
         return error_set(e, STATUS_BAD, "%s: not an object of settings", name);
     if (type && strcmp(type, "WhisperFeatureExtractor") != 0)
-        return error_set(e, STATUS_BAD, "%s: its features are made by '%s', which is not known here (WhisperFeatureExtractor is)", name, type);
+        return error_set(e, STATUS_BAD, "%s: its features are made by '%s', which is not known here "
+                                        "(WhisperFeatureExtractor is)", name, type);
     if (json_number_value(json_object_get(config, "dither")) != 0)
         return error_set(e, STATUS_BAD, "%s: 'dither' adds random noise, which is not done here: set it to 0", name);
     if (setting_read(config, "feature_size", name, &s->bands, e) < 0 ||
@@ -89,7 +90,8 @@ static int header_check(void *ctx, const struct header *h, struct error *e)
     double rate;
     if (!header_option_real(h, "audio-decode", "sampling_rate", &rate) || rate == x->shape.rate)
         return 0;
-    return error_set(e, STATUS_BAD, "audio-decode made samples at %g Hz, but the model takes %d: give it --sampling-rate %d", rate,
+    return error_set(e, STATUS_BAD, "audio-decode made samples at %g Hz, but the model takes %d: give it "
+                                    "--sampling-rate %d", rate,
                      x->shape.rate, x->shape.rate);
 }
 
@@ -151,7 +153,8 @@ static int clip_features(struct extractor *x, struct span value, struct array *f
     if (n > most) {
         double seconds = (double)n / x->shape.rate;
         if (strcmp(x->over_long, "error") == 0 || strcmp(x->over_long, "drop") == 0) {
-            error_set(e, STATUS_BAD, "%.2f s of sound, but the model takes %g (--over-long cut, drop or, for generate, whole would go on)",
+            error_set(e, STATUS_BAD, "%.2f s of sound, but the model takes %g (--over-long cut, drop or, for "
+                                     "generate, whole would go on)",
                       seconds, x->shape.seconds);
             return *x->over_long == 'd' ? 1 : -1;
         }
@@ -304,7 +307,8 @@ int main(int argc, char **argv)
     struct common common = {0};
     opt_parse(&program, &common, 0, argc, argv);
     if (*x.over_long == 's')
-        die(STATUS_BAD, "--over-long split: a record cannot become several here; gcs-fetch --over-long split cuts rows between their segments");
+        die(STATUS_BAD, "--over-long split: a record cannot become several here; gcs-fetch --over-long split cuts "
+                        "rows between their segments");
     model = local_dir(model);
     extractor_open(&x, model, bands, seconds, bands_given, seconds_given);
 

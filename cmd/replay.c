@@ -133,7 +133,8 @@ static int prepare(struct replay *r, struct error *e)
     if (r->as_recorded)
         return 0;
     if ((epochs > 1 || shuffle) && header_epochs(h) > 1)
-        return error_set(e, STATUS_BAD, "the recording holds %llu epochs already: record one, and replay it for as many as wanted",
+        return error_set(e, STATUS_BAD, "the recording holds %llu epochs already: record one, and replay it for as "
+                                        "many as wanted",
                          (unsigned long long)header_epochs(h));
     r->plan = (struct plan){ .items = recording_samples(r->from), .epochs = (uint64_t)epochs,
                              .unit = unit_given ? (uint64_t)unit_size : 1, .shuffle = shuffle, .seed = (uint64_t)seed };

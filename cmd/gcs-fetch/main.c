@@ -250,7 +250,8 @@ int main(int argc, char **argv)
 {
     static const struct program program = {
         .name = "gcs-fetch", .operands = "MANIFEST", .min_operands = 0, .max_operands = 1, .opts = opts,
-        .summary = "turns a manifest (JSON lines, CSV, TSV; a path or URL, - is standard input) and what it names into a stream of samples",
+        .summary = "turns a manifest (JSON lines, CSV, TSV; a path or URL, - is standard input) and what it names "
+                   "into a stream of samples",
     };
     struct common common = { 0 };
     struct error e = { 0 };

@@ -67,12 +67,12 @@ static int prompt_make(struct talk *k, size_t most, struct error *e)
     char why[WHY];
     size_t room = k->j->generator.cache.room;
     for (;;) {
-        unsigned char *answer = NULL;
+        unsigned char *learnt = NULL;
         k->ids.n = 0;
         int bad = chat_render(k->template, k->turn, k->turns, true, &k->row, why);
         if (!bad)
-            bad = chat_encode(k->j->tokenizer, k->encoder, &k->row, &k->ids, &answer, why);
-        free(answer);
+            bad = chat_encode(k->j->tokenizer, k->encoder, &k->row, &k->ids, &learnt, why);
+        free(learnt);
         if (bad)
             return error_set(e, bad == TEXT_MEMORY ? STATUS_AGAIN : STATUS_BAD, "%s", why);
         for (size_t i = 0; i < k->ids.n; i++)

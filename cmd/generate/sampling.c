@@ -79,7 +79,8 @@ int sampling_settle(struct job *j, struct error *e)
     if (a->sample && a->gave_beams && a->beams > 1)
         return error_set(e, STATUS_BAD, "--num-beams and --do-sample exclude each other");
     if (a->sample && a->temperature && j->temperatures > 1)
-        return error_set(e, STATUS_BAD, "--temperature %s: --do-sample takes one; without it the list is for answers that are not credible",
+        return error_set(e, STATUS_BAD, "--temperature %s: --do-sample takes one; without it the list is for answers "
+                                        "that are not credible",
                          a->temperature);
     if (!a->sample && needs_draw(j))
         return error_set(e, STATUS_BAD, "%s needs --do-sample: without it the likeliest token is taken", needs_draw(j));

@@ -44,7 +44,8 @@ static bool long_possible(const struct job *j, struct error *e)
 {
     if (j->generation.rules.timestamp > 0)
         return true;
-    error_set(e, STATUS_BAD, "sound longer than the model hears, which has no times to go on by: mel-features --over-long cut");
+    error_set(e, STATUS_BAD, "sound longer than the model hears, which has no times to go on by: mel-features "
+                             "--over-long cut");
     return false;
 }
 

@@ -168,7 +168,8 @@ static int replace_one(const struct modeldir *dir, struct model *m, struct wante
         rc = error_set(e, STATUS_BAD, "adapter '%s': its base model has no '%s' for tensor '%s' to replace", dir->path,
                        name, tensor);
     else if (rc == 0 && p == m->output && ends_with(name, "embed_tokens.weight"))
-        rc = error_set(e, STATUS_BAD, "adapter '%s': '%s' would replace an embedding that is the output layer too; that is not supported", dir->path, tensor);
+        rc = error_set(e, STATUS_BAD, "adapter '%s': '%s' would replace an embedding that is the output layer too; "
+                                      "that is not supported", dir->path, tensor);
     if (rc == 0)
         wanted_add(w, p, tensor);
     free(name);

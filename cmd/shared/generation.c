@@ -121,8 +121,8 @@ static int wish_read(const struct reader *r, struct generation *g)
     const json_t *language = value_of(r, "language"), *task = value_of(r, "task"),
                  *multilingual = value_of(r, "is_multilingual"), *previous = value_of(r, "prev_sot_token_id");
     g->english = json_is_boolean(multilingual) ? !json_is_true(multilingual) : -1;
-    g->language = json_is_string(language) ? language_find(str_of(json_string_value(language),
-                                                                  json_string_length(language))) : -1;
+    struct str named = str_of(json_string_value(language), json_string_length(language));
+    g->language = json_is_string(language) ? language_find(named) : -1;
     if (language && g->language < 0)
         return refuse(r, "language", "a language that Whisper knows");
     g->has_task = task != NULL;

@@ -258,7 +258,8 @@ static void field_print(struct buf *b, const struct field_stats *f)
 
 void stats_print(const struct stats *st, struct buf *b, uint64_t bytes, bool complete)
 {
-    buf_printf(b, "{\"headers\": %llu, \"units\": %llu, \"samples\": %llu, \"errors\": %llu, \"epochs\": %llu, \"bytes\": %llu, \"complete\": %s}\n",
+    buf_printf(b, "{\"headers\": %llu, \"units\": %llu, \"samples\": %llu, \"errors\": %llu, \"epochs\": %llu, "
+                  "\"bytes\": %llu, \"complete\": %s}\n",
                (unsigned long long)st->headers, (unsigned long long)st->units, (unsigned long long)st->samples,
                (unsigned long long)st->errors, (unsigned long long)(st->units ? st->epoch_max - st->epoch_min + 1 : 0),
                (unsigned long long)bytes, complete ? "true" : "false");

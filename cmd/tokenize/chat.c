@@ -194,7 +194,8 @@ static int talk_cut(struct job *j, size_t most, struct error *e)
     while (last && j->learnt[last - 1])
         last--;
     if (last < gone + 1 && strcmp(j->loss_on, "all"))
-        return error_set(e, STATUS_BAD, "the last answer to the end of the row is %zu tokens, but at most %zu are taken besides <bos>: it would be cut",
+        return error_set(e, STATUS_BAD, "the last answer to the end of the row is %zu tokens, but at most %zu are "
+                                        "taken besides <bos>: it would be cut",
                          j->ids.n - last, most - 1);
     memmove(j->ids.id + 1, j->ids.id + 1 + gone, (most - 1) * sizeof *j->ids.id);
     memmove(j->learnt + 1, j->learnt + 1 + gone, most - 1);

@@ -92,7 +92,8 @@ int main(int argc, char **argv)
 
     opt_parse(&program, &common, 0, argc, argv);
     if (*j.over_long == 's')
-        die(STATUS_BAD, "--over-long split: a record cannot become several here; gcs-fetch --over-long split cuts rows between their segments");
+        die(STATUS_BAD, "--over-long split: a record cannot become several here; gcs-fetch --over-long split cuts "
+                        "rows between their segments");
     if (!j.model)
         die(STATUS_BAD, "--model DIR is missing: which model's tokens?");
     j.model = local_dir(j.model);

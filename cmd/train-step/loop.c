@@ -169,7 +169,8 @@ static enum source_event drain(struct trainer *t, struct error *e)
             epoch_begin(t);
     } while (goes_on(event) && steps_done(t));
     if (unused)
-        warn("%" PRIu64 " samples came after the %" PRIu64 " steps that the stream's header promised: not used; --max-steps sets the number",
+        warn("%" PRIu64 " samples came after the %" PRIu64 " steps that the stream's header promised: not used; "
+             "--max-steps sets the number",
              unused, promised);
     return event;
 }

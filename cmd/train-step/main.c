@@ -33,8 +33,8 @@ static int steps_count(struct trainer *t, struct error *e)
     t->state.total = o->max_steps ? (uint64_t)o->max_steps : stream_steps(o, stream_in_header(t->source.in));
     if (t->state.total || !decays(o))
         return 0;
-    return error_set(e, STATUS_BAD, "--lr-scheduler-type %s needs to know how many steps there will be, and the stream does not say "
-                     "how many samples it has: give --max-steps N", o->scheduler);
+    return error_set(e, STATUS_BAD, "--lr-scheduler-type %s needs to know how many steps there will be, and the "
+                                    "stream does not say how many samples it has: give --max-steps N", o->scheduler);
 }
 
 /* An epoch of so many samples; those used of it are in state.epoch's fraction. */
@@ -54,8 +54,8 @@ static int stream_follows(void *ctx, const struct header *h, struct error *e)
     if (provenance_check(t, h, e) < 0)
         return -1;
     if (!o->max_steps && decays(o))
-        return error_set(e, STATUS_BAD, "a stream follows the first, and --lr-scheduler-type %s needs to know how many steps all of them are: "
-                         "give --max-steps N", o->scheduler);
+        return error_set(e, STATUS_BAD, "a stream follows the first, and --lr-scheduler-type %s needs to know how "
+                                        "many steps all of them are: give --max-steps N", o->scheduler);
     uint64_t more = stream_steps(o, h);
     if (!o->max_steps)
         t->state.total = t->state.total && more ? t->state.total + more : 0;

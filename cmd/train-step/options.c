@@ -118,7 +118,8 @@ static void check(struct options *o)
     if (!o->model)
         die(STATUS_BAD, "--model DIR is missing: the model directory to start from");
     if (o->lora && o->freeze)
-        die(STATUS_BAD, "--freeze and --lora-... exclude each other: an adapter trains nothing but itself; --lora-layers chooses where");
+        die(STATUS_BAD, "--freeze and --lora-... exclude each other: an adapter trains nothing but itself; "
+                        "--lora-layers chooses where");
     if (o->eval_steps && !o->eval_stream)
         die(STATUS_BAD, "--eval-steps needs --eval-stream FILE: a recorded stream to evaluate on");
     if ((o->predict || o->patience) && !o->eval_stream)

@@ -65,11 +65,10 @@ int plan_tell(struct trainer *t, struct error *e)
     note("%.2f of %.2f million parameters are trained", (double)params_count(&t->model->params, true) / 1e6,
          (double)params_count(&t->model->params, false) / 1e6);
     bool lent = t->model->params.lent;
-    note("memory: weights %.0f MB, %smoments %.0f MB, bfloat16 copies %.0f MB, activations%s %.0f MB, other %.0f MB: %.0f MB "
-         "with %zu rows of %zu tokens, as in the first batch; at most %.0f MB, with %zu rows of %zu",
+    note("memory: weights %.0f MB, %smoments %.0f MB, bfloat16 copies %.0f MB, activations%s %.0f MB, other %.0f MB: "
+         "%.0f MB with %zu rows of %zu tokens, as in the first batch; at most %.0f MB, with %zu rows of %zu",
          mb(f.weights), lent ? "" : "gradients and ", mb(f.state), mb(f.packed), lent ? " and gradients" : "",
-             mb((double)like.arena),
-         mb(f.other), mb(total), b->rows, tokens, mb(most), t->collator.rows, t->longest);
+         mb((double)like.arena), mb(f.other), mb(total), b->rows, tokens, mb(most), t->collator.rows, t->longest);
     double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     if (machine > 0 && total > machine)
         warn("this machine has %.0f MB: a smaller --batch-size, --gradient-checkpointing or --lora-r would fit",

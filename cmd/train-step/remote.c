@@ -24,7 +24,8 @@ int remote_check(const struct options *o, struct error *e)
     if (!o->head)
         return error_set(e, STATUS_BAD, "--in '%s' needs --head, the endpoint of its source", o->common.in);
     if (!o->resume)
-        return error_set(e, STATUS_BAD, "--in '%s' needs --resume DEST, where ckpt-write writes: what is complete there is what the head may forget", o->common.in);
+        return error_set(e, STATUS_BAD, "--in '%s' needs --resume DEST, where ckpt-write writes: what is complete "
+                                        "there is what the head may forget", o->common.in);
     return 0;
 }
 

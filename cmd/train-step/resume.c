@@ -50,8 +50,8 @@ int resume_check(const struct trainer *t, const struct header *h, struct error *
     struct span run = header_run(h);
     if (!t->resumed || (run.size == t->state.run_size && !memcmp(run.data, t->state.run, run.size)))
         return 0;
-    return error_set(e, STATUS_BAD, "this stream is of another run than '%s' was trained on: another manifest, seed or "
-                     "order; give the same to its source, or train without --resume", t->resumed);
+    return error_set(e, STATUS_BAD, "this stream is of another run than '%s' was trained on: another manifest, seed "
+                                    "or order; give the same to its source, or train without --resume", t->resumed);
 }
 
 char *tensor_name(const char *name, const char *suffix)
@@ -113,7 +113,8 @@ static int take_param(struct trainer *t, struct param *p, const struct safetenso
     if (rc > 0)
         rc = take_steps(optim, p);
     if (rc == 0)
-        return error_set(e, STATUS_BAD, "checkpoint '%s' has no moments of '%s': was it not trained then? Give the same --freeze", dir, p->name);
+        return error_set(e, STATUS_BAD, "checkpoint '%s' has no moments of '%s': was it not trained then? Give the "
+                                        "same --freeze", dir, p->name);
     return rc < 0 ? error_prefix(e, "checkpoint '%s'", dir) : 0;
 }
 

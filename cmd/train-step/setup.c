@@ -101,7 +101,8 @@ int trainer_setup(struct trainer *t, struct error *e)
     if (modeldir_open(o->model, &t->dir, e) < 0)
         return -1;
     if (t->dir.adapter)
-        return error_set(e, STATUS_BAD, "--model '%s' is an adapter; lora-merge makes a model of it, --resume goes on training it", o->model);
+        return error_set(e, STATUS_BAD, "--model '%s' is an adapter; lora-merge makes a model of it, --resume goes "
+                                        "on training it", o->model);
     t->machine.compute.bf16 = !strcmp(o->dtype, "bfloat16");
     if (augment(t, e) < 0 || !(t->model = model_from_config(&t->dir, e)))
         return -1;

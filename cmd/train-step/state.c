@@ -71,7 +71,8 @@ int state_write(const struct train_state *s, const struct options *o, struct buf
     char run[2 * RUN_MAX + 1] = "";
     for (size_t i = 0; i < s->run_size; i++)
         snprintf(run + 2 * i, 3, "%02x", s->run[i]);
-    json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:f s:I s:{} s:{s:s s:I s:I s:I s:b s:s s:{s:f s:I s:I s:I} s:o}}",
+    json_t *j = json_pack("{s:o s:o s:o s:f s:I s:I s:b s:b s:b s:O s:I s:I s:I s:I s:I s:n s:n s:f s:I s:{} s:{s:s "
+                          "s:I s:I s:I s:b s:s s:{s:f s:I s:I s:I} s:o}}",
                           "best_global_step", s->best_step ? json_integer((json_int_t)s->best_step) : json_null(),
                           "best_metric", number_or_null(s->best_step > 0, s->best_metric),
                           "best_model_checkpoint", best_name(s),
@@ -140,7 +141,8 @@ int state_read(struct train_state *s, const struct options *o, const char *dir, 
     if (rc < 0 || !run_read(s, run) || step < 1 || next < 0 || offset < 0 || skipped < 0 || tokens < 0 ||
         !json_is_array(log)) {
         json_decref(j);
-        return error_set(e, STATUS_BAD, "'%s/trainer_state.json' does not say where training stopped: it is not one of Penstock's", dir);
+        return error_set(e, STATUS_BAD, "'%s/trainer_state.json' does not say where training stopped: it is not one "
+                                        "of Penstock's", dir);
     }
     s->step = (uint64_t)step;
     s->tokens = (uint64_t)tokens;

@@ -113,8 +113,8 @@ int remote_step_remove(struct ckpt_remote *d, uint64_t step, struct error *e)
 int remote_latest_point(struct ckpt_remote *d, uint64_t step, struct error *e)
 {
     char *url = remote_latest_url(d), text[40];
-    int n = snprintf(text, sizeof text, "step-%06" PRIu64 "\n", step), bad = url ? store_put(url, text, (size_t)n, e) :
-            memory(e);
+    int n = snprintf(text, sizeof text, "step-%06" PRIu64 "\n", step);
+    int bad = url ? store_put(url, text, (size_t)n, e) : memory(e);
     free(url);
     return bad;
 }

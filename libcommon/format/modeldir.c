@@ -39,7 +39,8 @@ static int split_path(const char *path, struct modeldir *m, const char **name, s
     if (!m->path)
         return error_set(e, STATUS_AGAIN, "out of memory");
     if (!file && !S_ISDIR(st.st_mode))
-        return error_set(e, STATUS_BAD, "'%s' is no directory; a model is a directory with config.json and model.safetensors", path);
+        return error_set(e, STATUS_BAD, "'%s' is no directory; a model is a directory with config.json and "
+                                        "model.safetensors", path);
     m->adapter = !file && has_file(path, "adapter_config.json") && !has_file(path, "config.json");
     *name = !file ? m->adapter ? "adapter_config.json" : "config.json" : slash ? slash + 1 : path;
     return has_file(m->path, *name) ? 0 : error_set(e, STATUS_BAD, "'%s' is no model directory: it has no config.json",
@@ -71,7 +72,8 @@ static int open_tensors(struct modeldir *m, struct error *e)
 {
     if (!m->adapter && !has_file(m->path, "model.safetensors") && !has_file(m->path, "model.safetensors.index.json"))
         return error_set(e, STATUS_BAD, "'%s' has no model.safetensors%s", m->path,
-                         has_file(m->path, "pytorch_model.bin") ? " (only pytorch_model.bin, which can run code: save it again with safetensors)" : "");
+                         has_file(m->path, "pytorch_model.bin") ? " (only pytorch_model.bin, which can run code: "
+                                                                  "save it again with safetensors)" : "");
     if (!m->adapter)
         return safetensors_open_model(m->path, &m->tensors, e);
     char *file = path_join(m->path, "adapter_model.safetensors");

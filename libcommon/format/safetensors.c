@@ -78,7 +78,8 @@ static int tensor_read(const char *name, const json_t *j, struct span data, stru
         return error_set(e, STATUS_BAD, "tensor '%s': \"data_offsets\" are no range", name);
     uint64_t begin = (uint64_t)json_integer_value(from), end = (uint64_t)json_integer_value(to);
     if (end > data.size)
-        return error_set(e, STATUS_BAD, "tensor '%s' ends at byte %llu of the data, but the file holds %llu: it is truncated",
+        return error_set(e, STATUS_BAD, "tensor '%s' ends at byte %llu of the data, but the file holds %llu: it is "
+                                        "truncated",
                          name, (unsigned long long)end, (unsigned long long)data.size);
     if (end - begin != bytes)
         return error_set(e, STATUS_BAD, "tensor '%s': its shape and dtype need %llu bytes, its offsets hold %llu", name,

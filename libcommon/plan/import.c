@@ -146,7 +146,8 @@ static json_t *sound_of(const struct kaldi *k, const char *value)
 {
     size_t n = strlen(value);
     if (n && value[n - 1] == '|')
-        return json_pack("{s:s}", "error", "wav.scp has a command here, and commands are not run: write the sound to a file");
+        return json_pack("{s:s}", "error", "wav.scp has a command here, and commands are not run: write the sound to "
+                                           "a file");
     char *seen = path_seen(k, value);
     json_t *v = seen ? json_string(seen) : NULL;
     free(seen);
@@ -203,7 +204,8 @@ static int segment_write(struct kaldi *k, struct error *e)
 static int order_check(const struct keyed *k, char last[256], struct error *e)
 {
     if (*last && strncmp(last, k->key, 255) > 0)
-        return error_set(e, STATUS_BAD, "'%s' line %llu: '%s' is not sorted behind '%s' (LC_ALL=C sort; utils/fix_data_dir.sh)", k->path,
+        return error_set(e, STATUS_BAD, "'%s' line %llu: '%s' is not sorted behind '%s' (LC_ALL=C sort; "
+                                        "utils/fix_data_dir.sh)", k->path,
                          (unsigned long long)k->number, k->key, last);
     snprintf(last, 256, "%s", k->key);
     return 0;

@@ -33,9 +33,11 @@ static int check(const json_t *segments, struct error *e)
     for (size_t i = 0; i < json_array_size(segments); i++) {
         struct span_of_time t = times_of(segments, i);
         if (!json_is_string(json_object_get(json_array_get(segments, i), "text")) || isnan(t.start) || isnan(t.end))
-            return error_set(e, STATUS_BAD, "too long, and not cut: segment %zu lacks a start and end in seconds, or a text", i + 1);
+            return error_set(e, STATUS_BAD, "too long, and not cut: segment %zu lacks a start and end in seconds, or "
+                                            "a text", i + 1);
         if (!(t.start >= last && t.end >= t.start && isfinite(t.end)))
-            return error_set(e, STATUS_BAD, "too long, and not cut: segment %zu goes from %g to %g s, after one that ends at %g s", i + 1,
+            return error_set(e, STATUS_BAD, "too long, and not cut: segment %zu goes from %g to %g s, after one that "
+                                            "ends at %g s", i + 1,
                              t.start, t.end, last);
         last = t.end;
     }

@@ -203,7 +203,8 @@ static int directory_open(struct recording *r, const char *dir, struct error *e)
     char stream[4096], index[4096];
     snprintf(stream, sizeof stream, "%s/recording.json", dir);
     if (access(stream, F_OK) < 0)
-        return error_set(e, STATUS_BAD, "'%s' is no finished recording (there is no recording.json): let record finish it first", dir);
+        return error_set(e, STATUS_BAD, "'%s' is no finished recording (there is no recording.json): let record "
+                                        "finish it first", dir);
     for (unsigned i = 0;; i++) {
         snprintf(stream, sizeof stream, "%s/part-%06u.stream", dir, i);
         snprintf(index, sizeof index, "%s/part-%06u.index", dir, i);
@@ -330,7 +331,8 @@ static int entries_read(const struct part *p, uint64_t i, struct part_entry en[2
 
 static int index_wrong(const struct part *p, struct error *e)
 {
-    return error_set(e, STATUS_BAD, "'%s' is not as its index says: one of them is damaged; replay the .stream files by name to do without",
+    return error_set(e, STATUS_BAD, "'%s' is not as its index says: one of them is damaged; replay the .stream files "
+                                    "by name to do without",
                      p->path);
 }
 

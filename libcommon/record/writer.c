@@ -277,7 +277,8 @@ int record_header(struct record_writer *w, const struct header *h, struct error 
         w->expect_header = false;
         if (!w->has_header || !headers_agree(span_of(w->header.map.data, w->header.map.size),
                                              span_of(h->map.data, h->map.size), &told))
-            return error_set(e, STATUS_BAD, "'%s' holds a part of another stream (its header differs): name another directory, or remove it", w->dir);
+            return error_set(e, STATUS_BAD, "'%s' holds a part of another stream (its header differs): name another "
+                                            "directory, or remove it", w->dir);
         return 0;
     }
     if (part_end(w, e) < 0)

@@ -62,7 +62,8 @@ bool headers_agree(struct span a, struct span b, bool *told)
     enum headers_are are = headers_compare(a, b, what, sizeof what);
     if (are == HEADERS_MIXED && !*told) {
         *told = true;
-        warn("hosts of several instruction sets contribute (%s): the last bits of a sample may depend on who computed it, and so may "
+        warn("hosts of several instruction sets contribute (%s): the last bits of a sample may depend on who "
+             "computed it, and so may "
              "those of the weights; hosts of one kind do not have that", what);
     }
     return are != HEADERS_DIFFER;

@@ -18,7 +18,8 @@ struct stream_in *stream_in_open(const char *spec, struct error *e)
 {
     if (!endpoint_is(spec))
         return pipe_in_open(spec, e);
-    error_set(e, STATUS_BAD, "'%s': this program reads a pipe or a file; let the filter before it, or fan, have that --in, and read what it writes", spec);
+    error_set(e, STATUS_BAD, "'%s': this program reads a pipe or a file; let the filter before it, or fan, have that "
+                             "--in, and read what it writes", spec);
     return NULL;
 }
 

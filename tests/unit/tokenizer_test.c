@@ -123,8 +123,8 @@ static void classes_are_unicode_16(void)
     for (unsigned char k = 1; k < 4; k++)
         for (size_t i = 0; i < json_array_size(json_object_get(sets, names[k])); i++) {
             json_t *range = json_array_get(json_object_get(sets, names[k]), i);
-            for (json_int_t x = json_integer_value(json_array_get(range,
-                                                                  0)); x <= json_integer_value(json_array_get(range, 1)); x++)
+            json_int_t last = json_integer_value(json_array_get(range, 1));
+            for (json_int_t x = json_integer_value(json_array_get(range, 0)); x <= last; x++)
                 want[x] = k;
         }
     classes_make(&c);

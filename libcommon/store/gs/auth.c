@@ -116,7 +116,8 @@ static int token_find(struct token *t, struct error *e)
         if (token_from_metadata(t, &why) == 0)
             return 0;
     }
-    return error_set(e, STATUS_BAD, "no Google credentials: run 'gcloud auth application-default login', set GOOGLE_APPLICATION_CREDENTIALS, "
+    return error_set(e, STATUS_BAD, "no Google credentials: run 'gcloud auth application-default login', set "
+                                    "GOOGLE_APPLICATION_CREDENTIALS, "
                                     "or use --no-auth for what is public");
 }
 

@@ -102,7 +102,8 @@ static int keys_find(struct s3_keys *k, struct error *e)
         return -1;
     if (k->id && k->secret && !strpbrk(k->id, "\r\n") && (!k->token || !strpbrk(k->token, "\r\n")))
         return 0;
-    return error_set(e, STATUS_BAD, "no keys for s3://: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials; "
+    return error_set(e, STATUS_BAD, "no keys for s3://: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a "
+                                    "profile in ~/.aws/credentials; "
                                     "--no-auth reads what is public");
 }
 

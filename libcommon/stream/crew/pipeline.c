@@ -57,7 +57,8 @@ int pipeline_parse(struct pipeline *p, const char *text, struct error *e)
             continue;
         }
         if (!quote && strchr(";&<>$`*?(){}#~", c))
-            return error_set(e, STATUS_BAD, "'%s': '%c' is for a shell, and this runs without one: quote it, or call sh -c", text, c);
+            return error_set(e, STATUS_BAD, "'%s': '%c' is for a shell, and this runs without one: quote it, or call "
+                                            "sh -c", text, c);
         if (!open) {
             if (words >= PIPELINE_WORDS - PIPELINE_STAGES)
                 return error_set(e, STATUS_BAD, "'%s': too many words", text);

@@ -23,14 +23,16 @@
 
 int ends_choose(const struct common *c, enum ends *kind, struct error *e)
 {
-    bool in = endpoint_is(c->in), out = endpoint_is(c->out), in_binds = in && *c->in == '@', out_binds = out &&
-              *c->out == '@';
+    bool in = endpoint_is(c->in), out = endpoint_is(c->out);
+    bool in_binds = in && *c->in == '@', out_binds = out && *c->out == '@';
     if (in_binds)
-        return error_set(e, STATUS_BAD, "'%s': a filter connects its --in to a head, '%s'; what takes from one pool of workers for another is hub",
+        return error_set(e, STATUS_BAD, "'%s': a filter connects its --in to a head, '%s'; what takes from one pool "
+                                        "of workers for another is hub",
                          c->in, c->in + 1);
     if (out && !out_binds && !in)
-        return error_set(e, STATUS_BAD, "'%s': a worker gets its units from a head, not from a pipe: give --in the head's endpoint, or bind "
-                         "--out ('@%s'), which makes this the head", c->out, c->out);
+        return error_set(e, STATUS_BAD, "'%s': a worker gets its units from a head, not from a pipe: give --in the "
+                                        "head's endpoint, or bind --out ('@%s'), which makes this the head",
+                         c->out, c->out);
     *kind = in ? (out_binds ? ENDS_HUB : out ? ENDS_WORKER : ENDS_TAIL) : out ? ENDS_HEAD : ENDS_PIPES;
     return 0;
 }

@@ -69,8 +69,8 @@ static int put_header(struct stream_out *out, const struct header *hd, struct er
     struct head_out *h = (struct head_out *)out;
     struct span run = header_run(hd);
     if (h->head)
-        return error_set(e, STATUS_BAD, "%s: one run at a time goes to an endpoint, and a second stream came behind the first: record them, and "
-                         "let replay serve both", out->name);
+        return error_set(e, STATUS_BAD, "%s: one run at a time goes to an endpoint, and a second stream came behind "
+                                        "the first: record them, and let replay serve both", out->name);
     if (run.size != 16)
         return error_set(e, STATUS_BAD, "%s: the header's run is not 16 bytes", out->name);
     const struct lp1_head_out actions = { h, on_send, on_free };
@@ -111,10 +111,12 @@ static int wants(struct stream_out *out, uint64_t *q, uint64_t units, struct err
 static int went_back(const struct head_out *h, uint64_t wanted, struct error *e)
 {
     if (!h->any || wanted < h->first)
-        return error_set(e, STATUS_BAD, "%s: the consumer goes on at unit %llu, and the stream begins at unit %llu: give its source --start %llu",
+        return error_set(e, STATUS_BAD, "%s: the consumer goes on at unit %llu, and the stream begins at unit %llu: "
+                                        "give its source --start %llu",
                          h->base.name, (unsigned long long)wanted, (unsigned long long)h->first, (unsigned long long)wanted);
-    return error_set(e, STATUS_AGAIN, "%s: the consumer was started anew and goes on at unit %llu, which a pipe cannot give again: start this "
-                     "pipeline anew, too", h->base.name, (unsigned long long)wanted);
+    return error_set(e, STATUS_AGAIN, "%s: the consumer was started anew and goes on at unit %llu, which a pipe "
+                                      "cannot give again: start this pipeline anew, too",
+                     h->base.name, (unsigned long long)wanted);
 }
 
 /* Until it is known what becomes of unit q (UINT64_MAX: of the end): 1 it is to be put; 0 the consumer has it; -1. */

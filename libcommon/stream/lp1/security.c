@@ -123,7 +123,8 @@ const struct peer_key *security_server(const struct security *s, const char *end
     if (!p && !n)
         p = only_of(s, LP1_HUB, &hubs);
     if (!p)
-        error_set(e, STATUS_BAD, n + hubs ? "'%s': several keys have its role: name one of them in --curve-peers as its host" :
+        error_set(e, STATUS_BAD, n + hubs ? "'%s': several keys have its role: name one of them in --curve-peers as "
+                                            "its host" :
                   "'%s': --curve-peers has no key with its role", endpoint);
     return p;
 }

@@ -296,8 +296,9 @@ static int prepare(struct tail_in *t, const char *spec, const struct stream_tail
         return error_set(e, STATUS_BAD, "'%s': --head says where the source is", spec);
     if (start->dir && incarnation_take(t, start->dir, &incarnation, e) < 0)
         return -1;
-    if (!(t->head = strdup(start->head)) || !(t->tail = lp1_tail_new(start->run, incarnation, start->next, LP1_TAIL,
-                                                                     BUDGET, &actions)))
+    t->head = strdup(start->head);
+    t->tail = lp1_tail_new(start->run, incarnation, start->next, LP1_TAIL, BUDGET, &actions);
+    if (!t->head || !t->tail)
         return error_set(e, STATUS_AGAIN, "out of memory");
     if (!(t->socket[0] = socket_bind(spec, e)) ||
         !(t->socket[1] = socket_connect(start->head, 1u << LP1_HEAD | 1u << LP1_HUB, e)))
