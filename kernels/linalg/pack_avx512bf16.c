@@ -56,6 +56,17 @@ static void rows_f32(uint16_t *to, const float *from, size_t ld, size_t rows, si
     }
 }
 
+enum { AHEAD = 32 };            /* rows: few columns of long rows, which the processor does not foresee */
+
+/* The first lines of two rows, and those that hold element `last`. */
+static inline void rows_ask(const uint16_t *from, size_t ld, size_t last)
+{
+    for (size_t r = 0; r < 2; r++, from += ld) {
+        _mm_prefetch((const char *)from, _MM_HINT_T0);
+        _mm_prefetch((const char *)(from + last), _MM_HINT_T0);
+    }
+}
+
 static void rows_bf16(uint16_t *to, const uint16_t *from, size_t ld, size_t rows, size_t cols)
 {
     const __m512i zip = zip_two(), zip16 = _mm512_add_epi16(zip, _mm512_set1_epi16(16));
@@ -63,6 +74,8 @@ static void rows_bf16(uint16_t *to, const uint16_t *from, size_t ld, size_t rows
     for (size_t r = 0; r < rows; r += 2, to += 2 * PANEL, from += 2 * ld) {
         const uint16_t *second = r + 1 < rows ? from + ld : from;
         __mmask32 odd = r + 1 < rows ? 0 : 0xffffffff;
+        if (r + AHEAD < rows)
+            rows_ask(from + AHEAD * ld, ld, 32);
         for (size_t j = 0; j < 2; j++) {
             __m512i low = _mm512_maskz_loadu_epi16(m[j], from + 32 * j);
             __m512i high = _mm512_maskz_loadu_epi16(m[j] & ~odd, second + 32 * j);
@@ -115,6 +128,8 @@ static void six_bf16(uint16_t *to, size_t stride, const uint16_t *from, size_t l
         const uint16_t *second = r + 1 < rows ? from + ld : from;
         __mmask32 odd = r + 1 < rows ? 0 : 0xffffffff;
         __m512i low = _mm512_maskz_loadu_epi16(m0, from), high = _mm512_maskz_loadu_epi16(m0 & ~odd, second);
+        if (r + AHEAD < rows)
+            rows_ask(from + AHEAD * ld, ld, 47);
         __m512i low1 = _mm512_maskz_loadu_epi16(m1, from + 32), high1 = _mm512_maskz_loadu_epi16(m1 & ~odd, second + 32);
         six_store(to, stride, sixes, _mm512_permutex2var_epi16(low, zip, high),
                   _mm512_permutex2var_epi16(low, zip16, high), _mm512_permutex2var_epi16(low1, zip, high1),
