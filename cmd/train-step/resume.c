@@ -64,8 +64,7 @@ char *tensor_name(const char *name, const char *suffix)
 }
 
 /* name + suffix of the parameter's shape into `to`: 1, 0 if there is none, or -1. */
-static int take(const struct safetensors *st, const struct param *p, const char *suffix, float *to, const char *dir,
-                struct error *e)
+static int take(const struct safetensors *st, const struct param *p, const char *suffix, float *to, struct error *e)
 {
     char *name = tensor_name(p->name, suffix);
     if (!name)
@@ -78,7 +77,7 @@ static int take(const struct safetensors *st, const struct param *p, const char 
     for (int i = 0; same && i < p->rank; i++)
         same = found->shape[i] == p->shape[i];
     if (!same)
-        return error_set(e, STATUS_BAD, "checkpoint '%s': tensor '%s' has another shape than what is trained here", dir,
+        return error_set(e, STATUS_BAD, "tensor '%s' has another shape than what is trained here: were its --lora options others?",
                          found->name);
     return st_to_f32(found, to, e) < 0 ? -1 : 1;
 }
@@ -100,16 +99,16 @@ static int take_param(struct trainer *t, struct param *p, const struct safetenso
                       const struct safetensors *optim, struct error *e)
 {
     const char *dir = t->resumed;
-    int rc = take(optim, p, ".master", p->data, dir, e);
+    int rc = take(optim, p, ".master", p->data, e);
     if (rc == 0)
-        rc = take(weights, p, "", p->data, dir, e);
+        rc = take(weights, p, "", p->data, e);
     if (rc == 0)
         return error_set(e, STATUS_BAD, "checkpoint '%s' lacks tensor '%s': was it made with other --lora options?",
                          dir, p->name);
     if (rc > 0)
-        rc = take(optim, p, ".exp_avg", p->m, dir, e);
+        rc = take(optim, p, ".exp_avg", p->m, e);
     if (rc > 0)
-        rc = take(optim, p, ".exp_avg_sq", p->v, dir, e);
+        rc = take(optim, p, ".exp_avg_sq", p->v, e);
     if (rc > 0)
         rc = take_steps(optim, p);
     if (rc == 0)
@@ -130,9 +129,9 @@ static int take_frozen(struct trainer *t, struct param *p, const struct safetens
     float *data = malloc(p->count * sizeof *data);      /* --model's may be a file, mapped; kept until the end */
     if (!data)
         return error_set(e, STATUS_AGAIN, "out of memory");
-    int rc = take(optim, p, ".master", data, t->resumed, e);
+    int rc = take(optim, p, ".master", data, e);
     if (rc == 0)
-        rc = take(weights, p, "", data, t->resumed, e);
+        rc = take(weights, p, "", data, e);
     p->data = rc > 0 ? data : p->data;
     if (rc <= 0)
         free(data);

@@ -48,7 +48,7 @@ done
 ok 'into a whole model' test -f "$tmp/lora-qv/tokenizer.json" -a -f "$tmp/lora-qv/config.json"
 cp -r "$micro/lora-qv" "$tmp/moved"; chmod -R u+w "$tmp/moved"
 run lora-merge "$tmp/moved" "$tmp/d"
-is 'a base that is not found is refused' "$st" 100
+like 'a base that is not found is refused' "$st $err" "^100 .*base model of adapter '$tmp/moved': '../model' is no directory, from here or from the adapter"
 run lora-merge --model "$micro/model" "$tmp/moved" "$tmp/d"
 ok 'unless it is named' cmp "$tmp/d/model.safetensors" "$tmp/lora-qv/model.safetensors"
 change 's/"use_dora": false/"use_dora": true/' "$tmp/moved/adapter_config.json"

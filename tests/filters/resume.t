@@ -122,6 +122,9 @@ is 'nor on another base' "$st" 100
 like 'naming both' "$err" "'.*/adapter-1/step-000008' is an adapter of another base model: the weights in --model '$tmp/model' are not"
 run train-step -q $hyper --lora-r 4 --lora-alpha 16 --lora-dropout 0.1 --max-steps 8 --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
 like 'another scale is told' "$st $err" "^0 .*had --lora-alpha 8"
+run train-step -q $hyper --lora-r 8 --lora-dropout 0.1 --max-steps 8 --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
+like 'another rank is refused, naming the checkpoint once' "$st $err" \
+    "^100 train-step: checkpoint '$tmp/adapter-1/step-[0-9]*': tensor '[^']*' has another shape .*--lora options"
 part bfloat16 --save-dtype bfloat16 --dtype bfloat16
 part augmented --mask-time-prob 0.3 --mask-feature-prob 0.2
 
