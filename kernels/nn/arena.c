@@ -159,7 +159,7 @@ static void run_dry(struct tape *t, enum tape_mode mode, uint64_t key, run_fn *r
     t->dry = true;
     t->late = late;
     t->layout = t->layouts + late;
-    t->layout->n = 0;
+    layout_clear(t->layout);
     tape_begin(t, mode, key);
     run(t, ctx);
     t->dry = false;

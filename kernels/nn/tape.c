@@ -238,6 +238,8 @@ void tape_clear(struct tape *t)
     for (struct tensor *x = t->made; x; x = x->next)
         tensor_release(t, x);
     t->made = NULL;
+    if (t->dry)
+        layout_cut(t->layout, t->event);
 }
 
 void tape_later(struct tape *t, struct later *j, void (*run)(struct tape *t, struct later *j))

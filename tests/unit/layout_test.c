@@ -9,15 +9,17 @@
 enum { STEPS = 400 };
 
 /* What a step does: lives that nest, as forward and backward, and others that cross them. */
-static void spots_make(struct layout *l, uint64_t seed)
+static void spots_make(struct layout *l, uint64_t seed, size_t cuts)
 {
-    l->n = 0;
+    layout_clear(l);
     size_t event = 0;
     for (size_t i = 0; i < STEPS; i++) {
         layout_add(l, 64 * (1 + (size_t)(random_uniform(seed, 2 * i) * 100)), event++);
         if (i % 3 == 2)                         /* short */
             l->spot[i].to = event++;
     }
+    for (size_t i = 0; i < cuts; i++)
+        layout_cut(l, (i + 1) * 2 * event / (cuts + 1));
     for (size_t i = STEPS; i-- > 0;)
         if (l->spot[i].to == SIZE_MAX && random_uniform(seed, 2 * i + 1) < 0.9f) {
             l->spot[i].to = event++;
@@ -53,7 +55,7 @@ int main(void)
     struct layout l = { 0 };
     ok(layout_place(&l) == 0 && l.size == 0, "nothing has its place");
     for (uint64_t seed = 1; seed <= 4; seed++) {
-        spots_make(&l, seed);
+        spots_make(&l, seed, 0);
         ok(layout_place(&l) == 0, "%zu spots are placed", l.n);
         size_t used = used_most(&l), end = 0, size = l.size, *at = malloc(l.n * sizeof *at), differ = 0, odd = 0;
         for (size_t i = 0; i < l.n; i++) {
@@ -64,17 +66,18 @@ int main(void)
         is_int((long long)clashes(&l), 0, "no two share bytes while both live");
         ok(end == size && !odd && size >= used && size * 100 <= used * 110,
            "size %zu, used at once %zu: at most 10 %% of gaps", size, used);
-        for (int again = 0; again < 2; again++) {
+        static const size_t cuts[] = { 0, 0, 3, 2 * LAYOUT_CUTS };
+        for (int again = 0; again < 4; again++) {
             if (again) {                        /* others in between */
-                spots_make(&l, seed + 10);
+                spots_make(&l, seed + 10, 0);
                 layout_place(&l);
             }
-            spots_make(&l, seed);
+            spots_make(&l, seed, cuts[again]);
             differ += layout_place(&l) != 0 || l.size != size;
             for (size_t i = 0; i < l.n; i++)
                 differ += l.spot[i].at != at[i];
         }
-        is_int((long long)differ, 0, "the same spots have the same places again");
+        is_int((long long)differ, 0, "the same spots have the same places again, however they are cut");
         free(at);
     }
     layout_free(&l);
