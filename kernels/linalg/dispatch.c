@@ -3,6 +3,7 @@
 
 #include "kernels/dsp/mel_block.h"
 #include "kernels/linalg/pack.h"
+#include "kernels/linalg/scores.h"
 #include "kernels/linalg/vec.h"
 
 #include <string.h>
@@ -14,6 +15,7 @@ static const struct kernels table_ref = {
     .gemm_bf16_tile = gemm_bf16_tile_ref,
     .pack = &pack_ref,
     .vec = &vec_ref,
+    .scores = &scores_plain,
 };
 
 #if defined(__x86_64__)
@@ -24,6 +26,7 @@ static const struct kernels table_avx2 = {
     .gemm_bf16_tile = gemm_bf16_tile_avx2,
     .pack = &pack_ref,
     .vec = &vec_avx2,
+    .scores = &scores_plain,
 };
 static const struct kernels table_avx512 = {
     .name = "avx512",
@@ -32,6 +35,7 @@ static const struct kernels table_avx512 = {
     .gemm_bf16_tile = gemm_bf16_tile_avx512,
     .pack = &pack_ref,
     .vec = &vec_avx512,
+    .scores = &scores_plain,
 };
 static const struct kernels table_avx512bf16 = {
     .name = "avx512bf16",
@@ -40,6 +44,7 @@ static const struct kernels table_avx512bf16 = {
     .gemm_bf16_tile = gemm_bf16_tile_avx512bf16,
     .pack = &pack_avx512bf16,
     .vec = &vec_avx512bf16,
+    .scores = &scores_avx512bf16,
 };
 #elif defined(__aarch64__)
 static const struct kernels table_neon = {
@@ -49,6 +54,7 @@ static const struct kernels table_neon = {
     .gemm_bf16_tile = gemm_bf16_tile_neon,
     .pack = &pack_ref,
     .vec = &vec_ref,
+    .scores = &scores_plain,
 };
 #endif
 

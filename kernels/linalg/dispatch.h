@@ -10,6 +10,7 @@
 
 struct mel_kernel;              /* kernels/dsp/mel_block.h */
 struct pack;                    /* kernels/linalg/pack.h */
+struct scores_kernel;           /* kernels/linalg/scores.h */
 struct vec;                     /* kernels/linalg/vec.h */
 
 struct kernels {
@@ -26,6 +27,7 @@ struct kernels {
                            const uint16_t *b, float *c, size_t ldc, bool add, const void *next);
     const struct pack *pack;            /* pack.h */
     const struct vec *vec;              /* vec.h */
+    const struct scores_kernel *scores; /* scores.h */
 };
 
 void gemm_f32_tile_ref(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda,

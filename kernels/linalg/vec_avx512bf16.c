@@ -47,32 +47,6 @@ static float attend(uint16_t *p, float *s, float scale, float shift, size_t n)
     return _mm512_reduce_add_ps(_mm512_add_ps(sum, sum1));
 }
 
-static void attend_back(uint16_t *p, uint16_t *ds, float *s, float *dp, const float *lse, const float *dots, float scale,
-                        size_t n)
-{
-    const __m512 a = _mm512_set1_ps(scale * log2_e), l = _mm512_set1_ps(log2_e), sc = _mm512_set1_ps(scale);
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32) {
-        __m512 x = exp2_short(_mm512_fmsub_ps(_mm512_loadu_ps(s + i), a, _mm512_mul_ps(l, _mm512_loadu_ps(lse + i))));
-        __m512 y = exp2_short(_mm512_fmsub_ps(_mm512_loadu_ps(s + i + 16), a,
-                                              _mm512_mul_ps(l, _mm512_loadu_ps(lse + i + 16))));
-        __m512 dx = _mm512_sub_ps(_mm512_loadu_ps(dp + i), _mm512_loadu_ps(dots + i));
-        __m512 dy = _mm512_sub_ps(_mm512_loadu_ps(dp + i + 16), _mm512_loadu_ps(dots + i + 16));
-        _mm512_storeu_si512(p + i, (__m512i)_mm512_cvtne2ps_pbh(y, x));
-        dx = _mm512_mul_ps(_mm512_mul_ps(x, sc), dx);
-        dy = _mm512_mul_ps(_mm512_mul_ps(y, sc), dy);
-        _mm512_storeu_si512(ds + i, (__m512i)_mm512_cvtne2ps_pbh(dy, dx));
-    }
-    for (; i < n; i += 16) {
-        __mmask16 m = lanes(n - i);
-        __m512 x = exp2_short(_mm512_fmsub_ps(_mm512_maskz_loadu_ps(m, s + i), a,
-                                              _mm512_mul_ps(l, _mm512_maskz_loadu_ps(m, lse + i))));
-        __m512 dx = _mm512_sub_ps(_mm512_maskz_loadu_ps(m, dp + i), _mm512_maskz_loadu_ps(m, dots + i));
-        _mm256_mask_storeu_epi16(p + i, m, (__m256i)_mm512_cvtneps_pbh(x));
-        _mm256_mask_storeu_epi16(ds + i, m, (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(_mm512_mul_ps(x, sc), dx)));
-    }
-}
-
 /* Of 16 numbers: P(X <= x) and e^(-x^2 / 2).  e^(a^2/2) P(X > a) as t times a polynomial in t = 1 / (1 + 0.38 a),
  * our own fit, relative error 4e-5 with that of 1 / as the processor estimates it. */
 static inline __m512 normal_short(__m512 x, __m512 *e)

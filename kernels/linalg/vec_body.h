@@ -193,6 +193,7 @@ static float attend(uint16_t *p, float *s, float scale, float shift, size_t n)
     PACK.from_f32(p, s, n);
     return all;
 }
+#endif
 
 static void attend_back(uint16_t *p, uint16_t *ds, float *restrict s, float *restrict dp, const float *restrict lse,
                         const float *restrict dots, float scale, size_t n)
@@ -204,7 +205,6 @@ static void attend_back(uint16_t *p, uint16_t *ds, float *restrict s, float *res
     PACK.from_f32(p, s, n);
     PACK.from_f32(ds, dp, n);
 }
-#endif
 
 static void norm(float *restrict y, const float *restrict x, const struct norm_row *r, float *mean, float *scale, size_t n)
 {

@@ -1,10 +1,13 @@
 /* kernels/nn/attention_bf16.c - attention in bfloat16, forward
  *
  * Keys and values are laid out once a head.  Then a task is a block of queries of
- * one head, and takes them six at a time against 2,048 keys: their scores fit the
- * first cache, so most rows see all their keys at once; where there are more, what
- * was summed is scaled as the largest score grows. */
+ * one head, and takes them six at a time against 2,048 keys, whose probabilities fit
+ * the first cache.  Softmax is shifted not by a row's largest score, which is known
+ * after all others, but by the largest of the first 64: any that is not far too low
+ * does.  Where it is, the six are done again with the largest. */
 #include "kernels/nn/attention_bf16.h"
+#include "kernels/linalg/gemm_bf16.h"
+#include "kernels/linalg/scores.h"
 #include "kernels/linalg/vec.h"
 
 #include <math.h>
@@ -92,45 +95,68 @@ static void lay_task(void *ctx, size_t task, int worker)
 }
 
 struct six {                    /* queries at work */
-    size_t rows, q0;            /* in the segment */
-    float max[SIX], sum[SIX];
-    const uint16_t *q;
-    float *s, *o;               /* [6, SPAN], [6, wide] */
+    size_t q0;                  /* in the segment */
+    size_t from, to;            /* keys that some of them see; from: a multiple of 64 */
+    struct seen seen[SIX];      /* none, of rows that are not there */
+    float shift[SIX], sum[SIX]; /* probabilities are exp(score - shift) / sum */
+    const uint16_t *q;          /* [6, d] */
+    float *o;                   /* [6, wide] */
     uint16_t *p;                /* [6, SPAN] */
 };
 
-/* Keys k0 ... k0 + n - 1 of a head; k0 is a multiple of 64. */
-static void span_attend(const struct forward *f, const struct attended *g, struct six *x, size_t base, size_t k0, size_t n,
-                        bool first)
+/* What the rows see of n keys from k0 on. */
+static void span_seen(const struct six *x, struct seen *seen, size_t k0, size_t n)
+{
+    for (size_t i = 0; i < SIX; i++)
+        seen[i] = (struct seen){ x->seen[i].from > k0 ? x->seen[i].from - k0 : 0,
+                                 x->seen[i].to > k0 ? least(x->seen[i].to - k0, n) : 0 };
+}
+
+/* o = sum of p v; `guess`: shift by the largest of the first 64 scores, which mostly does. */
+static void six_attend(const struct forward *f, const struct attended *g, struct six *x, size_t base, bool guess)
 {
     const struct attend *j = f->r.j;
-    const struct kernels *k = f->r.k;
     size_t keys = attend_keys(g);
-    for (size_t c = 0; c < n; c += PANEL)
-        k->gemm_bf16_tile(x->rows, PANEL, j->d / 2, x->q, j->d, 2, f->k + base + (k0 + c) * j->d, x->s + c, SPAN, false, x->q);
-    for (size_t i = 0; i < x->rows; i++) {
-        size_t from, to, even = (n + 1) / 2 * 2;
-        uint16_t *p = x->p + i * SPAN;
-        attend_range(&j->a, g, x->q0 + i, &from, &to);
-        from = from > k0 ? from - k0 : 0;
-        to = to > k0 ? to - k0 : 0;
-        to = to < n ? to : n;
-        if (from >= to) {
-            memset(p, 0, even * sizeof *p);
-            continue;
-        }
-        float *s = x->s + i * SPAN + from, old = x->max[i], now = k->vec->max(s, to - from) * j->a.scale;
-        x->max[i] = now > old ? now : old;
-        memset(p, 0, from * sizeof *p);
-        memset(p + to, 0, (even - to) * sizeof *p);
-        float keep = old == -INFINITY ? 0 : expf(old - x->max[i]);
-        x->sum[i] = x->sum[i] * keep + k->vec->attend(p + from, s, j->a.scale, x->max[i], to - from);
-        for (size_t c = 0; c < j->d && !first && keep != 1; c++)
-            x->o[i * f->r.wide + c] *= keep;
+    memset(x->sum, 0, sizeof x->sum);
+    for (size_t k0 = x->from; k0 < x->to; k0 += SPAN) {
+        struct seen seen[SIX];
+        struct scores s = { .pairs = j->d / 2, .n = least(x->to - k0, SPAN), .q = x->q, .k = f->k + base + k0 * j->d,
+                            .seen = seen, .scale = j->a.scale, .guess = guess && k0 == x->from, .shift = x->shift,
+                            .sum = x->sum, .p = x->p, .ld = SPAN };
+        span_seen(x, seen, k0, s.n);
+        f->r.k->scores->forward(f->r.k, &s);
+        for (size_t c = 0; c < j->d; c += PANEL)
+            f->r.k->gemm_bf16_tile(SIX, least(j->d - c, PANEL), parts(s.n, 2), x->p, SPAN, 2,
+                                   f->v + base + c * keys + k0 * PANEL, x->o + c, f->r.wide, k0 > x->from, x->p);
     }
-    for (size_t c = 0; c < j->d; c += PANEL)
-        k->gemm_bf16_tile(x->rows, j->d - c < PANEL ? j->d - c : PANEL, (n + 1) / 2, x->p, SPAN, 2,
-                          f->v + base + c * keys + k0 * PANEL, x->o + c, f->r.wide, !first, x->p);
+}
+
+/* Shifts that are the largest scores. */
+static void six_shift(const struct forward *f, struct six *x, size_t base)
+{
+    const struct attend *j = f->r.j;
+    float s[SIX * PANEL];
+    for (size_t i = 0; i < SIX; i++)
+        x->shift[i] = -INFINITY;
+    for (size_t k0 = x->from; k0 < x->to; k0 += PANEL) {
+        struct seen seen[SIX];
+        span_seen(x, seen, k0, PANEL);
+        f->r.k->gemm_bf16_tile(SIX, PANEL, j->d / 2, x->q, j->d, 2, f->k + base + k0 * j->d, s, PANEL, false, x->q);
+        scores_hide(s, seen, 0);
+        for (size_t i = 0; i < SIX; i++)
+            x->shift[i] = fmaxf(x->shift[i], f->r.k->vec->max(s + i * PANEL, PANEL));
+    }
+    for (size_t i = 0; i < SIX; i++)
+        x->shift[i] = scores_shift(x->shift[i], j->a.scale);
+}
+
+/* Far from the ends of float32: so the shifts were well guessed.  NaN is not. */
+static bool sums_fit(const struct six *x)
+{
+    for (size_t i = 0; i < SIX; i++)
+        if (x->seen[i].from < x->seen[i].to && !(x->sum[i] >= 1e-30f && x->sum[i] <= 1e30f))
+            return false;
+    return true;
 }
 
 static void forward_task(void *ctx, size_t task, int worker)
@@ -139,32 +165,35 @@ static void forward_task(void *ctx, size_t task, int worker)
     const struct attend *j = f->r.j;
     size_t at = segment_of(f->first_task, f->r.first, task), in = task - f->first_task[at];
     const struct attended *g = j->a.segment + at;
-    size_t blocks = (g->n_q + BLOCK - 1) / BLOCK, head = in / blocks, q0 = in % blocks * BLOCK;
-    size_t m = g->n_q - q0 < BLOCK ? g->n_q - q0 : BLOCK, base = attend_at(&f->r, at, head / (j->a.heads / j->a.kv_heads));
-    float *s = team_scratch(f->r.team, worker), *o = s + SIX * SPAN;
+    size_t blocks = parts(g->n_q, BLOCK), head = in / blocks, q0 = in % blocks * BLOCK;
+    size_t m = least(g->n_q - q0, BLOCK), base = attend_at(&f->r, at, head / (j->a.heads / j->a.kv_heads));
+    float *o = team_scratch(f->r.team, worker);
     uint16_t *p = (uint16_t *)(void *)(o + SIX * f->r.wide), *q = p + SIX * SPAN;
     for (size_t i = 0; i < m; i++)
         lay_copy(f->r.k->pack, q + i * j->d, j->q_values, (g->q + q0 + i) * j->ld_q + head * j->d, j->d);
+    memset(q + m * j->d, 0, (round_to(m, SIX) - m) * j->d * sizeof *q);
     for (size_t i = 0; i < m; i += SIX) {
-        struct six x = { .rows = m - i < SIX ? m - i : SIX, .q0 = q0 + i, .q = q + i * j->d, .s = s, .o = o, .p = p };
-        size_t from, to, unused;
-        for (size_t r = 0; r < SIX; r++)
-            x.max[r] = -INFINITY;
-        attend_range(&j->a, g, x.q0, &from, &unused);
-        attend_range(&j->a, g, x.q0 + x.rows - 1, &unused, &to);
-        from = from / PANEL * PANEL;
-        for (size_t k0 = from; k0 < to; k0 += SPAN)
-            span_attend(f, g, &x, base, k0, to - k0 < SPAN ? to - k0 : SPAN, k0 == from);
-        for (size_t r = 0; r < x.rows; r++) {
+        struct six x = { .q0 = q0 + i, .q = q + i * j->d, .o = o, .p = p };
+        size_t rows = least(m - i, SIX);
+        for (size_t r = 0; r < rows; r++)
+            attend_range(&j->a, g, x.q0 + r, &x.seen[r].from, &x.seen[r].to);
+        x.from = x.seen[0].from / PANEL * PANEL;
+        x.to = x.seen[rows - 1].to;
+        six_attend(f, g, &x, base, true);
+        if (!sums_fit(&x)) {
+            six_shift(f, &x, base);
+            six_attend(f, g, &x, base, false);
+        }
+        for (size_t r = 0; r < rows; r++) {     /* NaN stays; a query that sees nothing gives 0 */
             size_t row = g->q + x.q0 + r;
-            float share = x.sum[r] > 0 ? 1.0f / x.sum[r] : x.sum[r];    /* NaN stays; a query that sees nothing gives 0 */
+            float share = x.sum[r] > 0 ? 1.0f / x.sum[r] : x.sum[r];
             size_t to_row = row * j->ld_q + head * j->d;
             float *out = values_open(j->o_values, to_row, o + r * f->r.wide);
             for (size_t c = 0; c < j->d; c++)
-                out[c] = from < to ? o[r * f->r.wide + c] * share : 0;
+                out[c] = x.from < x.to ? o[r * f->r.wide + c] * share : 0;
             values_close(f->r.k, j->o_values, to_row, j->d, out);
             if (j->lse)
-                j->lse[head * j->t_q + row] = x.max[r] + logf(x.sum[r]);
+                j->lse[head * j->t_q + row] = x.shift[r] + logf(x.sum[r]);
         }
     }
 }

@@ -3,14 +3,16 @@
  * P = exp(S - lse);  dV += P^T dO;  dP = dO V^T;  D = sum(dO * O) per query;
  * dS = P (dP - D) scale;  dQ += dS K;  dK += dS^T Q.
  * Scores are computed transposed, 24 keys by a block of queries: then the rows of
- * P^T and dS^T are what dV and dK want, pairs along the queries; for dQ the dS^T
- * of 96 keys are laid out in sixes.  A task is one key-value head of one segment
- * with all its query heads, so nobody else adds to what it writes; where gradients are
- * wanted rounded it adds them up in float32 first.  Where that makes few tasks, each
- * takes some of the query heads, and what several have of dk and dv is added up at the end.
+ * P^T and dS^T are what dV and dK want, pairs along the queries; for dQ the dS of
+ * 96 keys are kept in pairs along the keys as well.  A task is one key-value head of
+ * one segment with all its query heads, so nobody else adds to what it writes; where
+ * gradients are wanted rounded it adds them up in float32 first.  Where that makes few
+ * tasks, each takes some of the query heads, and what several have of dk and dv is
+ * added up at the end.
  * Queries, keys and values are copied before gradients are written where they are. */
 #include "kernels/nn/attention_bf16.h"
 #include "kernels/linalg/gemm_bf16.h"
+#include "kernels/linalg/scores.h"
 #include "kernels/linalg/vec.h"
 
 #include <string.h>
@@ -51,9 +53,9 @@ static struct part part_of(const struct backward *b, size_t task)
 struct block {                  /* queries q0 ... q0 + n - 1 of a head, in this worker's scratch */
     size_t q0, n, padded;
     uint16_t *q_columns, *q_rows, *do_columns, *do_rows;
-    uint16_t *p, *ds, *sixes;
-    float *s, *dp, *dq, *dot;
-    const float *lse;
+    size_t group;               /* keys at once: 24, or more of few queries */
+    uint16_t *p, *ds, *turned;  /* [group, padded] twice; for each 64 queries [48 pairs of keys, 64] */
+    float *dq, *dot, *lse;
     float *dk, *dv;             /* of the segment's first key, or NULL: not wanted */
     size_t ld_dk, ld_dv;
 };
@@ -72,6 +74,8 @@ static void lay_task(void *ctx, size_t task, int worker)
         lay_copy(pack, b->k + base + i * j->d, j->k_values, from + i * j->ld_k, j->d);
         lay_copy(pack, b->v + base + i * j->d, j->v_values, from + i * j->ld_k, j->d);
     }
+    memset(b->k + base + g->n_k * j->d, 0, (keys - g->n_k) * j->d * sizeof *b->k);     /* keys are taken by sixes */
+    memset(b->v + base + g->n_k * j->d, 0, (keys - g->n_k) * j->d * sizeof *b->v);
     for (size_t c = 0; c < j->d; c += PANEL)
         lay_rows(pack, b->k_panels + base + c * keys, j->k_values, from + c, j->ld_k, g->n_k, least(j->d - c, PANEL));
 }
@@ -96,74 +100,62 @@ static void block_lay(const struct backward *b, const struct attended *g, size_t
     for (size_t i = 0; i < x->n; i++)
         x->dot[i] = b->r.k->vec->dot(values_read(b->r.k, j->d_o_values, at + i * j->ld_q, j->d, room[0]),
                                      values_read(b->r.k, j->o_values, at + i * j->ld_q, j->d, room[1]), j->d);
-    x->lse = j->lse + head * j->t_q + g->q + x->q0;
+    for (size_t i = 0; i < x->padded; i++) {
+        float lse = i < x->n ? j->lse[head * j->t_q + g->q + x->q0 + i] : INFINITY;
+        x->lse[i] = lse == -INFINITY ? INFINITY : lse;
+        x->dot[i] = i < x->n ? x->dot[i] : 0;
+    }
 }
 
-/* Queries of the block that see key: [*from, *to) of it. */
-static void queries_of(const struct attention *a, const struct attended *g, const struct block *x, size_t key,
-                       size_t *from, size_t *to)
+/* Queries of the block that see key. */
+static struct seen queries_of(const struct attention *a, const struct attended *g, const struct block *x, size_t key)
 {
     size_t behind = g->n_k - g->n_q;            /* a query i stands at key i + behind; unused unless it fits */
-    *from = 0;
-    *to = x->n;
+    struct seen seen = { 0, x->n };
     if (a->causal) {
         size_t first = key > behind ? key - behind : 0;
-        *from = first > x->q0 ? least(first - x->q0, x->n) : 0;
+        seen.from = first > x->q0 ? least(first - x->q0, x->n) : 0;
     }
     if (a->window) {
         size_t end = key + a->window + g->n_q;  /* the first i + n_k that does not see it */
         end = end > g->n_k ? end - g->n_k : 0;
-        *to = end > x->q0 ? least(end - x->q0, x->n) : 0;
+        seen.to = end > x->q0 ? least(end - x->q0, x->n) : 0;
     }
+    return seen;
 }
 
-/* Keys k0 ... k0 + m - 1 (24 at most), whose dS^T is row `row` of the chunk on. */
+/* Keys k0 ... k0 + m - 1 (96 at most), whose dS are rows `row` of the chunk on. */
 static void group_backward(const struct backward *b, const struct attended *g, const struct block *x, size_t base, size_t k0,
                            size_t m, size_t row)
 {
     const struct attend *j = b->r.j;
-    const struct kernels *k = b->r.k;
-    size_t pairs = parts(x->n, 2), even = 2 * pairs;
-    struct spread a = { .row = j->d, .pair = 2, .tile = SIX * j->d };
-    uint16_t *ds = x->ds + row * x->padded;
-    a.a = b->k + base + k0 * j->d;
-    gemm_bf16_block(k, m, x->padded, j->d / 2, &a, x->q_columns, PANEL * j->d, x->s, x->padded, false);
-    a.a = b->v + base + k0 * j->d;
-    gemm_bf16_block(k, m, x->padded, j->d / 2, &a, x->do_columns, PANEL * j->d, x->dp, x->padded, false);
-    for (size_t i = 0; i < m; i++) {
-        size_t from, to, at = i * x->padded;
-        queries_of(&j->a, g, x, k0 + i, &from, &to);
-        if (from > to)
-            from = to;
-        memset(x->p + at, 0, from * sizeof *x->p);
-        memset(ds + at, 0, from * sizeof *ds);
-        memset(x->p + at + to, 0, (even - to) * sizeof *x->p);
-        memset(ds + at + to, 0, (even - to) * sizeof *ds);
-        k->vec->attend_back(x->p + at + from, ds + at + from, x->s + at + from, x->dp + at + from, x->lse + from,
-                            x->dot + from, j->a.scale, to - from);
-    }
-    a = (struct spread){ .row = x->padded, .pair = 2, .tile = SIX * x->padded };
-    if (x->dv) {
-        a.a = x->p;
-        gemm_bf16_block(k, m, j->d, pairs, &a, x->do_rows, PANEL * x->padded, x->dv + k0 * x->ld_dv, x->ld_dv, true);
-    }
-    if (x->dk) {
-        a.a = ds;
-        gemm_bf16_block(k, m, j->d, pairs, &a, x->q_rows, PANEL * x->padded, x->dk + k0 * x->ld_dk, x->ld_dk, true);
-    }
+    size_t pairs = parts(x->n, 2);
+    struct seen seen[CHUNK] = { { 0, 0 } };
+    struct scores_back s = { .rows = round_to(m, SIX), .pairs = j->d / 2, .n = x->padded, .k = b->k + base + k0 * j->d,
+                             .v = b->v + base + k0 * j->d, .q = x->q_columns, .d_o = x->do_columns, .lse = x->lse,
+                             .dot = x->dot, .seen = seen, .scale = j->a.scale, .p = x->p, .ds = x->ds, .ld = x->padded,
+                             .turned = x->turned + row * PANEL, .panel = CHUNK * PANEL };
+    for (size_t i = 0; i < m; i++)
+        seen[i] = queries_of(&j->a, g, x, k0 + i);
+    b->r.k->scores->backward(b->r.k, &s);
+    struct spread a = { .a = x->p, .row = x->padded, .pair = 2, .tile = SIX * x->padded };
+    if (x->dv)
+        gemm_bf16_block(b->r.k, m, j->d, pairs, &a, x->do_rows, PANEL * x->padded, x->dv + k0 * x->ld_dv, x->ld_dv,
+                        true);
+    a.a = x->ds;
+    if (x->dk)
+        gemm_bf16_block(b->r.k, m, j->d, pairs, &a, x->q_rows, PANEL * x->padded, x->dk + k0 * x->ld_dk, x->ld_dk,
+                        true);
 }
 
 /* dQ (+)= dS K over keys k0 ... k0 + m - 1 (96 at most), k0 even. */
 static void chunk_queries(const struct backward *b, const struct attended *g, const struct block *x, size_t base, size_t k0,
                           size_t m, bool add)
 {
-    enum { STRIDE = CHUNK * SIX };
-    const struct attend *j = b->r.j;
-    struct spread a = { .a = x->sixes, .row = 2, .pair = 2 * SIX, .tile = STRIDE };
-    for (size_t i = 0; i < x->n; i += SIX * SIXES)
-        b->r.k->pack->six_bf16(x->sixes + i / SIX * STRIDE, STRIDE, x->ds + i, x->padded, m, least(x->n - i, SIX * SIXES));
-    gemm_bf16_block(b->r.k, x->n, j->d, parts(m, 2), &a, b->k_panels + base + k0 * PANEL, attend_keys(g) * PANEL, x->dq,
-                    b->r.wide, add);
+    struct spread a = { .a = x->turned, .row = 2, .pair = 2 * PANEL, .tile = 2 * SIX };
+    for (size_t i = 0; i < x->n; i += PANEL, a.a += CHUNK * PANEL)
+        gemm_bf16_block(b->r.k, least(x->n - i, PANEL), b->r.j->d, parts(m, 2), &a, b->k_panels + base + k0 * PANEL,
+                        attend_keys(g) * PANEL, x->dq + i * b->r.wide, b->r.wide, add);
 }
 
 static void block_backward(const struct backward *b, const struct attended *g, size_t head, struct block *x, size_t base)
@@ -180,8 +172,8 @@ static void block_backward(const struct backward *b, const struct attended *g, s
         memset(x->dq, 0, x->n * b->r.wide * sizeof *x->dq);
     for (size_t k0 = from; k0 < to; k0 += CHUNK) {
         size_t m = least(to - k0, CHUNK);
-        for (size_t i = 0; i < m; i += GROUP)
-            group_backward(b, g, x, base, k0 + i, least(m - i, GROUP), i);
+        for (size_t i = 0; i < m; i += x->group)
+            group_backward(b, g, x, base, k0 + i, least(m - i, x->group), i);
         if (wants_q)
             chunk_queries(b, g, x, base, k0, m, k0 > from);
     }
@@ -217,12 +209,11 @@ static float *block_memory(struct block *x, size_t most, size_t each, uint16_t *
     *x = (struct block){ .q_columns = own, .q_rows = own + each, .do_columns = own + 2 * each, .do_rows = own + 3 * each };
     x->p = own + 4 * each;
     x->ds = x->p + GROUP * most;
-    x->sixes = x->ds + CHUNK * most;
-    x->s = (float *)(void *)(x->sixes + round_to(most, SIX * SIXES) * CHUNK);
-    x->dp = x->s + GROUP * most;
-    x->dq = x->dp + GROUP * most;
+    x->turned = x->ds + GROUP * most;
+    x->dq = (float *)(void *)(x->turned + CHUNK * most);
     x->dot = x->dq + each;
-    return x->dot + most;
+    x->lse = x->dot + most;
+    return x->lse + most;
 }
 
 static size_t block_size(size_t wide) { return least(512, MOST / wide / PANEL * PANEL); }
@@ -230,7 +221,7 @@ static size_t block_size(size_t wide) { return least(512, MOST / wide / PANEL * 
 bool attend_bf16_rounds(const struct attend *j, size_t t_q, size_t t_k)
 {
     size_t wide = round_to(j->d, PANEL), most = block_size(wide), each = most * wide, q = 0, k = 0, keys = 0;
-    size_t used = 2 * (4 * each + GROUP * most + CHUNK * most + round_to(most, SIX * SIXES) * CHUNK) + 4 * (2 * GROUP * most + each + most);
+    size_t used = 2 * (4 * each + 2 * GROUP * most + CHUNK * most) + 4 * (each + 2 * most);
     for (size_t i = 0; i < j->a.n; i++) {
         const struct attended *g = j->a.segment + i;
         if (g->q != q || g->k != k)
@@ -264,6 +255,7 @@ static void backward_task(void *ctx, size_t task, int worker)
         for (x.q0 = 0; x.q0 < p.g->n_q; x.q0 += most) {
             x.n = least(p.g->n_q - x.q0, most);
             x.padded = round_to(x.n, PANEL);
+            x.group = least(most / x.padded * GROUP, CHUNK);
             block_backward(b, p.g, head, &x, p.base);
         }
     if (!p.sums) {
