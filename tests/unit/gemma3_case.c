@@ -70,8 +70,7 @@ double gemma3_gradients(const struct model *m, const struct safetensors *st, con
         for (size_t k = 0; k < p->count; k++)
             want[k] *= (float)tokens;
         double e = scaled_error(p->grad, want, p->count, &at);
-        if (!(e <= worst))
-            worst = e;
+        worst = worse(worst, e);
         if (!(e <= 5e-5))
             printf("# %s: scaled error %.1e at %zu: got %.9g want %.9g\n", name, e, at, (double)p->grad[at],
                    (double)want[at]);

@@ -71,8 +71,7 @@ static void check_weights(const struct model *m, const char *path, const char *i
             off += !(fabs(d) <= limit);
         }
         double ratio = sqrt(sum / moved);
-        if (!(ratio <= worst))
-            worst = ratio;
+        worst = worse(worst, ratio);
         free(want);
         free(old);
         compared++;

@@ -1,5 +1,6 @@
 /* tests/unit/golden.c - see golden.h */
 #include "tests/unit/golden.h"
+#include "tests/unit/tap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,28 @@ float *golden_f32(const struct safetensors *st, const char *name, size_t *count)
     if (count)
         *count = st_count(t);
     return f;
+}
+
+struct golden_gap golden_gap(const struct model *m, const struct safetensors *st)
+{
+    struct golden_gap gap = { 0 };
+    for (size_t i = 0; i < m->params.n; i++) {
+        const struct param *p = m->params.p[i];
+        if (!golden_has(st, p->name))
+            continue;
+        float *want = golden_f32(st, p->name, NULL);
+        double sum = 0;
+        for (size_t k = 0; k < p->count; k++) {
+            double d = (double)p->data[k] - (double)want[k];
+            sum += d * d;
+            gap.off += !(fabs(d) <= 1e-5);
+        }
+        gap.rms = worse(gap.rms, sqrt(sum / (double)p->count));
+        gap.all += p->count;
+        gap.tensors++;
+        free(want);
+    }
+    return gap;
 }
 
 int64_t *golden_ints(const struct safetensors *st, const char *name, size_t *count)

@@ -29,8 +29,7 @@ static void check_gradients(struct model *m, const struct safetensors *expect, c
         for (size_t k = 0; k < p->count; k++)
             want[k] *= (float)l->tokens;
         double e = scaled_error(p->grad, want, p->count, &at);
-        if (!(e <= worst))
-            worst = e;
+        worst = worse(worst, e);
         free(want);
         compared++;
     }
@@ -42,23 +41,8 @@ static void check_final(struct model *m, const char *path)
 {
     struct safetensors st;
     golden_open(&st, path);
-    double worst = 0;
-    size_t compared = 0;
-    for (size_t i = 0; i < m->params.n; i++) {
-        struct param *p = m->params.p[i];
-        if (!golden_has(&st, p->name))
-            continue;
-        float *want = golden_f32(&st, p->name, NULL);
-        double sum = 0;
-        for (size_t k = 0; k < p->count; k++)
-            sum += pow((double)p->data[k] - (double)want[k], 2);
-        double rms = sqrt(sum / (double)p->count);
-        if (!(rms <= worst))
-            worst = rms;
-        free(want);
-        compared++;
-    }
-    ok(compared == st.n && worst <= 2e-6, "%s: %zu tensors, worst rms %.1e", path, compared, worst);
+    struct golden_gap gap = golden_gap(m, &st);
+    ok(gap.tensors == st.n && gap.rms <= 2e-6, "%s: %zu tensors, worst rms %.1e", path, gap.tensors, gap.rms);
     safetensors_close(&st);
 }
 

@@ -46,6 +46,11 @@ static bool is_int(long long got, long long want, const char *name)
     return ok(got == want, "%s (got %lld, want %lld)", name, got, want);
 }
 
+/* The larger of two errors.  A NaN is larger than any number, whichever of them it is: with fmax, or with
+ * `if (!(e <= worst)) worst = e`, the next finite error would hide it. */
+__attribute__((unused))
+static double worse(double worst, double e) { return isnan(worst) || e <= worst ? worst : e; }
+
 /* The scaled error of a tensor: largest |got - want| over largest |want|; NaN if any difference is. */
 __attribute__((unused))
 static double scaled_error(const float *got, const float *want, size_t n, size_t *at)

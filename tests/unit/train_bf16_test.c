@@ -102,7 +102,7 @@ static struct trained train_with(bool bf16, int threads, bool recompute, size_t 
                 memcpy(t.grad + at, p->grad, p->count * sizeof *t.grad);
             at += p->m ? p->count : 0;
         }
-        t.off = fmax(t.off, norm_off(&k, &t.m->params, &t.known));
+        t.off = worse(t.off, norm_off(&k, &t.m->params, &t.known));
         adamw_step(&k, &t.m->params, &a, (double)loss.tokens);
     }
     tape_free(tape);

@@ -35,10 +35,9 @@ static void check_gradients(struct model *m, const struct safetensors *st, doubl
             size += w * w;
         }
         double e = sqrt(off / size);
-        if (!(e <= worst)) {
-            worst = e;
+        if (!(e <= worst))
             where = p->name;
-        }
+        worst = worse(worst, e);
         compared++;
         free(want);
     }
@@ -168,8 +167,7 @@ static void test_training(void)
         a.learning_rate = 1e-3 * schedule_factor(SCHEDULE_LINEAR, s, 3, 10);
         adamw_step(&compute, &m->params, &a, (double)l.tokens);
         double e = fabs(l.nll / (double)l.tokens - want) / want;
-        if (!(e <= worst))
-            worst = e;
+        worst = worse(worst, e);
     }
     ok(worst <= 0.01, "ten steps: the loss is within %.2f %% of PyTorch's in float32 (limit 1)", 100 * worst);
     batch_release(&b);

@@ -128,28 +128,9 @@ static void check_weights(struct model *m, const char *path, const char *what)
 {
     struct safetensors st;
     golden_open(&st, path);
-    size_t off = 0, all = 0, compared = 0;
-    double worst = 0;
-    for (size_t i = 0; i < m->params.n; i++) {
-        struct param *p = m->params.p[i];
-        if (!golden_has(&st, p->name))
-            continue;
-        float *want = golden_f32(&st, p->name, NULL);
-        double sum = 0;
-        for (size_t k = 0; k < p->count; k++) {
-            double d = (double)p->data[k] - (double)want[k];
-            sum += d * d;
-            off += !(fabs(d) <= 1e-5);
-        }
-        double rms = sqrt(sum / (double)p->count);
-        if (!(rms <= worst))
-            worst = rms;
-        all += p->count;
-        compared++;
-        free(want);
-    }
-    ok(compared > 0 && worst <= 2e-6, "%s: worst rms over %zu tensors %.1e (limit 2e-6)", what, compared, worst);
-    ok(off * 1000 <= all, "%s: %zu of %zu weights off by more than 1e-5", what, off, all);
+    struct golden_gap gap = golden_gap(m, &st);
+    ok(gap.tensors > 0 && gap.rms <= 2e-6, "%s: worst rms over %zu tensors %.1e (limit 2e-6)", what, gap.tensors, gap.rms);
+    ok(gap.off * 1000 <= gap.all, "%s: %zu of %zu weights off by more than 1e-5", what, gap.off, gap.all);
     safetensors_close(&st);
 }
 
@@ -248,8 +229,7 @@ static void test_frozen(void)
         for (size_t k = 0; k < p->count; k++)
             want[k] *= (float)l.tokens;
         double e = scaled_error(p->grad, want, p->count, &at);
-        if (!(e <= worst))
-            worst = e;
+        worst = worse(worst, e);
         compared += !match_tensor(encoder, p->name);
         free(want);
     }
