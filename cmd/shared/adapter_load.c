@@ -47,7 +47,8 @@ int adapter_check(const struct modeldir *dir, struct error *e)
 }
 
 /* --- rank and alpha of a module ------------------------------------------------------ */
-/* Does a key of rank_pattern or alpha_pattern mean this weight?  PEFT: an expression for the last parts of a module's name. */
+/* Does a key of rank_pattern or alpha_pattern mean this weight?  In PEFT it is an expression for the last
+ * parts of a module's name. */
 static int means(const char *key, const char *weight, char why[WHY])
 {
     size_t room = strlen(key) + sizeof "(?:.*\\.)?(?:)";
@@ -107,19 +108,33 @@ static bool ends_with(const char *text, const char *end)
     return n >= k && !strcmp(text + n - k, end);
 }
 
-/* A tensor's name with `end` (or nothing) cut off and `with` in its place, as the base calls it: without PEFT's prefix and
- * wrapper.  malloc'd; NULL with e. */
+static const char prefix[] = "base_model.model.";
+
+/* The layer that PEFT wraps into one of its own is an inner one, which says so in names. */
+static const char *wrapped(const char *name, size_t *size)
+{
+    static const char *const words[] = { ".base_layer.", ".modules_to_save.", ".original_module." };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *at = strstr(name, words[i]);
+        *size = strlen(words[i]);
+        if (at)
+            return at;
+    }
+    return NULL;
+}
+
+/* A tensor's name with `end` (or nothing) cut off and `with` in its place, as the base calls it: without
+ * PEFT's prefix and wrapper.  malloc'd; NULL with e. */
 static char *base_name(const struct modeldir *dir, const char *tensor, const char *end, const char *with, struct error *e)
 {
-    static const char before[] = "base_model.model.", wrapper[] = ".base_layer.";
-    if (strncmp(tensor, before, sizeof before - 1)) {
+    if (strncmp(tensor, prefix, sizeof prefix - 1)) {
         error_set(e, STATUS_BAD, "adapter '%s': tensor '%s' is not named as PEFT does", dir->path, tensor);
         return NULL;
     }
-    const char *name = tensor + sizeof before - 1, *inner = strstr(name, wrapper);
-    size_t n = strlen(name) - strlen(end), head = inner ? (size_t)(inner - name) : n,
-           skip = inner ? head + sizeof wrapper - 2 : n;
-    size_t room = n + strlen(with) + 1;
+    const char *name = tensor + sizeof prefix - 1;
+    size_t word, n = strlen(name) - strlen(end);
+    const char *inner = wrapped(name, &word);
+    size_t head = inner ? (size_t)(inner - name) : n, skip = inner ? head + word - 1 : n, room = n + strlen(with) + 1;
     char *out = malloc(room);
     if (out)
         snprintf(out, room, "%.*s%.*s%s", (int)head, name, (int)(n - skip), name + skip, with);
@@ -158,11 +173,34 @@ int adapter_attach(const struct modeldir *dir, struct params *ps, struct error *
     return pairs ? 0 : error_set(e, STATUS_BAD, "adapter '%s' holds no lora_A.weight of any layer", dir->path);
 }
 
+/* bias "all" also writes what modules_to_save has written under its plain name, and what that has replaced. */
+static bool spare(const struct modeldir *dir, const char *tensor, const char *name)
+{
+    if (strstr(tensor, ".original_module."))
+        return true;
+    size_t room = sizeof prefix + strlen(name);
+    char *plain = strstr(tensor, ".modules_to_save.") ? malloc(room) : NULL;
+    if (plain)
+        snprintf(plain, room, "%s%s", prefix, name);
+    bool there = plain && safetensors_find(&dir->tensors, plain);
+    free(plain);
+    return there;
+}
+
+static bool wanted_already(const struct wanted *w, const struct param *p)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (w->p[i] == p)
+            return true;
+    return false;
+}
+
 /* A tensor that is of no pair takes the place of the base's. */
 static int replace_one(const struct modeldir *dir, struct model *m, struct wanted *w, const char *tensor, struct error *e)
 {
     char *name = base_name(dir, tensor, "", "", e);
     struct param *p = name ? params_find(&m->params, name) : NULL;
+    bool unused = name && spare(dir, tensor, name);
     int rc = name ? 0 : -1;
     if (rc == 0 && !p)
         rc = error_set(e, STATUS_BAD, "adapter '%s': its base model has no '%s' for tensor '%s' to replace", dir->path,
@@ -170,8 +208,12 @@ static int replace_one(const struct modeldir *dir, struct model *m, struct wante
     else if (rc == 0 && p == m->output && ends_with(name, "embed_tokens.weight"))
         rc = error_set(e, STATUS_BAD, "adapter '%s': '%s' would replace an embedding that is the output layer too; "
                                       "that is not supported", dir->path, tensor);
+    else if (rc == 0 && !unused && wanted_already(w, p))
+        rc = error_set(e, STATUS_BAD, "adapter '%s': '%s' is the second tensor to replace '%s'", dir->path, tensor, name);
     if (rc == 0)
         wanted_add(w, p, tensor);
+    if (rc == 0 && unused)
+        w->p[w->n - 1] = NULL;
     free(name);
     return rc;
 }

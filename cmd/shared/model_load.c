@@ -27,13 +27,16 @@ int weights_from_dir(struct params *ps, const struct modeldir *dir, const struct
         return -1;
     for (size_t k = 0; k < w->n; k++) {         /* read only: what is not trained is never written */
         const struct st_tensor *t = w->want[k].found;
-        w->p[k]->data = t && in_place(w->p[k], t) ? (float *)(uintptr_t)t->data.data : NULL;
+        if (w->p[k])
+            w->p[k]->data = t && in_place(w->p[k], t) ? (float *)(uintptr_t)t->data.data : NULL;
     }
     char why[WHY];
     if (params_reserve(ps, training, why) < 0)
         return error_set(e, STATUS_AGAIN, "no memory for the model's parameters: %s", why);
     for (size_t k = 0; k < w->n; k++) {
         const struct st_tensor *t = w->want[k].found;
+        if (!w->p[k])
+            continue;
         if (!t)
             param_init(w->p[k], 0);
         else if (!in_place(w->p[k], t) && st_to_f32(t, w->p[k]->data, e) < 0)

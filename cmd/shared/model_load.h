@@ -20,7 +20,7 @@ int params_from_dir(struct params *ps, const struct modeldir *dir, bool training
 /* The same for a choice of parameters, each by its name in dir's files, which must hold no others. */
 struct wanted {
     struct tensor_want *want;
-    struct param **p;
+    struct param **p;           /* NULL: that tensor is known, and not taken */
     size_t n;
 };
 int wanted_begin(struct wanted *w, size_t room, struct error *e);       /* to be released in any case */

@@ -70,6 +70,14 @@ patterns drop $q.lora_A.weight
 like 'and the other half' "$st $err" "^100 .*knows nothing of: '$q.lora_B.weight'"
 patterns rename $q.base_layer.bias base_model.model.proj_out.bias
 like 'and a tensor that replaces nothing' "$st $err" "^100 .*its base model has no 'proj_out.bias'"
+patterns rename $q.base_layer.bias ${q%.q_proj}.q_proj.bias.base_layer.bias
+like 'and a name that says nothing' "$st" '^100$'
+n=${q%.self_attn.q_proj}.final_layer_norm.bias
+patterns rename $q.base_layer.bias ${n%.bias}.base_layer.bias
+like 'and two tensors for one weight' "$st $err" "^100 .*is the second tensor to replace 'model.encoder.layers.1.final_layer_norm.bias'"
+patterns rename $q.base_layer.bias ${n%.bias}.original_module.bias
+is 'what PEFT itself passes by is no hindrance' "$st" 0
+rm -rf "$tmp/e"
 patterns rename $q.base_layer.bias other.bias
 like 'and one that is no part of an adapter' "$st $err" "^100 .*'other.bias' is not named as PEFT does"
 patterns shape $q.lora_A.weight 2,128
