@@ -12,6 +12,7 @@
 #include "libcommon/stream/stream.h"
 #include "libcommon/sys/log.h"
 #include "tests/unit/sound_write.h"
+#include "tests/unit/stream_make.h"
 #include "tests/unit/tap.h"
 
 /* --- the tool: streams from the command line ------------------------------------------ */
@@ -66,10 +67,9 @@ static void value_put(struct buf *b, char *value)
     }
 }
 
-static int record_put(struct stream_out *out, struct unit *u, uint64_t q, char *record, struct error *e)
+static int record_make(void *ctx, struct unit *u, uint64_t q, struct error *e)
 {
-    char id[30], *save;
-    unit_begin(u, q, 0);
+    char id[30], *save, *record = ((char **)ctx)[q];
     struct sample *s = unit_add(u, id, (size_t)snprintf(id, sizeof id, "r%llu", (unsigned long long)q), e);
     for (char *field = strtok_r(record, ",", &save); s && field; field = strtok_r(NULL, ",", &save)) {
         char *value = strchr(field, '=');
@@ -84,31 +84,16 @@ static int record_put(struct stream_out *out, struct unit *u, uint64_t q, char *
         if (rc < 0)
             return -1;
     }
-    return s ? stream_put_unit(out, u, e) : -1;
+    return s ? 0 : -1;
 }
 
-static int stream_make(const char *to, int n, char **record, struct error *e)
+static int records_make(const char *to, int n, char **record, struct error *e)
 {
     struct stage st;
-    struct header h;
-    struct unit u;
-    struct stream_out *out = stream_out_open(to, e);
-    if (!out)
-        return -1;
     stage_init(&st, "front-end-test");
-    unit_init(&u);
-    header_init(&h);
-    int rc = header_make(&h, (const uint8_t *)"0123456789abcdef", (uint64_t)n, 1, &st, e) < 0 || stream_put_header(out, &h, e) < 0 ? -1 : 0;
-    for (int i = 0; i < n && rc == 0; i++)
-        rc = record_put(out, &u, (uint64_t)i, record[i], e);
-    if (rc == 0)
-        rc = stream_put_end(out, e);
-    struct error late;
-    int closed = stream_out_close(out, rc ? &late : e);
-    unit_release(&u);
-    header_release(&h);
+    int rc = stream_make_of(to, &st, (uint64_t)n, 0, (uint64_t)n, record_make, record, e);
     stage_release(&st);
-    return rc ? rc : closed;
+    return rc;
 }
 
 static void value_list(struct span value)
@@ -187,7 +172,7 @@ static void clip_compare(const struct safetensors *st, const struct sample *s, c
         st_to_f32(want, w, &e);
         for (uint64_t i = 0; i < array_count(&a); i++) {
             double d = fabs(array_at(&a, i) - (double)w[i]);
-            worst = d <= worst ? worst : d;
+            worst = worse(worst, d);
         }
         free(w);
     }
@@ -206,7 +191,7 @@ static void bands_compare(const struct safetensors *st, int bands)
     snprintf(from, sizeof from, "%s/from", dir);
     snprintf(to, sizeof to, "%s/to", dir);
     snprintf(command, sizeof command, "audio-decode <%s | mel-features --feature-size %d >%s", from, bands, to);
-    if (!ok(stream_make(from, 7, records, &e) == 0 && system(command) == 0, "%s (%s)", command, e.text))
+    if (!ok(records_make(from, 7, records, &e) == 0 && system(command) == 0, "%s (%s)", command, e.text))
         return;
     struct unit u;
     unit_init(&u);
@@ -228,7 +213,7 @@ int main(int argc, char **argv)
     struct error e = {0, ""};
     if (argc > 2) {
         log_open("front_end_test");
-        int rc = strcmp(argv[1], "make") == 0 ? stream_make(argv[2], argc - 3, argv + 3, &e) : stream_list(argv[2], &e);
+        int rc = strcmp(argv[1], "make") == 0 ? records_make(argv[2], argc - 3, argv + 3, &e) : stream_list(argv[2], &e);
         if (rc < 0)
             die(e.status, "%s", e.text);
         return 0;

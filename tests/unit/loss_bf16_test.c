@@ -65,7 +65,7 @@ static bool near(const float *got, const double *want, size_t n, const char *wha
     for (size_t i = 0; i < n; i++) {
         double e = fabs((double)got[i] - want[i]);
         most = fabs(want[i]) > most ? fabs(want[i]) : most;
-        worst = e <= worst ? worst : e;
+        worst = worse(worst, e);
     }
     bool pass = worst <= 0.008 * most;
     if (!pass)

@@ -40,7 +40,7 @@ static void filters_compare(int bands)
         mel_filter(m, b, got);
         for (int k = 0; k < 201; k++) {
             double d = fabs((double)got[k] - (double)want[b * 201 + k]);
-            worst = d <= worst ? worst : d;
+            worst = worse(worst, d);
         }
     }
     ok(worst <= 1e-8, "%s: worst %.1e (limit 1e-8)", name, worst);
@@ -104,7 +104,7 @@ static void features_compare(const char *name, const json_t *c, int bands)
                 if (rows)
                     memcpy(&at, rows->data.data + 4 * i, 4);
                 double d = fabs((double)got[r * frames + (size_t)at] - (double)want[r * columns + i]);
-                worst = d <= worst ? worst : d;
+                worst = worse(worst, d);
                 total += d;
             }
         double mean = total / (double)(b * columns);

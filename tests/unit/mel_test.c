@@ -67,7 +67,7 @@ static void compare(const struct mel_shape *s, size_t n, const char *variant)
     double lowest = 1e9;
     for (size_t i = 0; i < count; i++) {
         double d = fabs((double)got[i] - want[i]);
-        worst = d <= worst ? worst : d;
+        worst = worse(worst, d);
         total += d;
         lowest = want[i] < lowest ? want[i] : lowest;
     }

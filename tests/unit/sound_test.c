@@ -120,11 +120,11 @@ static void tones(void)
         double flat = 0, leak = -999;
         for (double hertz = 50; hertz <= 7000; hertz += 695) {
             double db = fabs(response(rates[r], hertz));
-            flat = db <= flat ? flat : db;
+            flat = worse(flat, db);
         }
         for (double hertz = 9000; hertz < 0.49 * rates[r]; hertz += 1717) {
             double db = response(rates[r], hertz);
-            leak = db <= leak ? leak : db;
+            leak = worse(leak, db);
         }
         ok(flat <= 0.1, "from %d Hz: flat within %.4f dB below 7 kHz (limit 0.1)", rates[r], flat);
         ok(leak <= -80, "from %d Hz: tones from 9 kHz up are %.0f dB down (at least 80)", rates[r], -leak);

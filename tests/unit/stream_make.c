@@ -9,9 +9,13 @@
 
 const uint8_t stream_make_run[16] = "0123456789abcdef";
 
-static int unit_make(struct unit *u, uint64_t q, uint64_t epoch, uint32_t k, size_t bytes, struct error *e)
+struct clips { uint32_t k; size_t bytes; };      /* of each unit, of each */
+
+static int clips_make(void *ctx, struct unit *u, uint64_t q, struct error *e)
 {
-    unit_begin(u, q, epoch);
+    const struct clips *c = ctx;
+    uint32_t k = c->k;
+    size_t bytes = c->bytes;
     float *pcm = calloc(bytes / 4 + 1, sizeof *pcm);
     for (uint32_t i = 0; i < k; i++) {
         char id[40];
@@ -32,29 +36,40 @@ static int unit_make(struct unit *u, uint64_t q, uint64_t epoch, uint32_t k, siz
     return 0;
 }
 
-int stream_make(const char *to, uint64_t units, uint32_t k, size_t bytes, uint64_t first, struct error *e)
+int stream_make_of(const char *to, const struct stage *st, uint64_t samples, uint64_t first, uint64_t units,
+                   int (*fill)(void *ctx, struct unit *u, uint64_t q, struct error *e), void *ctx, struct error *e)
 {
-    struct stage st;
     struct header h;
     struct unit u;
     struct stream_out *out = stream_out_open(to, e);
     if (!out)
         return -1;
     stream_out_batch(out);
-    stage_init(&st, "stream-make");
-    stage_put_int(&st, "bytes", (int64_t)bytes);
     unit_init(&u);
-    int rc = header_make(&h, stream_make_run, units * k, 1, &st, e) < 0 || stream_put_header(out, &h, e) < 0 ? -1 : 0;
-    for (uint64_t q = first; rc == 0 && q < first + units; q++)
-        rc = unit_make(&u, q, 0, k, bytes, e) < 0 || stream_put_unit(out, &u, e) < 0 ? -1 : 0;
+    header_init(&h);
+    int rc = header_make(&h, stream_make_run, samples, 1, st, e) < 0 || stream_put_header(out, &h, e) < 0 ? -1 : 0;
+    for (uint64_t q = first; rc == 0 && q < first + units; q++) {
+        unit_begin(&u, q, 0);
+        rc = fill(ctx, &u, q, e) < 0 || stream_put_unit(out, &u, e) < 0 ? -1 : 0;
+    }
     if (rc == 0)
         rc = stream_put_end(out, e);
     struct error late;
     int closed = stream_out_close(out, rc ? &late : e);
     unit_release(&u);
     header_release(&h);
-    stage_release(&st);
     return rc ? rc : closed;
+}
+
+int stream_make(const char *to, uint64_t units, uint32_t k, size_t bytes, uint64_t first, struct error *e)
+{
+    struct clips c = { k, bytes };
+    struct stage st;
+    stage_init(&st, "stream-make");
+    stage_put_int(&st, "bytes", (int64_t)bytes);
+    int rc = stream_make_of(to, &st, units * k, first, units, clips_make, &c, e);
+    stage_release(&st);
+    return rc;
 }
 
 static int same(void *ctx, struct sample *s, uint64_t epoch, struct error *e)

@@ -14,6 +14,9 @@
 extern const uint8_t stream_make_run[16];
 /* to: as stream_out_open's.  0, or -1 with e. */
 int stream_make(const char *to, uint64_t units, uint32_t k, size_t bytes, uint64_t first, struct error *e);
+/* The same of units that fill(ctx, u, q, e) puts samples into (0, or -1), for q from `first` on; st: their stage. */
+int stream_make_of(const char *to, const struct stage *st, uint64_t samples, uint64_t first, uint64_t units,
+                   int (*fill)(void *ctx, struct unit *u, uint64_t q, struct error *e), void *ctx, struct error *e);
 /* main of the tool; returns its exit status. */
 int stream_tool(int argc, char **argv);
 
