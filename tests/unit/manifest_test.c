@@ -58,8 +58,8 @@ static void formats(void)
            "a name that says nothing: tabs in the first line");
     is_str(rows("plain", " {\"a\":1}\n"), "1:{\"a\":1} ", "a brace at its begin");
     is_str(rows("plain", "a,b\n1,2"), "2:{\"a\":\"1\",\"b\":\"2\"} ", "else CSV");
-    is_str(rows("a.jsonl", "{\"n\":12345678901234567890123}\n"), "1:{\"n\":1.2345678901234568e22} ",
-           "integers beyond 64 bits become reals");
+    is_str(rows("a.jsonl", "{\"n\":12345678901234567890123}\n"), "1:{\"n\":\"12345678901234567890123\"} ",
+           "integers beyond 64 bits keep their digits, as text");
 }
 
 static void refused(const char *name, const char *text, size_t n, const char *word, const char *what)
