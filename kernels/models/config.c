@@ -122,6 +122,14 @@ static const struct arch *arch_find(const char *type, char why[WHY])
     return NULL;
 }
 
+/* As many positions as keep half a GB in the layers, by some 20 bytes a feature: with fewer, gradients would be added up
+ * again and again for little.  4,096 at least, with which products are as fast as with more. */
+static size_t part_of(const struct model *m)
+{
+    const size_t least = 4096, kept = m->layers * m->output->shape[1] * 20, most = kept ? ((size_t)512 << 20) / kept : least;
+    return most > least ? most : least;
+}
+
 static struct model *model_make(const json_t *config, char why[WHY])
 {
     const char *type = json_string_value(json_object_get(config, "model_type"));
@@ -135,7 +143,6 @@ static struct model *model_make(const json_t *config, char why[WHY])
         return NULL;
     m->arch = arch;
     m->pad_id = m->start_id = -1;
-    m->part = 4096;
     m->model_type = strdup(type);
     m->config = calloc(1, arch->config_size);
     if (!m->config || !m->model_type)
@@ -149,6 +156,7 @@ static struct model *model_make(const json_t *config, char why[WHY])
         model_free(m);
         return NULL;
     }
+    m->part = part_of(m);
     return m;
 }
 

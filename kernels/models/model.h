@@ -70,7 +70,7 @@ struct model {
     bool failed;                /* out of memory while it was made */
     float smoothing;            /* --label-smoothing-factor: set by the trainer */
     size_t part;                /* positions (of the encoder, if there is one) whose rows pass a step at once, with more in
-                                   parts; 4,096 unless changed: products are as fast as with all, memory is that of a part */
+                                   parts: 4,096 or as many as keep half a GB, unless changed; memory is that of a part */
 };
 
 /* Reads config.json's text.  NULL with why: not JSON, unknown model_type (names the known
