@@ -41,6 +41,7 @@ struct vec {
     double (*sum)(const float *x, size_t n);
     double (*squares)(const float *x, size_t n);                /* sum of x^2: of up to 4096 in float32, of those in double */
     float (*dot)(const float *x, const float *y, size_t n);
+    float (*dot_half)(const uint16_t *x, const uint16_t *y, size_t n);  /* of bfloat16 */
     float (*exp_sum)(float *y, const float *x, float scale, float shift, size_t n);  /* y = exp(scale x - shift); the sum; y may be x */
     /* y = (exp(x - shift) - even) (1 - cap2 x^2): softmax's gradient, up to its own target */
     void (*softmax_back)(float *y, const float *x, float shift, float share, float even, float cap2, size_t n);

@@ -161,6 +161,17 @@ static float dot(const float *x, const float *y, size_t n)
     return s;
 }
 
+static float dot_half(const uint16_t *x, const uint16_t *y, size_t n)
+{
+    float s = 0;
+#pragma omp simd reduction(+ : s)
+    for (size_t i = 0; i < n; i++) {
+        union { uint32_t bits; float value; } a = { (uint32_t)x[i] << 16 }, b = { (uint32_t)y[i] << 16 };
+        s += a.value * b.value;
+    }
+    return s;
+}
+
 static float exp_sum(float *y, const float *x, float scale, float shift, size_t n)
 {
     float s = 0;
@@ -326,7 +337,7 @@ static void adamw(float *restrict w, float *restrict m, float *restrict v, const
 const struct vec VEC = {
     .gelu = gelu, .gelu_back = gelu_back, .gelu_narrow = gelu_narrow,
     .gelu_back_narrow = gelu_back_narrow, .gated = gated, .gated_back = gated_back, .max = max_of, .sum = sum,
-    .squares = squares, .dot = dot, .exp_sum = exp_sum, .softmax_back = softmax_back, .cap = cap, .attend = attend,
-    .attend_back = attend_back, .norm = norm, .norm_affine = norm_affine, .norm_back = norm_back, .norm_weight = norm_weight, .add = add,
+    .squares = squares, .dot = dot, .dot_half = dot_half, .exp_sum = exp_sum, .softmax_back = softmax_back, .cap = cap,
+    .attend = attend, .attend_back = attend_back, .norm = norm, .norm_affine = norm_affine, .norm_back = norm_back, .norm_weight = norm_weight, .add = add,
     .rope = rope, .adamw = adamw,
 };

@@ -18,6 +18,7 @@
 #include <string.h>
 
 enum { GROUP = 24, CHUNK = 96, LAY = 256, MOST = 32768 };       /* keys, keys, keys, queries * features */
+enum { AHEAD = 16 };            /* queries */
 
 struct backward {
     struct attend_run r;
@@ -80,13 +81,28 @@ static void lay_task(void *ctx, size_t task, int worker)
         lay_rows(pack, b->k_panels + base + c * keys, j->k_values, from + c, j->ld_k, g->n_k, least(j->d - c, PANEL));
 }
 
+/* What a query's scores have in common: its result times that result's gradient.  Rows of results are read here alone,
+ * far from each other, so they are asked for ahead. */
+static float query_dot(const struct backward *b, size_t at, bool more)
+{
+    const struct attend *j = b->r.j;
+    const struct vec *vec = b->r.k->vec;
+    const uint16_t *d_o = j->d_o_values.bf16, *o = j->o_values.bf16;
+    float room[2][HEAD];
+    if (!d_o || !o)
+        return vec->dot(values_read(b->r.k, j->d_o_values, at, j->d, room[0]),
+                        values_read(b->r.k, j->o_values, at, j->d, room[1]), j->d);
+    for (size_t c = 0; more && c < j->d; c += 32)
+        __builtin_prefetch(o + at + AHEAD * j->ld_q + c);
+    return vec->dot_half(d_o + at, o + at, j->d);
+}
+
 /* Queries and the gradients of their results, both ways. */
 static void block_lay(const struct backward *b, const struct attended *g, size_t head, struct block *x)
 {
     const struct attend *j = b->r.j;
     const struct pack *pack = b->r.k->pack;
     size_t at = (g->q + x->q0) * j->ld_q + head * j->d;
-    float room[2][HEAD];
     for (size_t i = 0; i < x->n; i += PANEL) {
         size_t some = least(x->n - i, PANEL);
         lay_columns(pack, x->q_columns + i * j->d, j->q_values, at + i * j->ld_q, j->ld_q, some, j->d);
@@ -98,8 +114,7 @@ static void block_lay(const struct backward *b, const struct attended *g, size_t
         lay_rows(pack, x->do_rows + c * x->padded, j->d_o_values, at + c, j->ld_q, x->n, some);
     }
     for (size_t i = 0; i < x->n; i++)
-        x->dot[i] = b->r.k->vec->dot(values_read(b->r.k, j->d_o_values, at + i * j->ld_q, j->d, room[0]),
-                                     values_read(b->r.k, j->o_values, at + i * j->ld_q, j->d, room[1]), j->d);
+        x->dot[i] = query_dot(b, at + i * j->ld_q, i + AHEAD < x->n);
     for (size_t i = 0; i < x->padded; i++) {
         float lse = i < x->n ? j->lse[head * j->t_q + g->q + x->q0 + i] : INFINITY;
         x->lse[i] = lse == -INFINITY ? INFINITY : lse;

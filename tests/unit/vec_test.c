@@ -112,6 +112,13 @@ static bool sums(const struct vec *v, size_t n)
     bool good = (double)v->max(x, n) == max && v->max(x, 0) == -INFINITY;
     good = close_to(v->sum(x, n), sum, 1e-12) && close_to(v->squares(x, n), squares, 1e-6) && good;
     good = close_to((double)v->dot(x, z, n), dot, 1e-5) && good;
+    uint16_t a[MOST], b[MOST];
+    double halves = 0;
+    for (size_t i = 0; i < n; i++) {
+        a[i] = bf16_of(x[i]), b[i] = bf16_of(z[i]);
+        halves += (double)bf16_float(a[i]) * (double)bf16_float(b[i]);
+    }
+    good = close_to((double)v->dot_half(a, b, n), halves, 1e-5) && good;
     good = close_to((double)v->exp_sum(y, x, 0.5f, 1.25f, n), all, 2e-6) && near(y, want, n, 4e-7) && good;
     v->softmax_back(y, x, 1.5f, 0.25f, 0.01f, 0.02f, n);
     for (size_t i = 0; i < n; i++)
