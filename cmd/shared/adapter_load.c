@@ -15,11 +15,10 @@ static int refuse(const struct modeldir *dir, const char *what, struct error *e)
 /* What changes the product, or the weights beneath it, must be off. */
 static int plain_only(const struct modeldir *dir, struct error *e)
 {
-    static const char *const keys[] = { "use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias",
-                                        "layer_replication",
-        "trainable_token_indices", "target_parameters", "megatron_config", "alora_invocation_tokens", "arrow_config",
-            "kasa_config",
-        "monteclora_config" };
+    static const char *const keys[] = {
+        "use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias", "layer_replication", "trainable_token_indices",
+        "target_parameters", "megatron_config", "alora_invocation_tokens", "arrow_config", "kasa_config", "monteclora_config",
+    };
     char what[100];
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *v = json_object_get(dir->json, keys[i]);

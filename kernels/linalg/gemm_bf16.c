@@ -26,7 +26,7 @@ enum {
 };
 
 void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, const struct spread *a,
-                     const uint16_t *b, size_t panel, float *c, size_t ldc, bool add)
+                     const uint16_t *b, size_t panel, float *c, size_t ldc, bool add, struct fetch ahead[2])
 {
     for (size_t j = 0; j < n; j += PANEL, b += panel) {
         const uint16_t *at = a->a;
@@ -34,6 +34,8 @@ void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, 
             const uint16_t *next = i + SIX < m ? at + a->tile : a->a;
             k->gemm_bf16_tile(least(m - i, SIX), least(n - j, PANEL), pairs, at, a->row, a->pair, b,
                               c + i * ldc + j, ldc, add, next);
+            for (size_t f = 0; ahead && f < 2; f++)
+                fetch_some(ahead + f);
             at = next;
         }
     }
@@ -172,7 +174,7 @@ static void tall_task(void *ctx, size_t task, int worker)
     for (size_t d = 0; j->direct && d < j->depth; d += j->width) {
         struct spread a = {copy + d * rows, j->width, 2, SIX * j->width};
         gemm_bf16_block(k, rows, j->n, parts(least(j->depth - d, j->width), 2), &a, j->panels + d * PANEL, j->panel,
-                        j->y->f32 + row * j->y->ld, j->y->ld, d > 0 || j->y->add);
+                        j->y->f32 + row * j->y->ld, j->y->ld, d > 0 || j->y->add, NULL);
     }
 }
 
@@ -256,7 +258,7 @@ static void short_task(void *ctx, size_t task, int worker)
             if (j->strips && d + depth == j->until)
                 strips_run(j, j->row + r + i, some, col, cols, &a, b, parts(depth, 2), c + (add ? i * ldc : 0), ldc, add);
             else
-                gemm_bf16_block(j->k->k, some, cols, parts(depth, 2), &a, b, j->panel, c + i * ldc, ldc, add);
+                gemm_bf16_block(j->k->k, some, cols, parts(depth, 2), &a, b, j->panel, c + i * ldc, ldc, add, NULL);
         }
     }
     if (!j->direct && !j->strips)

@@ -27,11 +27,6 @@ struct spread {
     size_t row, pair, tile;             /* elements */
 };
 
-/* c[m,n] (+)= a b over so many pairs, one thread: panel after panel of b (so that one stays
- * in the first cache), all tiles of a under each.  panel: elements from one to the next. */
-void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, const struct spread *a,
-                     const uint16_t *b, size_t panel, float *c, size_t ldc, bool add);
-
 /* Memory that is read or written next: a few lines are asked for between the tiles. */
 struct fetch {
     const char *at;             /* the row in hand */
@@ -62,6 +57,12 @@ static inline void fetch_some(struct fetch *f)
         }
     }
 }
+
+/* c[m,n] (+)= a b over so many pairs, one thread: panel after panel of b (so that one stays
+ * in the first cache), all tiles of a under each.  panel: elements from one to the next.
+ * ahead: two memories that are asked for meanwhile, some after each tile; or NULL. */
+void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, const struct spread *a,
+                     const uint16_t *b, size_t panel, float *c, size_t ldc, bool add, struct fetch ahead[2]);
 
 /* rows of x as bfloat16, each followed by zeros up to width (>= cols). */
 void gemm_bf16_copy(const struct kernels *k, uint16_t *to, size_t width, const struct gemm_in *x, size_t row,

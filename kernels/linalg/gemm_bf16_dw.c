@@ -118,37 +118,23 @@ static void rows_task(void *ctx, size_t task, int worker)
     }
 }
 
-/* A task's share of the next chunk, asked for while this one is multiplied: what lays it out finds it in the caches. */
-struct ahead {
-    struct fetch dy, x;
-};
-
-static struct ahead ahead_begin(const struct job *j, size_t task, size_t tasks, size_t turns)
-{
-    size_t from = j->next * task / tasks, rows = j->next * (task + 1) / tasks - from, at = j->token + j->tokens + from;
-    return (struct ahead){fetch_rows(&j->dy, at, rows, 0, j->n, turns), fetch_rows(&j->x, at, rows, j->col, j->cols, turns)};
-}
-
 static void tile_task(void *ctx, size_t task, int worker)
 {
     const struct job *j = ctx;
     (void)worker;
-    size_t row = task / j->across * j->rows, rows = least(j->n - row, j->rows), six = SIX * j->span;
+    size_t row = task / j->across * j->rows, rows = least(j->n - row, j->rows);
     size_t col = task % j->across * j->wide, cols = least(j->cols - col, j->wide), blocks = parts(j->tokens, j->span);
-    struct ahead ahead = ahead_begin(j, task, parts(j->n, j->rows) * j->across, blocks * parts(rows, SIX) * parts(cols, PANEL));
+    /* Its share of the next chunk, asked for while this one is multiplied: what lays it out finds it in the caches. */
+    size_t tasks = parts(j->n, j->rows) * j->across, turns = blocks * parts(rows, SIX) * parts(cols, PANEL);
+    size_t from = j->next * task / tasks, some = j->next * (task + 1) / tasks - from, at = j->token + j->tokens + from;
+    struct fetch ahead[2] = { fetch_rows(&j->dy, at, some, 0, j->n, turns),
+                              fetch_rows(&j->x, at, some, j->col, j->cols, turns) };
     for (size_t block = 0; block < blocks; block++) {
-        size_t pairs = parts(least(j->tokens - block * j->span, j->span), 2);
-        const uint16_t *sixes = j->sixes + block * j->block_sixes + row * j->span;
-        const uint16_t *panel = j->panels + block * j->block_panels + col * j->span;
-        for (size_t c = 0; c < cols; c += PANEL, panel += PANEL * j->span)
-            for (size_t r = 0; r < rows; r += SIX) {
-                const uint16_t *at = sixes + r * j->span;
-                j->k->k->gemm_bf16_tile(least(rows - r, SIX), least(cols - c, PANEL), pairs, at, 2, 2 * SIX, panel,
-                                        j->dw + (row + r) * j->lddw + j->col + col + c, j->lddw, block > 0 || j->add,
-                                        r + SIX < rows ? at + six : sixes);
-                fetch_some(&ahead.dy);
-                fetch_some(&ahead.x);
-            }
+        size_t tokens = least(j->tokens - block * j->span, j->span);
+        struct spread a = { .a = j->sixes + block * j->block_sixes + row * j->span, .row = 2, .pair = 2 * SIX,
+                            .tile = SIX * j->span };
+        gemm_bf16_block(j->k->k, rows, cols, parts(tokens, 2), &a, j->panels + block * j->block_panels + col * j->span,
+                        PANEL * j->span, j->dw + row * j->lddw + j->col + col, j->lddw, block > 0 || j->add, ahead);
     }
     if (j->squares)
         squares_sum(j, task, row, rows, col, cols);
@@ -181,7 +167,8 @@ static void columns_run(struct job *j, size_t m, bool add, double *squares)
     tiles_choose(j);
     j->across = parts(j->cols, j->wide);
     size_t one = j->block_sixes + j->block_panels;
-    size_t share = j->n * j->cols * sizeof *j->dw > SMALL_BYTES ? SHARE_LARGE : SHARE_SMALL, blocks = share / sizeof(uint16_t) / one;
+    size_t share = j->n * j->cols * sizeof *j->dw > SMALL_BYTES ? SHARE_LARGE : SHARE_SMALL;
+    size_t blocks = share / sizeof(uint16_t) / one;
     blocks = blocks < 1 ? 1 : least(blocks, room / one);
     j->sixes = many ? NULL : team_shared(j->k->team);
     j->panels = (uint16_t *)team_shared(j->k->team) + round_to(blocks * j->block_sixes, 32);

@@ -13,14 +13,8 @@
 #include <string.h>
 
 #include "kernels/linalg/dispatch.h"
+#include "kernels/linalg/inline.h"
 #include "kernels/linalg/pack.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 /* rows <= 6 and wide <= WIDE are constants where this is inlined. */
 INLINE void tile_of(const size_t rows, const size_t wide, size_t pairs, const uint16_t *a, size_t a_row,

@@ -2,6 +2,7 @@
  *
  * The conversion takes denormals for zero, which the reference does not. */
 #ifdef __AVX512BF16__
+#include "kernels/linalg/inline.h"
 #include "kernels/linalg/pack.h"
 
 #include <immintrin.h>
@@ -156,8 +157,6 @@ static inline void transpose(__m512i x[16])
         x[i + 4] = _mm512_shuffle_i32x4(c, d, 0x88), x[i + 12] = _mm512_shuffle_i32x4(c, d, 0xdd);
     }
 }
-
-#define INLINE static inline __attribute__((always_inline))
 
 /* Columns c ... c + 31 of a row, those that m covers. */
 INLINE __m512i row_f32(const float *row, __mmask32 m)

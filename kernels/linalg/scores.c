@@ -25,10 +25,8 @@ static void backward(const struct kernels *k, const struct scores_back *x)
         for (size_t r = 0; r < x->rows; r += SIX) {
             size_t at = r * x->ld + c;
             uint16_t *turned = x->turned + c / PANEL * x->panel + r * PANEL;
-            if (!scores_seen(x->seen + r, c)) {
-                scores_none(x->p + at, x->ds + at, x->ld, turned);
+            if (scores_pass(x, r, c))
                 continue;
-            }
             k->gemm_bf16_tile(SIX, PANEL, x->pairs, x->k + r * d, d, 2, x->q + c * d, s, PANEL, false, x->q);
             k->gemm_bf16_tile(SIX, PANEL, x->pairs, x->v + r * d, d, 2, x->d_o + c * d, dp, PANEL, false, x->q);
             scores_hide(s, x->seen + r, c);

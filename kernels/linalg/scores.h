@@ -57,22 +57,19 @@ static inline void scores_hide(float *s, const struct seen *seen, size_t col)
     }
 }
 
-/* Does one of six rows see one of columns col ... col + 63?  If not: what the backward leaves there. */
-static inline bool scores_seen(const struct seen *seen, size_t col)
+/* Tile (row, col) of a backward that no row sees: written, as zeros, without products.  Else false. */
+static inline bool scores_pass(const struct scores_back *x, size_t row, size_t col)
 {
-    bool any = false;
+    const struct seen *seen = x->seen + row;
     for (size_t i = 0; i < SIX; i++)
-        any = any || (seen[i].from < seen[i].to && seen[i].from < col + PANEL && seen[i].to > col);
-    return any;
-}
-
-static inline void scores_none(uint16_t *p, uint16_t *ds, size_t ld, uint16_t *turned)
-{
+        if (seen[i].from < seen[i].to && seen[i].from < col + PANEL && seen[i].to > col)
+            return false;
     for (size_t i = 0; i < SIX; i++) {
-        memset(p + i * ld, 0, PANEL * sizeof *p);
-        memset(ds + i * ld, 0, PANEL * sizeof *ds);
+        memset(x->p + (row + i) * x->ld + col, 0, PANEL * sizeof *x->p);
+        memset(x->ds + (row + i) * x->ld + col, 0, PANEL * sizeof *x->ds);
     }
-    memset(turned, 0, SIX * PANEL * sizeof *turned);
+    memset(x->turned + col / PANEL * x->panel + row * PANEL, 0, SIX * PANEL * sizeof *x->turned);
+    return true;
 }
 
 static inline float scores_shift(float largest, float scale) { return largest == -INFINITY ? 0 : scale * largest; }

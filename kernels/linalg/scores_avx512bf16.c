@@ -6,16 +6,10 @@
 #ifdef __AVX512BF16__
 #include "kernels/linalg/scores.h"
 
+#include "kernels/linalg/inline.h"
 #include "kernels/linalg/vec.h"
 
 #include <immintrin.h>
-
-#define INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 enum { LANES = 16, WIDE = PANEL / LANES, TILE = SIX * PANEL };
 
@@ -193,10 +187,8 @@ static void backward(const struct kernels *k, const struct scores_back *x)
         for (size_t r = 0; r < x->rows; r += SIX) {
             size_t at = r * x->ld + c;
             uint16_t *turned = x->turned + c / PANEL * x->panel + r * PANEL;
-            if (!scores_seen(x->seen + r, c)) {
-                scores_none(x->p + at, x->ds + at, x->ld, turned);
+            if (scores_pass(x, r, c))
                 continue;
-            }
             tile(t.s, x->k + r * d, x->q + c * d, x->pairs, ds_chore, last);
             scores_hide(t.s, x->seen + r, c);
             if (set != c)

@@ -83,7 +83,8 @@ void model_free(struct model *m);
 struct tensor *model_forward(struct tape *t, struct model *m, const struct batch *b, struct cache *c);
 
 /* Forward and loss; in TAPE_TRAIN also backward: gradients are added to params' grad.
- * A large batch passes in parts (model.part), unless values are tapped.  Runs through tape_run.  Nothing supervised is no error: tokens 0.  -1 with why. */
+ * A large batch passes in parts (model.part), unless values are tapped.  Runs through tape_run.
+ * Nothing supervised is no error: tokens 0.  -1 with why. */
 int model_step(struct tape *t, struct model *m, const struct batch *b, enum tape_mode mode, uint64_t key,
                struct loss *loss, char why[WHY]);
 /* What model_step will take at most: rows of `tokens` each, all supervised. */

@@ -151,7 +151,7 @@ int whisper_configure(struct model *m, const json_t *config, char why[WHY])
     w->start = 50257;
     if (sizes_read(w, config, why) || rates_read(w, config, why) || config_id(config, "pad_token_id", &w->pad, why) ||
         config_id(config, "decoder_start_token_id", &w->start, why) ||
-            config_bool(config, "tie_word_embeddings", &tied, why))
+        config_bool(config, "tie_word_embeddings", &tied, why))
         return -1;
     m->vocab = w->vocab;
     m->max_tokens = w->positions;

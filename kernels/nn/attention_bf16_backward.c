@@ -156,11 +156,11 @@ static void group_backward(const struct backward *b, const struct attended *g, c
     struct spread a = { .a = x->p, .row = x->padded, .pair = 2, .tile = SIX * x->padded };
     if (x->dv)
         gemm_bf16_block(b->r.k, m, j->d, pairs, &a, x->do_rows, PANEL * x->padded, x->dv + k0 * x->ld_dv, x->ld_dv,
-                        true);
+                        true, NULL);
     a.a = x->ds;
     if (x->dk)
         gemm_bf16_block(b->r.k, m, j->d, pairs, &a, x->q_rows, PANEL * x->padded, x->dk + k0 * x->ld_dk, x->ld_dk,
-                        true);
+                        true, NULL);
 }
 
 /* dQ (+)= dS K over keys k0 ... k0 + m - 1 (96 at most), k0 even. */
@@ -170,7 +170,7 @@ static void chunk_queries(const struct backward *b, const struct attended *g, co
     struct spread a = { .a = x->turned, .row = 2, .pair = 2 * PANEL, .tile = 2 * SIX };
     for (size_t i = 0; i < x->n; i += PANEL, a.a += CHUNK * PANEL)
         gemm_bf16_block(b->r.k, least(x->n - i, PANEL), b->r.j->d, parts(m, 2), &a, b->k_panels + base + k0 * PANEL,
-                        attend_keys(g) * PANEL, x->dq + i * b->r.wide, b->r.wide, add);
+                        attend_keys(g) * PANEL, x->dq + i * b->r.wide, b->r.wide, add, NULL);
 }
 
 static void block_backward(const struct backward *b, const struct attended *g, size_t head, struct block *x, size_t base)
