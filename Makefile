@@ -105,7 +105,9 @@ CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 prove = prove --timer -j$(if $(filter 1 2 3 4 5 6 7,$(CORES)),$(shell expr $(CORES) + 1),8) $(PROVE)
 
 check: all $(UNITS)
-	@PATH="$(abspath $(BIN)):$$PATH" BUILD="$(abspath $(BUILD))" $(prove) -e 'perl tests/exec' $(FILTERS) $(UNITS)
+	@rm -f $(BUILD)/failures
+	@PATH="$(abspath $(BIN)):$$PATH" BUILD="$(abspath $(BUILD))" TEST_FAILURES="$(abspath $(BUILD))/failures" \
+	  $(prove) -e 'perl tests/exec' $(FILTERS) $(UNITS) || { cat $(BUILD)/failures 2>/dev/null; exit 1; }
 
 # --- 64-bit ARM: the kernels' unit tests under qemu, for whoever asks ------------
 check-arm:

@@ -13,7 +13,7 @@
 #   digest                  SHA-256 of what it reads  mode_of FILE        its permissions, octal
 #   $within SECONDS CMD...  ended after that time, with status 124
 #   bg NAME CMD...          in the background; stdin is $from, its words go to $tmp/NAME.out and $tmp/NAME.err
-#   left NAME...            waits for these to end; their statuses are in $left
+#   left NAME...            waits for these to end; their statuses are in $left, the last words of those that failed are told
 #   stop NAME...            kills these, as does a machine that fails
 #   plan                    last line of every test
 # The system's own tools for these differ from one to the next.  $data is tests/data, $golden tests/golden, $tmp a fresh directory that goes away.
@@ -81,7 +81,14 @@ bg() {
      echo $? >"$tmp/$name.st") 2>/dev/null &
     eval "job_$name=$!"
 }
-left() { left=; for who in "$@"; do eval "wait \$job_$who"; left="$left$(cat "$tmp/$who.st") "; done; }
+left() {
+    left=
+    for who in "$@"; do
+        eval "wait \$job_$who"
+        left="$left$(cat "$tmp/$who.st") "
+        [ "$(cat "$tmp/$who.st")" = 0 ] || sed "s/^/# $who: /" "$tmp/$who.err" | tail -n 3
+    done
+}
 stop() { for who in "$@"; do wait_until 60 test -s "$tmp/$who.pid" && kill -KILL "$(cat "$tmp/$who.pid")" 2>/dev/null; eval "wait \$job_$who"; done; }
 skip() { tap_n=$((tap_n + 1)); echo "ok $tap_n - $1 # SKIP $2"; }
 plan() { echo "1..$tap_n"; [ "$tap_bad" = 0 ] || exit 1; }
