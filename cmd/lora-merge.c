@@ -9,7 +9,7 @@
 #include "cmd/shared/model_load.h"
 #include "cmd/shared/model_save.h"
 #include "cmd/shared/tensor_list.h"
-#include "kernels/nn/lora.h"
+#include "kernels/nn/param/lora.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/opt.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/nn/lora.h"
+#include "kernels/nn/param/lora.h"
 
 static int refuse(const struct modeldir *dir, const char *what, struct error *e)
 {

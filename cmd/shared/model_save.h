@@ -2,7 +2,7 @@
 #ifndef PENSTOCK_MODEL_SAVE_H
 #define PENSTOCK_MODEL_SAVE_H
 
-#include "kernels/nn/param.h"
+#include "kernels/nn/param/param.h"
 #include "libcommon/format/modeldir.h"
 
 /* config.json as it was, but for the type of the weights ("float32", ...), to which

@@ -4,7 +4,7 @@
 #ifndef PENSTOCK_TENSOR_LIST_H
 #define PENSTOCK_TENSOR_LIST_H
 
-#include "kernels/nn/param.h"
+#include "kernels/nn/param/param.h"
 #include "libcommon/format/safetensors.h"
 
 struct tensor_list {

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "cmd/train-step/trainer.h"
-#include "kernels/nn/optim.h"
+#include "kernels/nn/optim/optim.h"
 #include "kernels/nn/random.h"
 #include "libcommon/sys/log.h"
 

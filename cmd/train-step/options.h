@@ -2,7 +2,7 @@
 #ifndef PENSTOCK_TRAIN_OPTIONS_H
 #define PENSTOCK_TRAIN_OPTIONS_H
 
-#include "kernels/nn/schedule.h"
+#include "kernels/nn/optim/schedule.h"
 #include "libcommon/sys/opt.h"
 
 struct options {

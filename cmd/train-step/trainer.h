@@ -12,7 +12,7 @@
 #include "cmd/train-step/options.h"
 #include "cmd/train-step/source.h"
 #include "cmd/train-step/state.h"
-#include "kernels/nn/lora.h"
+#include "kernels/nn/param/lora.h"
 #include "libcommon/ckpt/ckpt.h"
 #include "libcommon/sys/metrics.h"
 

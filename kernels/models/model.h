@@ -7,7 +7,7 @@
 #define PENSTOCK_MODEL_H
 
 #include "kernels/nn/ops.h"
-#include "kernels/nn/param.h"
+#include "kernels/nn/param/param.h"
 
 /* --- what goes in --------------------------------------------------------------- */
 /* Rows one after another without padding: row r has tokens start[r] .. start[r + 1] - 1. */

@@ -3,11 +3,12 @@
  * T: positions (rows of a tensor), C: features (cols).  None returns NULL: after a
  * failure (t->failed) they return an empty tensor and do nothing.  Arguments given
  * as arrays (ids, positions, segments) must stay valid until the backward is done.
- * Formulas and the gradients by hand are beside the code. */
+ * Formulas and the gradients by hand are beside the code, in ops/, attention/ and
+ * loss/, which are built on tape/ (values and their memory) and param/ (weights). */
 #ifndef PENSTOCK_OPS_H
 #define PENSTOCK_OPS_H
 
-#include "kernels/nn/tape.h"
+#include "kernels/nn/tape/tape.h"
 
 /* Memory of the caller's as a value; no gradient. */
 struct tensor *tape_input(struct tape *t, float *data, size_t rows, size_t cols);

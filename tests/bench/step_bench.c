@@ -9,8 +9,8 @@
 #include "kernels/linalg/gemm.h"
 #include "kernels/linalg/pages.h"
 #include "kernels/models/model.h"
-#include "kernels/nn/lora.h"
-#include "kernels/nn/optim.h"
+#include "kernels/nn/optim/optim.h"
+#include "kernels/nn/param/lora.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* tests/unit/attention_bf16_test.c - attention in bfloat16 against the same in float32, forward and gradients */
 #include "kernels/nn/random.h"
-#include "kernels/nn/record.h"
+#include "kernels/nn/tape/record.h"
 #include "tests/unit/tap.h"
 
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "kernels/nn/optim.h"
+#include "kernels/nn/optim/optim.h"
 #include "tests/unit/gemma3_case.h"
 
 #define GOLDEN "tests/golden/"

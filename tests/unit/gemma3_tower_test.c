@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "kernels/nn/lora.h"
+#include "kernels/nn/param/lora.h"
 #include "tests/unit/golden.h"
 
 #define CASE "tests/golden/gemma3-image/model"

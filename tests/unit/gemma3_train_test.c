@@ -5,9 +5,9 @@
 
 #include <stdlib.h>
 
-#include "kernels/nn/lora.h"
-#include "kernels/nn/optim.h"
-#include "kernels/nn/schedule.h"
+#include "kernels/nn/optim/optim.h"
+#include "kernels/nn/optim/schedule.h"
+#include "kernels/nn/param/lora.h"
 #include "tests/unit/gemma3_case.h"
 
 #define GOLDEN "tests/golden/"

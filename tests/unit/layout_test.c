@@ -1,6 +1,6 @@
 /* tests/unit/layout_test.c - places in one map: none twice at a time, few gaps, the same for the same */
-#include "kernels/nn/layout.h"
 #include "kernels/nn/random.h"
+#include "kernels/nn/tape/layout.h"
 #include "tests/unit/tap.h"
 
 #include <stdint.h>

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
-#include "kernels/nn/lora.h"
-#include "kernels/nn/optim.h"
-#include "kernels/nn/schedule.h"
+#include "kernels/nn/optim/optim.h"
+#include "kernels/nn/optim/schedule.h"
+#include "kernels/nn/param/lora.h"
 #include "tests/unit/whisper_case.h"
 
 #define CASE WHISPER_CASE

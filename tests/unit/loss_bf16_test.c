@@ -3,7 +3,7 @@
 
 #include "kernels/linalg/pack.h"
 #include "kernels/nn/random.h"
-#include "kernels/nn/record.h"
+#include "kernels/nn/tape/record.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "kernels/nn/optim.h"
+#include "kernels/nn/optim/optim.h"
 #include "kernels/nn/random.h"
 #include "tests/unit/whisper_case.h"
 

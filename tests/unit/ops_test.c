@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "kernels/nn/random.h"
-#include "kernels/nn/record.h"
+#include "kernels/nn/tape/record.h"
 #include "tests/unit/golden.h"
 
 enum { LEAVES = 4, MOST = 20000 };

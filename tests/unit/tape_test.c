@@ -1,9 +1,9 @@
 /* tests/unit/tape_test.c - the fused loss against a plain one in double; memory as the dry run said; failures that are told */
 #include "tests/unit/tap.h"
 
-#include "kernels/nn/optim.h"
+#include "kernels/nn/optim/optim.h"
 #include "kernels/nn/random.h"
-#include "kernels/nn/record.h"
+#include "kernels/nn/tape/record.h"
 #include "tests/unit/golden.h"
 
 /* --- the loss ------------------------------------------------------------------------------ */

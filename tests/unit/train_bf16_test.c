@@ -1,7 +1,7 @@
 /* tests/unit/train_bf16_test.c - training a small Whisper in bfloat16: near float32, and the same bits whatever the threads */
 #include "kernels/models/model.h"
-#include "kernels/nn/lora.h"
-#include "kernels/nn/optim.h"
+#include "kernels/nn/optim/optim.h"
+#include "kernels/nn/param/lora.h"
 #include "kernels/nn/random.h"
 #include "tests/unit/tap.h"
 

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-#include "kernels/nn/optim.h"
-#include "kernels/nn/schedule.h"
+#include "kernels/nn/optim/optim.h"
+#include "kernels/nn/optim/schedule.h"
 #include "tests/unit/whisper_case.h"
 
 #define CASE WHISPER_CASE

@@ -1,0 +1,86 @@
+/* kernels/nn/ops/products.c - see products.h */
+#include "kernels/nn/ops/products.h"
+
+static size_t width(const struct param *w) { return w->count / w->shape[0]; }
+
+/* The weight's bfloat16 copy, made when it is first asked for; NULL: products are in float32. */
+static const struct packed *packed_of(struct tape *t, struct param *w)
+{
+    if (!t->compute->bf16)
+        return NULL;
+    if (!w->packed) {
+        w->packed = packed_new(w->shape[0], width(w));
+        if (w->packed)
+            packed_set(t->compute, w->packed, w->data, width(w));
+        else
+            tape_fail(t, "out of memory: the bfloat16 copy of '%s' wants %zu MiB", w->name,
+                      packed_bytes(w->shape[0], width(w)) >> 20);
+    }
+    return w->packed;
+}
+
+void bias_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
+{
+    const struct bias *b = ctx;
+    (void)row;
+    for (size_t i = 0; i < m; i++)
+        b->vec->add(c + i * ldc, c + i * ldc, b->b + col, n);
+}
+
+void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x, struct param *w, const float *b, size_t n)
+{
+    size_t out = w->shape[0], in = width(w);
+    if (!tape_live(t))
+        return;
+    const struct packed *p = packed_of(t, w);
+    if (p) {
+        struct bias bias = { t->compute->k->vec, b };
+        struct gemm_out to = { .f32 = y.f32, .bf16 = y.bf16, .ld = out, .add = add, .done = b ? bias_done : NULL,
+                               .ctx = &bias };
+        gemm_bf16(t->compute, n, x, p, false, &to);
+    } else if (tape_live(t)) {
+        gemm_f32(t->compute, false, true, n, out, in, x.f32, in, w->data, in, add ? 1 : 0, y.f32, out);
+        if (b)
+            bias_add(t, y.f32, b, n, out);
+    }
+}
+
+void product_input(struct tape *t, struct values dx, float beta, struct gemm_in dy, struct param *w, size_t n)
+{
+    size_t out = w->shape[0], in = width(w);
+    if (!tape_live(t))
+        return;
+    const struct packed *p = packed_of(t, w);
+    if (p)
+        gemm_bf16(t->compute, n, dy, p, true,
+                  &(struct gemm_out){ .f32 = dx.f32, .bf16 = dx.bf16, .ld = in, .add = beta != 0 });
+    else if (tape_live(t))
+        gemm_f32(t->compute, false, false, n, in, out, dy.f32, out, w->data, in, beta, dx.f32, in);
+}
+
+void product_forward_into(struct tape *t, struct gemm_in x, struct param *w, size_t n, const struct gemm_out *to)
+{
+    const struct packed *p = tape_live(t) ? packed_of(t, w) : NULL;
+    if (p)
+        gemm_bf16(t->compute, n, x, p, false, to);
+}
+
+void product_input_into(struct tape *t, struct gemm_in dy, struct param *w, size_t n, const struct gemm_out *to)
+{
+    const struct packed *p = tape_live(t) ? packed_of(t, w) : NULL;
+    if (p)
+        gemm_bf16(t->compute, n, dy, p, true, to);
+}
+
+void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct gemm_in x, size_t n)
+{
+    size_t out = w->shape[0], in = width(w);
+    float beta, *dw = param_grad(t, w, &beta);
+    if (!tape_live(t))
+        return;
+    if (t->compute->bf16)
+        gemm_bf16_dw(t->compute, n, out, in, dy, x, beta != 0, dw, in, &w->squares);
+    else
+        gemm_f32(t->compute, true, false, out, in, n, dy.f32, out, x.f32, in, beta, dw, in);
+    w->squared = t->compute->bf16;
+}
