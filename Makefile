@@ -62,7 +62,7 @@ $(BUILD)/%_avx512bf16.o: ISA = -mavx512bf16 -mavx512f -mavx512bw -mavx512vl -mav
 endif
 $(BUILD)/kernels/%.o: OPT = -O3 -fno-math-errno
 # Plain loops that the compiler shall turn into vectors, as wide as the set has.
-$(BUILD)/kernels/linalg/vec_%.o: OPT = -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -ffp-contract=fast -fopenmp-simd $(WIDEST)
+$(BUILD)/kernels/linalg/vec/%.o: OPT = -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -ffp-contract=fast -fopenmp-simd $(WIDEST)
 
 # make V=1 shows the commands whole.
 say = $(if $(V),,@echo '  $(1)';)

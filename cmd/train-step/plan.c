@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "cmd/train-step/trainer.h"
-#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/gemm/gemm.h"
 #include "libcommon/sys/log.h"
 
 enum { PROGRAM = 24 << 20 };    /* code, tables, small things */

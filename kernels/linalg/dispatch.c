@@ -2,9 +2,9 @@
 #include "kernels/linalg/dispatch.h"
 
 #include "kernels/dsp/mel_block.h"
-#include "kernels/linalg/pack.h"
-#include "kernels/linalg/scores.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/pack/pack.h"
+#include "kernels/linalg/scores/scores.h"
+#include "kernels/linalg/vec/vec.h"
 
 #include <string.h>
 

@@ -9,9 +9,9 @@
 #include "kernels/linalg/compute.h"
 
 struct mel_kernel;              /* kernels/dsp/mel_block.h */
-struct pack;                    /* kernels/linalg/pack.h */
-struct scores_kernel;           /* kernels/linalg/scores.h */
-struct vec;                     /* kernels/linalg/vec.h */
+struct pack;                    /* kernels/linalg/pack/pack.h */
+struct scores_kernel;           /* kernels/linalg/scores/scores.h */
+struct vec;                     /* kernels/linalg/vec/vec.h */
 
 struct kernels {
     const char *name;

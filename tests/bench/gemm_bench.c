@@ -6,8 +6,8 @@
  *   which   MxNxK, any one shape; or a part of "kind:MxNxK" of the shapes below (kinds 0 y, 1 dx, 2 dw)
  *   types   wide: our activations are float32;  narrow: y and dx of both are bfloat16
  * Lines below the goal are marked; the table of ratios and the lowest of each kind come last. */
-#include "kernels/linalg/gemm.h"
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/gemm/gemm.h"
+#include "kernels/linalg/pack/pack.h"
 #include "kernels/linalg/pages.h"
 
 #include <dnnl.h>

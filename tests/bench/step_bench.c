@@ -6,7 +6,7 @@
  * roof: GFLOP/s of a bfloat16 product of 2048 cubed, the best between the steps;
  * share: of it, counting 6 operations a parameter and token, and attention (useful
  * work only).  The same once more in processor time, for a machine that is busy. */
-#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/gemm/gemm.h"
 #include "kernels/linalg/pages.h"
 #include "kernels/models/model.h"
 #include "kernels/nn/optim/optim.h"

@@ -1,7 +1,7 @@
 /* tests/unit/gemm_bf16_test.c - bfloat16 products against a sum in double of the rounded operands */
 #include "kernels/linalg/dispatch.h"
-#include "kernels/linalg/gemm.h"
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/gemm/gemm.h"
+#include "kernels/linalg/pack/pack.h"
 #include "tests/unit/noise.h"
 #include "tests/unit/tap.h"
 

@@ -1,5 +1,5 @@
 /* tests/unit/gemm_test.c - float32 products against a sum in double, for all variants and thread counts */
-#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/gemm/gemm.h"
 #include "tests/unit/noise.h"
 #include "tests/unit/tap.h"
 

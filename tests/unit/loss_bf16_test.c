@@ -1,7 +1,7 @@
 /* tests/unit/loss_bf16_test.c - the fused loss of bfloat16 training in every variant: a plain softmax in double of the rounded operands */
 #include "tests/unit/tap.h"
 
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/pack/pack.h"
 #include "kernels/nn/random.h"
 #include "kernels/nn/tape/record.h"
 

@@ -1,7 +1,7 @@
 /* tests/unit/vec_test.c - functions of rows in every variant against double precision, at lengths around a vector's */
-#include "kernels/linalg/vec.h"
 #include "kernels/linalg/dispatch.h"
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/pack/pack.h"
+#include "kernels/linalg/vec/vec.h"
 #include "tests/unit/noise.h"
 #include "tests/unit/tap.h"
 

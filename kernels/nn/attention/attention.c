@@ -4,12 +4,12 @@
  * for each query the largest score m, the sum l of exp(score - m), and the weighted
  * values so far; a larger m scales what was there by exp(old m - m). */
 #include "kernels/nn/attention/attention.h"
+#include "kernels/linalg/vec/vec.h"
+#include "kernels/linalg/vec/vmath.h"
 #include "kernels/nn/attention/attention_backward.h"
 #include "kernels/nn/attention/attention_bf16.h"
 #include "kernels/nn/ops/products.h"
 #include "kernels/nn/random.h"
-#include "kernels/linalg/vec.h"
-#include "kernels/linalg/vmath.h"
 
 #include <math.h>
 

@@ -6,8 +6,8 @@
  * A task is one key-value head of one segment with all its query heads, so nobody
  * else adds to what it writes.  A block of keys is outermost. */
 #include "kernels/nn/attention/attention_backward.h"
+#include "kernels/linalg/vec/vmath.h"
 #include "kernels/nn/attention/attention_bf16.h"
-#include "kernels/linalg/vmath.h"
 
 #include <math.h>
 

@@ -6,9 +6,9 @@
  * after all others, but by the largest of the first 64: any that is not far too low
  * does.  Where it is, the six are done again with the largest. */
 #include "kernels/nn/attention/attention_bf16.h"
-#include "kernels/linalg/gemm_bf16.h"
-#include "kernels/linalg/scores.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/gemm/gemm_bf16.h"
+#include "kernels/linalg/scores/scores.h"
+#include "kernels/linalg/vec/vec.h"
 
 #include <math.h>
 #include <string.h>

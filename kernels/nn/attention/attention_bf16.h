@@ -2,11 +2,11 @@
  *
  * Scores, sums and log-sum-exp are float32; queries, keys, values, probabilities
  * and their gradients are rounded as they enter a product.  Operands are laid
- * out as in kernels/linalg/pack.h, in the team's shared memory. */
+ * out as in kernels/linalg/pack/pack.h, in the team's shared memory. */
 #ifndef PENSTOCK_ATTENTION_BF16_H
 #define PENSTOCK_ATTENTION_BF16_H
 
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/pack/pack.h"
 #include "kernels/nn/attention/attention.h"
 
 /* Can it be, and is it worth it? (no cap, no dropout, an even head size, more than a few queries a segment) */

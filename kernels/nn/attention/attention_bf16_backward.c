@@ -11,9 +11,9 @@
  * added up at the end.
  * Queries, keys and values are copied before gradients are written where they are. */
 #include "kernels/nn/attention/attention_bf16.h"
-#include "kernels/linalg/gemm_bf16.h"
-#include "kernels/linalg/scores.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/gemm/gemm_bf16.h"
+#include "kernels/linalg/scores/scores.h"
+#include "kernels/linalg/vec/vec.h"
 
 #include <string.h>
 

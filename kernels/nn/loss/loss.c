@@ -5,8 +5,8 @@
  * A chunk of positions at a time has its logits in a bounded buffer, which becomes
  * dz in place; then dx = dz W and dW += dz^T x: nothing is computed twice. */
 #include "kernels/nn/loss/loss.h"
-#include "kernels/linalg/pack.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/pack/pack.h"
+#include "kernels/linalg/vec/vec.h"
 
 #include <math.h>
 #include <string.h>

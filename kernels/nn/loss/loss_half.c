@@ -1,7 +1,7 @@
 /* kernels/nn/loss/loss_half.c - exponentials of logits in bfloat16, and what becomes of them: loss.h */
 #include "kernels/nn/loss/loss.h"
-#include "kernels/linalg/pack.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/pack/pack.h"
+#include "kernels/linalg/vec/vec.h"
 
 #include <math.h>
 

@@ -1,9 +1,9 @@
-/* kernels/nn/ops/activation.c - gelu, alone, behind a product, and gated; the formulas are in kernels/linalg/vec_body.h
+/* kernels/nn/ops/activation.c - gelu, alone, behind a product, and gated; the formulas are in kernels/linalg/vec/vec_body.h
  *
  * What passes between a product and gelu is done while a block of it is in the cache: forward
  * in the `done` of the product before, backward in that of the gradient of the product behind. */
 #include "kernels/nn/ops/activation.h"
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/pack/pack.h"
 
 /* A task's elements are passed in stretches: what is stored in bfloat16 goes through the first cache. */
 enum { EACH = 8192, STRETCH = 1024 };

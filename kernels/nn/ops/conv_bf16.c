@@ -3,9 +3,9 @@
  * x is copied as bfloat16 with a row of zeros at both ends of each clip.  Then the
  * inputs of output i are 3 neighbouring rows, one row of a matrix whose rows
  * overlap:  Y = X W^T with X [T, 3 in], a stride apart, and W [out, 3 in]. */
-#include "kernels/linalg/vec.h"
-#include "kernels/linalg/pack.h"
 #include "kernels/nn/ops/conv.h"
+#include "kernels/linalg/pack/pack.h"
+#include "kernels/linalg/vec/vec.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* kernels/nn/ops/elementwise.c - sums, scaling, dropout; activations are in activation.c */
 #include "kernels/nn/ops/products.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/vec/vec.h"
 
 #include <string.h>
 

@@ -6,8 +6,8 @@
  *   g = dy (offset + w);  dx = s (g - h mean(g h));  dw = sum dy h.
  * One code for both: rms norm is the one with m = 0 and no mean of g.
  * In bfloat16 training h is kept, rounded, rather than a float32 x: half the memory, and x may go. */
-#include "kernels/linalg/pack.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/pack/pack.h"
+#include "kernels/linalg/vec/vec.h"
 #include "kernels/nn/tape/record.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef PENSTOCK_PRODUCTS_H
 #define PENSTOCK_PRODUCTS_H
 
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/vec/vec.h"
 #include "kernels/nn/tape/record.h"
 
 /* y (+)= x W^T + b, b [out] or NULL.  x, y and dy are bfloat16 only where products are. */

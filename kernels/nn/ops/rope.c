@@ -1,7 +1,7 @@
 /* kernels/nn/ops/rope.c - rotary positions: J. Su and others, "RoFormer", 2021
  *
  * (a, b) -> (a cos - b sin, b cos + a sin); the gradient turns back. */
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/vec/vec.h"
 #include "kernels/nn/tape/record.h"
 
 #include <math.h>

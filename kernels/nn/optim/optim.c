@@ -1,8 +1,8 @@
 /* kernels/nn/optim/optim.c - see optim.h */
 #include "kernels/nn/optim/optim.h"
 #include "kernels/linalg/dispatch.h"
-#include "kernels/linalg/gemm.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/gemm/gemm.h"
+#include "kernels/linalg/vec/vec.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* kernels/nn/param/lora.c - see lora.h */
 #include "kernels/nn/param/lora.h"
-#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/gemm/gemm.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* kernels/nn/param/param.c - see param.h; choosing by name is in match.c */
 #include "kernels/nn/param/param.h"
-#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/gemm/gemm.h"
 #include "kernels/nn/random.h"
 
 #include <math.h>

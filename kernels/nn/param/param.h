@@ -20,7 +20,7 @@ enum param_kind {
 
 enum param_init { INIT_NORMAL, INIT_ZERO, INIT_ONE, INIT_SINUSOID, INIT_UNIFORM };
 
-struct packed;                  /* a bfloat16 copy for the products: kernels/linalg/gemm.h */
+struct packed;                  /* a bfloat16 copy for the products: kernels/linalg/gemm/gemm.h */
 struct param;
 
 struct lora {                   /* y = W x + b + scale B (A x) */

@@ -1,6 +1,6 @@
 /* kernels/nn/tape/flat.c - what many operations do to flat memory: widen, narrow, add, clear, sum columns; on the team */
-#include "kernels/linalg/pack.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/pack/pack.h"
+#include "kernels/linalg/vec/vec.h"
 #include "kernels/nn/tape/record.h"
 
 #include <string.h>

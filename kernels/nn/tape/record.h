@@ -7,7 +7,7 @@
 #define PENSTOCK_RECORD_H
 
 #include "kernels/linalg/dispatch.h"
-#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/gemm/gemm.h"
 #include "kernels/nn/ops.h"
 
 struct record {

@@ -1,10 +1,10 @@
-/* kernels/linalg/gemm_bf16.h - what the two drivers of bfloat16 products share; private to this room */
+/* kernels/linalg/gemm/gemm_bf16.h - what the drivers of bfloat16 products share, those of attention too */
 #ifndef PENSTOCK_GEMM_BF16_H
 #define PENSTOCK_GEMM_BF16_H
 
 #include "kernels/linalg/dispatch.h"
-#include "kernels/linalg/gemm.h"
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/gemm/gemm.h"
+#include "kernels/linalg/pack/pack.h"
 
 static inline size_t least(size_t a, size_t b)
 {

@@ -1,7 +1,7 @@
-/* kernels/linalg/scores.c - scores.h of a set's tile and functions of rows: what it computes */
-#include "kernels/linalg/scores.h"
+/* kernels/linalg/scores/scores.c - scores.h of a set's tile and functions of rows: what it computes */
+#include "kernels/linalg/scores/scores.h"
 
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/vec/vec.h"
 
 static void forward(const struct kernels *k, const struct scores *x)
 {

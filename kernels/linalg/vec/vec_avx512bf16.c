@@ -1,4 +1,4 @@
-/* kernels/linalg/vec_avx512bf16.c - vec.h with 16 lanes, and the functions with bfloat16 results by hand
+/* kernels/linalg/vec/vec_avx512bf16.c - vec.h with 16 lanes, and the functions with bfloat16 results by hand
  *
  * What is rounded to bfloat16 (8 bits) needs no exp of full precision: 2^f by a
  * polynomial of degree 4, our own fit, relative error 6e-6. */
@@ -115,5 +115,5 @@ static void gelu_back_narrow(uint16_t *dx, uint16_t *y, const float *dy, const u
 #define VEC_NARROW
 #define VEC vec_avx512bf16
 #define PACK pack_avx512bf16
-#include "kernels/linalg/vec_body.h"
+#include "kernels/linalg/vec/vec_body.h"
 #endif

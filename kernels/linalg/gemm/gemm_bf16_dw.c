@@ -1,11 +1,11 @@
-/* kernels/linalg/gemm_bf16_dw.c - dw = dy^T x, summed over tokens
+/* kernels/linalg/gemm/gemm_bf16_dw.c - dw = dy^T x, summed over tokens
  *
  * Both operands are laid out anew, pairs of neighbouring tokens together.  With
  * few rows of dw (a layer): a chunk of tokens of both into shared memory, then
  * tiles of dw.  With many (a vocabulary): x into shared memory, and a task
  * takes 96 rows of dw over all columns, laying out its part of dy itself. */
-#include "kernels/linalg/gemm_bf16.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/gemm/gemm_bf16.h"
+#include "kernels/linalg/vec/vec.h"
 
 enum {
     TOKENS = 352,               /* most summed in registers at once */

@@ -1,4 +1,4 @@
-/* kernels/linalg/gemm_bf16_avx2.c - the tile with 8 lanes: pairs are widened to float32 */
+/* kernels/linalg/gemm/gemm_bf16_avx2.c - the tile with 8 lanes: pairs are widened to float32 */
 #ifdef __AVX2__
 #include <immintrin.h>
 #include <stdint.h>
@@ -35,5 +35,5 @@ static inline vf vp_mac(vf c, vp a, vp b)
     return _mm256_fmadd_ps(half_low(a), half_low(b), _mm256_fmadd_ps(half_high(a), half_high(b), c));
 }
 
-#include "kernels/linalg/gemm_bf16_tile.h"
+#include "kernels/linalg/gemm/gemm_bf16_tile.h"
 #endif

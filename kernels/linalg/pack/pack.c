@@ -1,5 +1,5 @@
-/* kernels/linalg/pack.c - the reference of pack.h, in plain loops */
-#include "kernels/linalg/pack.h"
+/* kernels/linalg/pack/pack.c - the reference of pack.h, in plain loops */
+#include "kernels/linalg/pack/pack.h"
 
 #include <string.h>
 

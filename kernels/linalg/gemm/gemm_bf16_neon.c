@@ -1,4 +1,4 @@
-/* kernels/linalg/gemm_bf16_neon.c - the tile with 4 lanes: pairs are widened to float32 */
+/* kernels/linalg/gemm/gemm_bf16_neon.c - the tile with 4 lanes: pairs are widened to float32 */
 #ifdef __aarch64__
 #include <arm_neon.h>
 #include <stdint.h>
@@ -35,5 +35,5 @@ static inline vf vp_mac(vf c, vp a, vp b)
     return vfmaq_f32(vfmaq_f32(c, half_high(a), half_high(b)), half_low(a), half_low(b));
 }
 
-#include "kernels/linalg/gemm_bf16_tile.h"
+#include "kernels/linalg/gemm/gemm_bf16_tile.h"
 #endif

@@ -1,4 +1,4 @@
-/* kernels/linalg/gemm.h - products of matrices, row-major, on the whole team
+/* kernels/linalg/gemm/gemm.h - products of matrices, row-major, on the whole team
  *
  * Tiles are fixed by shape alone, each computed by one thread, so the bits do
  * not depend on the number of threads.  No function here allocates. */
@@ -22,7 +22,7 @@ void gemm_f32(const struct compute *k, bool ta, bool tb, size_t m, size_t n, siz
 
 struct packed {                         /* a weight [n,k] */
     size_t n, k;
-    uint16_t *panels;                   /* over n, of pairs along k: kernels/linalg/pack.h */
+    uint16_t *panels;                   /* over n, of pairs along k: kernels/linalg/pack/pack.h */
     size_t bytes;
 };
 

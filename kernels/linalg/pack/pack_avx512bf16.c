@@ -1,9 +1,9 @@
-/* kernels/linalg/pack_avx512bf16.c - pack.h with vcvtne2ps2bf16 and permutations of whole registers
+/* kernels/linalg/pack/pack_avx512bf16.c - pack.h with vcvtne2ps2bf16 and permutations of whole registers
  *
  * The conversion takes denormals for zero, which the reference does not. */
 #ifdef __AVX512BF16__
 #include "kernels/linalg/inline.h"
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/pack/pack.h"
 
 #include <immintrin.h>
 #include <stdbool.h>

@@ -1,12 +1,12 @@
-/* kernels/linalg/gemm_bf16_dx.c - dx = dy w with few rows, or of a weight beyond the caches
+/* kernels/linalg/gemm/gemm_bf16_dx.c - dx = dy w with few rows, or of a weight beyond the caches
  *
  * A task is a slice of the sum and a group of columns.  It turns its blocks of the
  * weight where it needs them, each once, into panels that stay in the first cache,
  * and asks for the next block while it multiplies, so that reading the weight from
  * memory costs little time of its own.  Slices but the first have results of their
  * own, which are added at the end, in order. */
-#include "kernels/linalg/gemm_bf16.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/gemm/gemm_bf16.h"
+#include "kernels/linalg/vec/vec.h"
 
 enum {
     WIDTH = 256,                /* summed in registers at once: 32 KiB of a panel */

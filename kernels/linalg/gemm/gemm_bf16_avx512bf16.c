@@ -1,4 +1,4 @@
-/* kernels/linalg/gemm_bf16_avx512bf16.c - the tile with vdpbf16ps: 64 operations an instruction */
+/* kernels/linalg/gemm/gemm_bf16_avx512bf16.c - the tile with vdpbf16ps: 64 operations an instruction */
 #ifdef __AVX512BF16__
 #include <immintrin.h>
 #include <stdint.h>
@@ -25,5 +25,5 @@ static inline vf vp_mac(vf c, vp a, vp b)
     return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
 }
 
-#include "kernels/linalg/gemm_bf16_tile.h"
+#include "kernels/linalg/gemm/gemm_bf16_tile.h"
 #endif

@@ -1,6 +1,6 @@
-/* kernels/linalg/gemm_f32.c - float32 products: tiles for the team, each by CBLAS or by plain loops */
+/* kernels/linalg/gemm/gemm_f32.c - float32 products: tiles for the team, each by CBLAS or by plain loops */
 #include "kernels/linalg/dispatch.h"
-#include "kernels/linalg/gemm.h"
+#include "kernels/linalg/gemm/gemm.h"
 
 #ifdef __APPLE__
 #include <Accelerate/Accelerate.h>

@@ -1,4 +1,4 @@
-/* kernels/linalg/gemm_bf16.c - y = x w^T and dx = dy w: blocks of rows and panels for the team
+/* kernels/linalg/gemm/gemm_bf16.c - y = x w^T and dx = dy w: blocks of rows and panels for the team
  *
  * Two ways, by shape and types alone.  Many rows that are to be rounded: a task takes
  * some 96 of them, rounds them into its own scratch, and passes the whole weight.
@@ -6,7 +6,7 @@
  * than the caches (a vocabulary) is read from memory once; x is read where it is if
  * that is bfloat16, else rounded once into shared memory.  For dx the weight is turned before, all of it; where that
  * costs more than it gains it is gemm_bf16_dx.c's. */
-#include "kernels/linalg/gemm_bf16.h"
+#include "kernels/linalg/gemm/gemm_bf16.h"
 #include "kernels/linalg/pages.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* kernels/linalg/gemm_bf16_avx512.c - the tile without bfloat16 instructions: pairs are widened to float32 */
+/* kernels/linalg/gemm/gemm_bf16_avx512.c - the tile without bfloat16 instructions: pairs are widened to float32 */
 #ifdef __AVX512F__
 #include <immintrin.h>
 #include <stdint.h>
@@ -35,5 +35,5 @@ static inline vf vp_mac(vf c, vp a, vp b)
     return _mm512_fmadd_ps(half_low(a), half_low(b), _mm512_fmadd_ps(half_high(a), half_high(b), c));
 }
 
-#include "kernels/linalg/gemm_bf16_tile.h"
+#include "kernels/linalg/gemm/gemm_bf16_tile.h"
 #endif

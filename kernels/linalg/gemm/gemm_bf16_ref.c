@@ -1,6 +1,6 @@
-/* kernels/linalg/gemm_bf16_ref.c - the tile in plain C: what it computes */
+/* kernels/linalg/gemm/gemm_bf16_ref.c - the tile in plain C: what it computes */
 #include "kernels/linalg/dispatch.h"
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/pack/pack.h"
 
 void gemm_bf16_tile_ref(size_t rows, size_t cols, size_t pairs, const uint16_t *a, size_t a_row, size_t a_pair,
                         const uint16_t *b, float *c, size_t ldc, bool add, const void *next)

@@ -1,4 +1,4 @@
-/* kernels/linalg/pack.h - the orders in which bfloat16 operands are laid out for the products
+/* kernels/linalg/pack/pack.h - the orders in which bfloat16 operands are laid out for the products
  *
  * A product sums over pairs: one instruction multiplies two neighbours along k
  * (the summed dimension) and adds both to one float32.  So both operands hold

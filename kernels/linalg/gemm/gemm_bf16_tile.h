@@ -1,4 +1,4 @@
-/* kernels/linalg/gemm_bf16_tile.h - the register tile of bfloat16 products, for one instruction set
+/* kernels/linalg/gemm/gemm_bf16_tile.h - the register tile of bfloat16 products, for one instruction set
  *
  * Included once by each gemm_bf16_<set>.c, which first defines
  *   vf, vp                          a vector of float32 sums, of bfloat16 pairs
@@ -14,7 +14,7 @@
 
 #include "kernels/linalg/dispatch.h"
 #include "kernels/linalg/inline.h"
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/pack/pack.h"
 
 /* rows <= 6 and wide <= WIDE are constants where this is inlined. */
 INLINE void tile_of(const size_t rows, const size_t wide, size_t pairs, const uint16_t *a, size_t a_row,

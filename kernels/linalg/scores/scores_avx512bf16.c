@@ -1,13 +1,13 @@
-/* kernels/linalg/scores_avx512bf16.c - scores.h with vdpbf16ps, softmax in the shade of the products
+/* kernels/linalg/scores/scores_avx512bf16.c - scores.h with vdpbf16ps, softmax in the shade of the products
  *
  * A tile's products keep both multipliers busy; maxima, roundings, conversions and permutations run on
  * other units.  So what is to be done with one tile of scores is cut into six chores, and the next tile
  * does them between its products: only their few multiplications cost time. */
 #ifdef __AVX512BF16__
-#include "kernels/linalg/scores.h"
+#include "kernels/linalg/scores/scores.h"
 
 #include "kernels/linalg/inline.h"
-#include "kernels/linalg/vec.h"
+#include "kernels/linalg/vec/vec.h"
 
 #include <immintrin.h>
 

@@ -1,4 +1,4 @@
-/* kernels/linalg/vec.h - functions of rows of float32: activations, norms, softmax, the optimizer
+/* kernels/linalg/vec/vec.h - functions of rows of float32: activations, norms, softmax, the optimizer
  *
  * One body in plain C (vec_body.h), compiled once for each instruction set: the
  * compiler makes the vectors, so the variants are one text.  exp and the normal

@@ -1,4 +1,4 @@
-/* kernels/linalg/scores.h - the scores of attention in bfloat16 and what softmax makes of them
+/* kernels/linalg/scores/scores.h - the scores of attention in bfloat16 and what softmax makes of them
  *
  * A tile of scores, 6 by 64, goes from the product to rounded probabilities without leaving the first
  * cache.  Operands are laid out as in pack.h; what a row does not see has probability 0. */
@@ -6,7 +6,7 @@
 #define PENSTOCK_SCORES_H
 
 #include "kernels/linalg/dispatch.h"
-#include "kernels/linalg/pack.h"
+#include "kernels/linalg/pack/pack.h"
 
 #include <math.h>
 #include <string.h>

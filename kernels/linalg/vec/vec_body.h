@@ -1,13 +1,13 @@
-/* kernels/linalg/vec_body.h - the functions of vec.h; included once by each vec_<set>.c, which defines VEC and PACK
+/* kernels/linalg/vec/vec_body.h - the functions of vec.h; included once by each vec_<set>.c, which defines VEC and PACK
  *
  * Loops are written so that compilers vectorise them: no calls, no branches, and
  * sums marked as free to be taken in lanes (a fixed order for one compiler and
  * one instruction set).
  * gelu(x) = x P(x) with P the normal distribution, p its density: gelu' = P + x p.
  * gelu_tanh(x) = x (1 + tanh(u)) / 2 = x / (1 + e^(-2 u)), u = sqrt(2/pi) (x + 0.044715 x^3). */
-#include "kernels/linalg/pack.h"
-#include "kernels/linalg/vec.h"
-#include "kernels/linalg/vmath.h"
+#include "kernels/linalg/pack/pack.h"
+#include "kernels/linalg/vec/vec.h"
+#include "kernels/linalg/vec/vmath.h"
 
 #include <math.h>
 

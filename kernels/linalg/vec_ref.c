@@ -1,4 +1,0 @@
-/* kernels/linalg/vec_ref.c - vec.h for any processor */
-#define VEC vec_ref
-#define PACK pack_ref
-#include "kernels/linalg/vec_body.h"
