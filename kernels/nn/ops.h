@@ -32,7 +32,6 @@ struct tensor *tape_gelu_gated(struct tape *t, struct tensor *gate, struct tenso
 struct tensor *tape_add(struct tape *t, struct tensor *x, struct tensor *y);
 /* x[i] + w[i mod rows of w]: positions of a batch of equally long rows.  x is given away. */
 struct tensor *tape_add_table(struct tape *t, struct tensor *x, struct param *w);
-struct tensor *tape_scale(struct tape *t, struct tensor *x, float factor);
 /* In training each element becomes 0 with probability p, else x / (1 - p); otherwise x itself. */
 struct tensor *tape_dropout(struct tape *t, struct tensor *x, float p);
 

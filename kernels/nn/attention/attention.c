@@ -8,7 +8,7 @@
 #include "kernels/linalg/vec/vmath.h"
 #include "kernels/nn/attention/attention_backward.h"
 #include "kernels/nn/attention/attention_bf16.h"
-#include "kernels/nn/ops/products.h"
+#include "kernels/nn/ops/dropout.h"
 #include "kernels/nn/random.h"
 
 #include <math.h>

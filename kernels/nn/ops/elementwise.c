@@ -1,6 +1,6 @@
-/* kernels/nn/ops/elementwise.c - sums, scaling, dropout; activations are in activation.c */
-#include "kernels/nn/ops/products.h"
+/* kernels/nn/ops/elementwise.c - sums; activations are in activation.c, dropout in dropout.c */
 #include "kernels/linalg/vec/vec.h"
+#include "kernels/nn/tape/record.h"
 
 #include <string.h>
 
@@ -9,11 +9,8 @@ enum { EACH = 8192, STRETCH = 1024 };      /* of a task; of it, what passes thro
 struct unary {
     struct record r;
     struct tensor *x, *z;
-    float factor;
-    uint64_t key;
 };
 
-/* --- sums ------------------------------------------------------------------------------- */
 /* Adds out's gradient to x's; out's own memory moves there if x has none yet. */
 static void grad_pass(struct tape *t, struct tensor *x, struct tensor *out)
 {
@@ -146,51 +143,4 @@ struct tensor *tape_add_table(struct tape *t, struct tensor *x, struct param *w)
         r->w = w;
     }
     return out;
-}
-
-/* --- scaling, dropout ------------------------------------------------------------------- */
-static void scale_backward(struct tape *t, struct record *record)
-{
-    struct unary *r = (struct unary *)record;
-    float beta, *dx = tensor_grad(t, r->x, &beta);
-    flat_add(t, dx, beta, r->factor, r->r.out[0]->grad, tensor_count(r->x));
-}
-
-struct tensor *tape_scale(struct tape *t, struct tensor *x, float factor)
-{
-    struct tensor *y = tensor_make(t, x->rows, x->cols);
-    float *wide = tensor_wide(t, x);
-    flat_add(t, y->data, 0, factor, wide, tensor_count(x));
-    tensor_wide_give(t, x, wide);
-    struct unary *r = tape_record(t, sizeof *r, scale_backward, y, x->needs_grad);
-    if (r) {
-        r->x = x;
-        r->factor = factor;
-    }
-    return y;
-}
-
-static void dropout_backward(struct tape *t, struct record *record)
-{
-    struct unary *r = (struct unary *)record;
-    float beta, *dx = tensor_grad(t, r->x, &beta);
-    dropout_apply(t, dx, beta, r->r.out[0]->grad, tensor_count(r->x), r->factor, r->key);
-}
-
-struct tensor *tape_dropout(struct tape *t, struct tensor *x, float p)
-{
-    if (t->mode != TAPE_TRAIN || !(p > 0))
-        return x;
-    uint64_t key = dropout_key(t);
-    struct tensor *y = tensor_make(t, x->rows, x->cols);
-    float *wide = tensor_wide(t, x);
-    dropout_apply(t, y->data, 0, wide, tensor_count(x), p, key);
-    tensor_wide_give(t, x, wide);
-    struct unary *r = tape_record(t, sizeof *r, dropout_backward, y, x->needs_grad);
-    if (r) {
-        r->x = x;
-        r->factor = p;
-        r->key = key;
-    }
-    return y;
 }

@@ -4,7 +4,7 @@
  * Adapter, with z = dropout(x) and u = s z A^T:  y += u B^T;
  * dB = dy^T u;  du = s dy B;  dA = du^T z;  dz = du A. */
 #include "kernels/nn/ops/activation.h"
-#include "kernels/nn/random.h"
+#include "kernels/nn/ops/dropout.h"
 
 #include <string.h>
 
@@ -19,36 +19,6 @@ struct linear {
 };
 
 /* --- the adapter ------------------------------------------------------------------ */
-struct drop {
-    float *y, beta, p;
-    const float *x;
-    size_t n;
-    uint64_t key;
-};
-
-enum { DROP_EACH = 16384 };
-
-/* y = beta y + x where kept, scaled by 1 / (1 - p). */
-static void drop_task(void *ctx, size_t i, int worker)
-{
-    (void)worker;
-    const struct drop *d = ctx;
-    float scale = 1.0f / (1.0f - d->p);
-    for (size_t j = i * DROP_EACH, to = rows_end(d->n, DROP_EACH, i); j < to; j++) {
-        float x = random_uniform(d->key, j) < d->p ? 0.0f : scale * d->x[j];
-        d->y[j] = d->beta == 0 ? x : d->y[j] + x;
-    }
-}
-
-void dropout_apply(struct tape *t, float *y, float beta, const float *x, size_t n, float p, uint64_t key)
-{
-    struct drop d = { .y = y, .beta = beta, .p = p, .x = x, .n = n, .key = key };
-    if (tape_live(t))
-        rows_run(t, n, DROP_EACH, drop_task, &d);
-}
-
-uint64_t dropout_key(struct tape *t) { return random_key(t->key, t->op++); }
-
 static bool adapter_drops(const struct tape *t, const struct param *w)
 {
     return w->lora.dropout > 0 && t->mode == TAPE_TRAIN;
@@ -180,23 +150,6 @@ static void linear_backward(struct tape *t, struct record *record)
     }
     if (l->w->trained)
         weight_backward(t, l);
-}
-
-struct bias_rows { const struct vec *vec; float *y; const float *b; size_t rows, cols, each; };
-
-static void bias_task(void *ctx, size_t i, int worker)
-{
-    (void)worker;
-    const struct bias_rows *j = ctx;
-    for (size_t r = i * j->each, to = rows_end(j->rows, j->each, i); r < to; r++)
-        j->vec->add(j->y + r * j->cols, j->y + r * j->cols, j->b, j->cols);
-}
-
-void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols)
-{
-    struct bias_rows j = { t->compute->k->vec, y, b, rows, cols, rows_each(cols) };
-    if (tape_live(t))
-        rows_run(t, rows, j.each, bias_task, &j);
 }
 
 static bool linear_fits(struct tape *t, const struct tensor *x, const struct param *w)

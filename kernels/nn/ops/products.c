@@ -19,6 +19,23 @@ static const struct packed *packed_of(struct tape *t, struct param *w)
     return w->packed;
 }
 
+struct bias_rows { const struct vec *vec; float *y; const float *b; size_t rows, cols, each; };
+
+static void bias_task(void *ctx, size_t i, int worker)
+{
+    (void)worker;
+    const struct bias_rows *j = ctx;
+    for (size_t r = i * j->each, to = rows_end(j->rows, j->each, i); r < to; r++)
+        j->vec->add(j->y + r * j->cols, j->y + r * j->cols, j->b, j->cols);
+}
+
+void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols)
+{
+    struct bias_rows j = { t->compute->k->vec, y, b, rows, cols, rows_each(cols) };
+    if (tape_live(t))
+        rows_run(t, rows, j.each, bias_task, &j);
+}
+
 void bias_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
 {
     const struct bias *b = ctx;

@@ -21,14 +21,10 @@ void product_weight(struct tape *t, struct param *w, struct gemm_in dy, struct g
 static inline struct gemm_in grads_in(const struct tensor *y) { return (struct gemm_in){ y->grad, y->grad_half, y->cols }; }
 static inline struct gemm_in grad_in(const float *dy, size_t cols) { return (struct gemm_in){ .f32 = dy, .ld = cols }; }
 
-/* linear.c: y += b on every row. */
+/* y += b on every row. */
 void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols);
 /* gemm_out's `done` that adds a bias: ctx is a struct bias. */
 struct bias { const struct vec *vec; const float *b; };
 void bias_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
-
-/* Keyed dropout (linear.c): y = beta y + x / (1 - p) where element i of key is kept. */
-void dropout_apply(struct tape *t, float *y, float beta, const float *x, size_t n, float p, uint64_t key);
-uint64_t dropout_key(struct tape *t);       /* of the next operation that draws */
 
 #endif
