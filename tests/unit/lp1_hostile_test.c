@@ -169,6 +169,29 @@ static void unending(void)
     socket_close(s, 0);
 }
 
+/* libzmq's own heartbeats, every two seconds or so, would abort the process here. */
+static void leaver(void)
+{
+    static const uint8_t junk[3000];
+    char own[sizeof spec + 2];
+    struct error e = { 0 };
+    snprintf(own, sizeof own, "%s2", spec);
+    void *unread = socket_bind(own, &e), *s = socket_connect(own + 1, 1u << LP1_HEAD, &e);
+    int sent = 0, got = 0;
+    static struct packet p;
+    for (int tries = 0; tries < 200 && sent < 900; tries++) {
+        while (sent < 900 && zmq_send(s, junk, sizeof junk, ZMQ_DONTWAIT) >= 0)
+            sent++;
+        usleep(10000);
+    }
+    socket_close(s, 0);
+    sleep(3);
+    while (socket_recv(unread, true, &p))
+        got++;
+    ok(sent > 100 && got >= 64, "a peer that fills the queue (%d messages, %d came) and leaves harms nobody %s", sent, got, e.text);
+    socket_close(unread, 0);
+}
+
 int main(void)
 {
     struct error e = { 0 };
@@ -188,6 +211,7 @@ int main(void)
     flood();
     unending();
     older_consumer();
+    leaver();
     honest_worker_gets_a_welcome("after all that");
     stream_out_close(head, &e);
     header_release(&h);

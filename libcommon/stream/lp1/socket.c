@@ -40,6 +40,18 @@ static int context_open(struct error *e)
 
 static void set(void *socket, int option, int value) { zmq_setsockopt(socket, option, &value, sizeof value); }
 
+/* Who has gone without a word is noticed by BEATs; the system ends the connection.  Not ZMQ_HEARTBEAT_IVL: libzmq
+ * 4.3 aborts the process when a heartbeat is due to a peer that left while this socket's queue was full
+ * (stream_engine_base_t::timer_event, "Assertion failed: !_io_error"). */
+static void tcp_limits_set(void *socket)
+{
+    set(socket, ZMQ_TCP_KEEPALIVE, 1);
+    set(socket, ZMQ_TCP_KEEPALIVE_IDLE, 10);
+    set(socket, ZMQ_TCP_KEEPALIVE_INTVL, 5);
+    set(socket, ZMQ_TCP_KEEPALIVE_CNT, 3);
+    set(socket, ZMQ_TCP_MAXRT, 30000);
+}
+
 static void limits_set(void *socket)
 {
     int64_t frame = FRAME_MAX;
@@ -49,12 +61,9 @@ static void limits_set(void *socket)
     set(socket, ZMQ_RCVHWM, RECV_QUEUE);
     set(socket, ZMQ_HANDSHAKE_IVL, 5000);
     set(socket, ZMQ_BACKLOG, 128);
-    set(socket, ZMQ_HEARTBEAT_IVL, 2000);
-    set(socket, ZMQ_HEARTBEAT_TIMEOUT, 6000);
-    set(socket, ZMQ_HEARTBEAT_TTL, 6000);
     set(socket, ZMQ_RECONNECT_IVL, 20);
     set(socket, ZMQ_RECONNECT_IVL_MAX, 2000);
-    set(socket, ZMQ_TCP_KEEPALIVE, 1);
+    tcp_limits_set(socket);
     set(socket, ZMQ_IPV6, 1);
 }
 
