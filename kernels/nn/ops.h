@@ -23,7 +23,8 @@ struct tensor *tape_linear_gelu(struct tape *t, struct tensor *x, struct param *
 
 /* y = (x - mean) / sqrt(var + eps) * w + b over each row. */
 struct tensor *tape_layer_norm(struct tape *t, struct tensor *x, struct param *w, struct param *b, float eps);
-/* y = x / sqrt(mean(x^2) + eps) * (offset + w) over each group of `group` features (0: the whole row); w [group] or NULL: 1. */
+/* y = x / sqrt(mean(x^2) + eps) * (offset + w) over each group of `group` features (0: the whole row); w [group],
+ * or NULL: 1. */
 struct tensor *tape_rms_norm(struct tape *t, struct tensor *x, struct param *w, size_t group, float eps, float offset);
 
 struct tensor *tape_gelu(struct tape *t, struct tensor *x);                               /* x Phi(x), erf */

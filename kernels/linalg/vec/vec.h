@@ -35,22 +35,26 @@ struct vec {
     void (*gelu_back_narrow)(uint16_t *dx, uint16_t *y, const float *dy, const uint16_t *x, size_t n);
     /* y = gelu_tanh(x) z; dx, dz may be NULL. */
     void (*gated)(float *y, const float *x, const float *z, size_t n);
-    void (*gated_back)(float *dx, bool add_x, float *dz, bool add_z, const float *x, const float *z, const float *dy, size_t n);
+    void (*gated_back)(float *dx, bool add_x, float *dz, bool add_z, const float *x, const float *z, const float *dy,
+                       size_t n);
 
     float (*max)(const float *x, size_t n);                     /* -inf of none */
     double (*sum)(const float *x, size_t n);
-    double (*squares)(const float *x, size_t n);                /* sum of x^2: of up to 4096 in float32, of those in double */
+    double (*squares)(const float *x, size_t n);                /* summed: up to 4096 in float32, those in double */
     float (*dot)(const float *x, const float *y, size_t n);
     float (*dot_half)(const uint16_t *x, const uint16_t *y, size_t n);  /* of bfloat16 */
-    float (*exp_sum)(float *y, const float *x, float scale, float shift, size_t n);  /* y = exp(scale x - shift); the sum; y may be x */
+    /* y = exp(scale x - shift); the sum; y may be x */
+    float (*exp_sum)(float *y, const float *x, float scale, float shift, size_t n);
     /* y = (exp(x - shift) - even) (1 - cap2 x^2): softmax's gradient, up to its own target */
     void (*softmax_back)(float *y, const float *x, float shift, float share, float even, float cap2, size_t n);
     void (*cap)(float *y, const float *x, float cap, size_t n); /* cap tanh(x / cap) */
 
     /* Attention in bfloat16.  p = exp(scale s - shift), rounded; returns the sum before rounding.  s may be overwritten. */
     float (*attend)(uint16_t *p, float *s, float scale, float shift, size_t n);
-    /* p = exp(scale s - lse), ds = p (dp - dot) scale, both rounded; lse and dot are per element. s and dp may be overwritten. */
-    void (*attend_back)(uint16_t *p, uint16_t *ds, float *s, float *dp, const float *lse, const float *dot, float scale, size_t n);
+    /* p = exp(scale s - lse), ds = p (dp - dot) scale, both rounded; lse and dot are per element.  s and dp may be
+     * overwritten. */
+    void (*attend_back)(uint16_t *p, uint16_t *ds, float *s, float *dp, const float *lse, const float *dot, float scale,
+                        size_t n);
 
     void (*norm)(float *y, const float *x, const struct norm_row *r, float *mean, float *scale, size_t n);
     /* y = h (offset + w) + b */

@@ -66,8 +66,14 @@ static inline __m512 normal_short(__m512 x, __m512 *e)
 static inline __m512 widened(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
 static inline __m512 wide_load(const uint16_t *x) { return widened(_mm256_loadu_si256((const __m256i *)(const void *)x)); }
 static inline __m512 wide_some(const uint16_t *x, __mmask16 m) { return widened(_mm256_maskz_loadu_epi16(m, x)); }
-static inline void narrow_both(uint16_t *y, __m512 low, __m512 high) { _mm512_storeu_si512(y, (__m512i)_mm512_cvtne2ps_pbh(high, low)); }
-static inline void narrow_some(uint16_t *y, __mmask16 m, __m512 x) { _mm256_mask_storeu_epi16(y, m, (__m256i)_mm512_cvtneps_pbh(x)); }
+static inline void narrow_both(uint16_t *y, __m512 low, __m512 high)
+{
+    _mm512_storeu_si512(y, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+static inline void narrow_some(uint16_t *y, __mmask16 m, __m512 x)
+{
+    _mm256_mask_storeu_epi16(y, m, (__m256i)_mm512_cvtneps_pbh(x));
+}
 
 static inline __m512 gelu_short(__m512 x)
 {

@@ -289,7 +289,8 @@ static void norm_back(float *restrict dx, bool add, const float *restrict x, con
             dx[i] = (add ? dx[i] : 0) + slope * (dy[i] - mg - (x[i] - mean) * scale * mgh);
 }
 
-static void norm_weight(float *restrict dw, const float *restrict x, const float *restrict dy, float mean, float scale, size_t n)
+static void norm_weight(float *restrict dw, const float *restrict x, const float *restrict dy, float mean, float scale,
+                        size_t n)
 {
     for (size_t i = 0; i < n; i++)
         dw[i] += dy[i] * (x[i] - mean) * scale;
@@ -338,6 +339,6 @@ const struct vec VEC = {
     .gelu = gelu, .gelu_back = gelu_back, .gelu_narrow = gelu_narrow,
     .gelu_back_narrow = gelu_back_narrow, .gated = gated, .gated_back = gated_back, .max = max_of, .sum = sum,
     .squares = squares, .dot = dot, .dot_half = dot_half, .exp_sum = exp_sum, .softmax_back = softmax_back, .cap = cap,
-    .attend = attend, .attend_back = attend_back, .norm = norm, .norm_affine = norm_affine, .norm_back = norm_back, .norm_weight = norm_weight, .add = add,
-    .rope = rope, .adamw = adamw,
+    .attend = attend, .attend_back = attend_back, .norm = norm, .norm_affine = norm_affine, .norm_back = norm_back,
+    .norm_weight = norm_weight, .add = add, .rope = rope, .adamw = adamw,
 };

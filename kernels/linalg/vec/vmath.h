@@ -1,4 +1,5 @@
-/* kernels/linalg/vec/vmath.h - exp and the normal distribution in float32, without branches or calls, so that loops of them vectorise
+/* kernels/linalg/vec/vmath.h - exp and the normal distribution in float32, without branches or calls, so that loops of
+ * them vectorise
  *
  * Coefficients are our own least-squares fits (relative error 2e-9 and 3.4e-8, so
  * rounding dominates: about 2 units in the last place). */

@@ -1,4 +1,5 @@
-/* kernels/nn/attention/attention.h - a block of queries against a block of keys: what forward and backward share; private to kernels/nn */
+/* kernels/nn/attention/attention.h - a block of queries against a block of keys: what forward and backward share;
+ * private to kernels/nn */
 #ifndef PENSTOCK_ATTENTION_H
 #define PENSTOCK_ATTENTION_H
 

@@ -171,7 +171,8 @@ static void chunk_run(struct tape *t, struct losses *l, size_t from, size_t m)
     struct chunk_weight *j = tape_small(t, sizeof *j);
     if (!j)
         return;
-    *j = (struct chunk_weight){ .w = l->wants_weight ? l->w : NULL, .n = m, .memory_bytes = m * chunk_bytes(c), .xs_bytes = m * row };
+    *j = (struct chunk_weight){ .w = l->wants_weight ? l->w : NULL, .n = m, .memory_bytes = m * chunk_bytes(c),
+                                .xs_bytes = m * row };
     j->xs = arena_take(t, j->xs_bytes);
     j->memory = arena_take(t, j->memory_bytes);
     void *other = arena_take(t, beside);

@@ -17,8 +17,9 @@ struct gemm_out gelu_back_out(struct gelu_block *j);
 
 /* Records that y, filled so, is gelu(x). */
 struct tensor *gelu_of(struct tape *t, struct tensor *x, struct tensor *y);
-/* In a backward that alone makes y's gradient: if y is gelu of something in bfloat16, what gelu_back_out wants (x and dx may be one), memory
- * taken; y's own values are filled too if they are gone and wanted again.  Then gelu's own backward has nothing to do. */
+/* In a backward that alone makes y's gradient: if y is gelu of something in bfloat16, what gelu_back_out wants (x and
+ * dx may be one), memory taken; y's own values are filled too if they are gone and wanted again.  Then gelu's own
+ * backward has nothing to do. */
 bool gelu_back_begin(struct tape *t, struct tensor *y, bool again, struct gelu_block *j);
 
 #endif

@@ -70,7 +70,8 @@ static int by_size(const void *a, const void *b)
 /* Those placed so far, by place. */
 struct list { size_t *index, n; };
 
-/* The narrowest gap that is wide enough while s lives, the lower of equals, else above all; all that lives then is in the list. */
+/* The narrowest gap that is wide enough while s lives, the lower of equals, else above all; all that lives then is in
+ * the list. */
 static size_t gap_find(const struct layout *l, const struct list *list, const struct spot *s)
 {
     size_t end = 0, best = SIZE_MAX, at = 0;

@@ -24,7 +24,8 @@ struct layout {
     struct spot *placed;        /* the same, as placed last */
     size_t n_placed, room_placed;
     size_t *by_place;           /* [room_placed] */
-    size_t cut[LAYOUT_CUTS];    /* events that few live across, rising: where a gap is looked for between two, only what lives there is passed */
+    /* events that few live across, rising: where a gap is looked for between two, only what lives there is passed */
+    size_t cut[LAYOUT_CUTS];
     size_t n_cuts;
 };
 

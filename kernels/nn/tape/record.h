@@ -45,7 +45,8 @@ struct tensor *tensor_wrap(struct tape *t, float *data, size_t rows, size_t cols
 struct tensor *tensor_make_narrow(struct tape *t, size_t rows, size_t cols);
 /* A tensor in the memory of x, which was given away, if nobody needs what is there; else new memory. */
 struct tensor *tensor_take_over(struct tape *t, struct tensor *x);
-void tensor_release(struct tape *t, struct tensor *x);      /* its data, if the arena's; its gradient */
+void tensor_data_release(struct tape *t, struct tensor *x); /* its data, if the arena's */
+void tensor_release(struct tape *t, struct tensor *x);      /* and its gradient */
 static inline size_t tensor_count(const struct tensor *x) { return x->rows * x->cols; }
 
 /* --- numbers in one of two types ---------------------------------------------------- */

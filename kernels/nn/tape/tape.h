@@ -103,8 +103,8 @@ void tape_backward(struct tape *t);
 /* All values made so far are gone; the run goes on with others, whose gradients of parameters are added. */
 void tape_clear(struct tape *t);
 
-/* Does `run` dry, with key 0 (which stands for the worst case: nothing is left out by chance), and keeps its figures; then the arena is made large enough (it
- * only grows).  -1 with why: out of memory, or what the run said. */
+/* Does `run` dry, with key 0 (which stands for the worst case: nothing is left out by chance), and keeps its figures;
+ * then the arena is made large enough (it only grows).  -1 with why: out of memory, or what the run said. */
 int tape_reserve(struct tape *t, enum tape_mode mode, void (*run)(struct tape *t, void *ctx), void *ctx,
                  struct tape_plan *plan, char why[WHY]);
 /* tape_reserve (which costs microseconds, and allocates only if this run is larger than
