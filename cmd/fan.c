@@ -16,7 +16,7 @@ static double timeout = 600;
 static uint64_t budget = 256 << 20;
 
 static const struct opt options[] = {
-    { OPT_INT, .letter = 'j', .name = "jobs", .value = &copies, .arg = "N", .min = 1, .max = CREW_MAX,
+    { OPT_INT, .letter = 'j', .name = "jobs", .value = &copies, .arg = "N", .min = 0, .max = CREW_MAX,
       .help = "copies of the pipeline (0: one a processor)" },
     { OPT_REAL, .name = "timeout", .value = &timeout, .arg = "SECONDS", .min = 0, .max = 1e9,
       .help = "a copy that holds a unit longer is killed (0: never)" },

@@ -1,4 +1,5 @@
 /* cmd/keygen.c - makes a CURVE key pair for tcp:// ends, and the line that others put into their list */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,6 +39,6 @@ int main(int argc, char **argv)
         die(e.status, "%s", e.text);
     printf("%s %s %s\n", public_key, role, name);
     if (fflush(stdout) != 0)
-        die(STATUS_AGAIN, "cannot write standard output");
+        die(STATUS_AGAIN, "cannot write standard output: %s", strerror(errno));
     return STATUS_OK;
 }

@@ -10,7 +10,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { NAMED_FAILURES = 10 };   /* so many are told one by one, then only counted */
 
@@ -170,17 +169,8 @@ static int flush_before_wait(void *ctx, struct error *e)
 }
 
 /* ---------------------------------------------------------------------------------------------- */
-static bool same_file(const struct common *c)
-{
-    struct stat a, b;
-    return c->in && c->out && stat(c->in, &a) == 0 && stat(c->out, &b) == 0 && S_ISREG(a.st_mode) && a.st_dev == b.st_dev
-        && a.st_ino == b.st_ino;
-}
-
 static int run_open(struct run *r, const struct common *c, struct error *e)
 {
-    if (same_file(c))
-        return error_set(e, STATUS_BAD, "'%s' is both --in and --out", c->in);
     r->in = stream_in_open(c->in, e);
     if (!r->in)
         return -1;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* --- the common options, as a table like the program's own ---------------------- */
@@ -280,6 +281,26 @@ static void standard_hold(void)
             (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);      /* the lowest that is free: this one */
 }
 
+/* The file at an end, by name or as standard descriptor; what is no file may be both ends. */
+static bool file_at(const char *spec, int fd, struct stat *st)
+{
+    return (spec && strcmp(spec, "-") ? stat(spec, st) : fstat(fd, st)) == 0 && S_ISREG(st->st_mode);
+}
+
+/* An output that is the input as well would be emptied before it is read, or read while it grows. */
+static void ends_differ(const struct common *c, char *const *operand, int n)
+{
+    struct stat in, out;
+    if (!file_at(c->out, STDOUT_FILENO, &out))
+        return;
+    for (int i = c->in || !n ? -1 : 0; i < n; i++) {
+        const char *spec = i < 0 ? c->in : operand[i];
+        if (file_at(spec, STDIN_FILENO, &in) && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            die(STATUS_BAD, "'%s' is both %s and --out: write to another file", spec ? spec : "standard input",
+                i < 0 ? "--in" : "what is read");
+    }
+}
+
 int opt_parse(const struct program *p, struct common *c, int ends, int argc, char **argv)
 {
     standard_hold();
@@ -331,6 +352,8 @@ int opt_parse(const struct program *p, struct common *c, int ends, int argc, cha
         die(STATUS_BAD, "%s is missing; usage: %s [options] %s", p->operands, p->name, p->operands);
     if (n_ops > p->max_operands)
         die(STATUS_BAD, "unexpected operand '%s'; %s --help says what is taken", argv[kept + p->max_operands], p->name);
+    if (!(ends & OPT_NO_OUT))
+        ends_differ(c, argv + kept, n_ops);
     return kept;
 }
 

@@ -39,8 +39,16 @@ ok 'more units than the window are no matter' sh -c "fan -j 2 cat <'$tmp/many.st
 
 # --- configuration ---------------------------------------------------------------------
 run fan -j 2 nosuch-filter --in "$tmp/a.stream"
-like 'a program that is not there is told by fan' "$(echo "$err" | head -n 1)" "^fan: cannot run 'nosuch-filter': No such file"
-like 'and ends it' "$st $(echo "$err" | tail -n 1)" "^100 .*'nosuch-filter' ended with status 100 before it made a header"
+is 'a program that is not there is told once, whatever the copies' "$st $err" "100 fan: cannot run 'nosuch-filter': No such file or directory"
+run fan -j 2 'cat | nosuch-filter | cat' --in "$tmp/a.stream"
+is 'also in the midst' "$st $err" "100 fan: cannot run 'nosuch-filter': No such file or directory"
+run fan -j 0 cat --in "$tmp/a.stream"
+is '-j 0 is a copy for each processor, as the help says' "$st $err $(cmp "$out" "$tmp/a.stream")" '0  '
+runsh 'fan -j 1 cat <&-'
+is 'an input that cannot be read is named' "$st $err" '111 fan: cannot read standard input: Bad file descriptor'
+head -c 2000 "$tmp/a.stream" >"$tmp/cut.stream"
+run fan -j 1 cat --in "$tmp/cut.stream"
+is 'so is one that is cut off' "$st $err" "100 fan: '$tmp/cut.stream' is cut off: the file is not complete"
 run fan -j 2 'cat | sh -c "exit 3" | cat' --in "$tmp/a.stream"
 like 'the death of a stage in the midst is seen' "$st $(echo "$err" | tail -n 1)" "'sh' ended with status 3"
 for words in 'cat > x' 'a; b' 'cat |' '| cat' 'cat "x' '$x' ''; do

@@ -69,6 +69,17 @@ is 'and a closed output one, not silence' "$st $err" '111 audio-decode: cannot w
 run "$tool" pass --in "$tmp/s" --out "$tmp/s"
 like 'input and output must differ' "$err" 'is both --in and --out'
 ok 'and the file is as it was' sh -c "stream-show '$tmp/s' >/dev/null"
+# Of any program, however the file is named: it would be emptied, or overwritten as it is read.
+cp "$tmp/s" "$tmp/held"
+for words in "fan -j 1 cat --in $tmp/s" "replay $tmp/s" "stream-show $tmp/s" "stream-show --in $tmp/../${tmp##*/}/s" \
+             "train-step --model $golden/whisper-micro/model --in $tmp/s" "generate --model $golden/whisper-micro/model --in $tmp/s" \
+             "gcs-fetch --format jsonl $tmp/s" "wer $tmp/s" "hub --in $tmp/s"; do
+    run $words --out "$tmp/s"
+    like "${words%% *} does not write to what it reads" "$st $err" "^100 ${words%% *}: '.*/s' is both .* and --out"
+done
+runsh "stream-show <'$tmp/s' >>'$tmp/s'"
+like 'nor to its standard input' "$st $err" '^100 .*both --in and --out'
+ok 'of all which the file stays as it was' cmp "$tmp/held" "$tmp/s"
 run "$tool" pass --in tcp://localhost:1
 is 'endpoints are told apart' "$st" 100
 if command -v script >/dev/null && script -qec true /dev/null </dev/null >/dev/null 2>&1; then

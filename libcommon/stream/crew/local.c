@@ -75,7 +75,7 @@ static int flush(struct fan_run *r, struct blob *body)
             continue;
         if (n < 0) {
             r->gone = errno == EPIPE;
-            error_set(&e, error_errno_status(errno), "cannot write: %s", strerror(errno));
+            error_set(&e, error_errno_status(errno), "cannot write %s: %s", r->out.name, strerror(errno));
             return fail(r, &e);
         }
         at += (size_t)n;
@@ -229,7 +229,7 @@ static void input_ended(struct fan_run *r)
     if (!r->inside && r->any && r->wire.at == r->wire.in.size)
         return;
     bool file = fstat(r->in.fd, &st) == 0 && S_ISREG(st.st_mode);
-    error_set(&r->error, file ? STATUS_BAD : STATUS_AGAIN, "the input is cut off: %s",
+    error_set(&r->error, file ? STATUS_BAD : STATUS_AGAIN, "%s is cut off: %s", r->in.name,
               file ? "the file is not complete" : "the stage before it died or was stopped");
     r->drain = r->truncated = true;
 }
@@ -310,8 +310,10 @@ static int wait_for_events(struct fan_run *r)
         return 0;
     struct error e;
     int rc = wire_fill(&r->wire, &e);
-    if (rc < 0)
+    if (rc < 0) {
+        error_prefix(&e, "cannot read %s", r->in.name);
         return fail(r, &e);
+    }
     if (rc == 0)
         input_ended(r);
     return 0;

@@ -1,6 +1,5 @@
 /* libcommon/stream/crew/pipeline.c - see pipeline.h */
 #include "libcommon/stream/crew/pipeline.h"
-#include "libcommon/sys/log.h"
 #include "libcommon/sys/pipe.h"
 
 #include <errno.h>
@@ -124,8 +123,9 @@ static void close_of(int *fd)
     *fd = -1;
 }
 
-/* In the child.  A group of its own, so that Ctrl-C reaches only us: we end the children in order. */
-_Noreturn static void child_run(char **argv, int in, int out, const struct cpus *cpus)
+/* In the child, which tells errno if the program cannot be run.  A group of its own, so that Ctrl-C
+ * reaches only us: we end the children in order. */
+_Noreturn static void child_run(char **argv, int in, int out, int tell, const struct cpus *cpus)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -136,40 +136,63 @@ _Noreturn static void child_run(char **argv, int in, int out, const struct cpus 
     prctl(PR_SET_PDEATHSIG, SIGKILL);           /* a supervisor that was killed leaves nobody behind */
 #endif
     cpus_bind(cpus);
-    if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
-        _exit(111);
-    execvp(argv[0], argv);
+    if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
+        execvp(argv[0], argv);
     int why = errno;
-    warn("cannot run '%s': %s", argv[0], strerror(why));
-    _exit(why == ENOENT || why == EACCES ? 100 : 111);
+    ssize_t told = write(tell, &why, sizeof why);
+    _exit(told == (ssize_t)sizeof why ? 100 : 111);
+}
+
+/* Returns once the program runs, so that one that is not there is told once, and not by each copy. */
+static pid_t stage_start(char **argv, int in, int out, const struct cpus *cpus, struct error *e)
+{
+    int tell[2], why = 0;
+    ssize_t n = 0;
+    if (pipe_make(tell) < 0)
+        return error_set(e, STATUS_AGAIN, "cannot make a pipe: %s", strerror(errno));
+    pid_t pid = fork();
+    if (pid == 0)
+        child_run(argv, in, out, tell[1], cpus);
+    int forked = errno;
+    close_of(&tell[1]);
+    while (pid > 0 && (n = read(tell[0], &why, sizeof why)) < 0 && errno == EINTR)
+        ;                                       /* nothing comes: exec has closed it */
+    close_of(&tell[0]);
+    if (pid < 0)
+        return error_set(e, STATUS_AGAIN, "cannot start '%s': %s", argv[0], strerror(forked));
+    if (n <= 0)
+        return pid;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return error_set(e, error_errno_status(why), "cannot run '%s': %s", argv[0], strerror(why));
 }
 
 int pipeline_start(const struct pipeline *p, const struct cpus *cpus, struct running *r, struct error *e)
 {
-    int first[2], last[2] = { -1, -1 };
+    int first[2], last[2] = { -1, -1 }, rc = 0;
     *r = (struct running){ .in = -1, .out = -1 };
     if (pipe_make(first) < 0)
         return error_set(e, STATUS_AGAIN, "cannot make a pipe: %s", strerror(errno));
     int from = first[0];
     r->in = first[1];
-    for (int i = 0; i < p->n; i++) {
-        if (pipe_make(last) < 0)
+    for (int i = 0; i < p->n && rc == 0; i++) {
+        if (pipe_make(last) < 0) {
+            rc = error_set(e, STATUS_AGAIN, "cannot make a pipe: %s", strerror(errno));
             break;
-        pid_t pid = fork();
-        if (pid == 0)
-            child_run(p->stage[i], from, last[1], cpus);
+        }
+        pid_t pid = stage_start(p->stage[i], from, last[1], cpus, e);
         close_of(&from);
         close_of(&last[1]);
         from = last[0];
         if (pid < 0)
-            break;
-        r->pid[r->n++] = pid;
+            rc = -1;
+        else
+            r->pid[r->n++] = pid;
     }
     r->out = from;
-    if (r->n < p->n) {
-        error_set(e, STATUS_AGAIN, "cannot start '%s': %s", pipeline_name(p, r->n), strerror(errno));
+    if (rc < 0) {
         pipeline_kill(r, 0);
-        return -1;
+        return rc;
     }
     fcntl(r->in, F_SETFL, O_NONBLOCK);
     fcntl(r->out, F_SETFL, O_NONBLOCK);
