@@ -9,6 +9,7 @@
 
 #include "cmd/shared/max_errors.h"
 #include "libcommon/record/recording.h"
+#include "libcommon/stream/end.h"
 #include "libcommon/stream/facts.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
@@ -97,8 +98,8 @@ static int keep(struct run *r, struct error *e)
             stream_in_finish(r->in);
             return 0;
         case STREAM_HEADER:
-            r->streams++;
-            rc = record_header(r->to, stream_in_header(r->in), e);
+            if (!r->streams++ || r->at >= record_units(r->to))      /* else some of that stream is kept already */
+                rc = record_header(r->to, stream_in_header(r->in), e);
             break;
         case STREAM_UNIT:
             rc = unit_keep(r, e);
@@ -135,6 +136,17 @@ static int judge(const struct run *r, const struct max_errors *allowed)
     return STATUS_FAILED_RECORDS;
 }
 
+/* Nothing is left to do, unless it is another stream that comes: that would be lost without a word. */
+static int already(struct run *r, const struct common *c, struct error *e)
+{
+    struct error none;
+    if (!endpoint_is(c->in) && record_run(r->to).size && (r->in = stream_in_open(c->in, &none)) &&
+        stream_next(r->in, &r->unit, &none) == STREAM_HEADER && record_header(r->to, stream_in_header(r->in), e) < 0)
+        return -1;
+    note("'%s' is whole already: nothing to do", r->dir);
+    return 0;
+}
+
 static int record(struct run *r, const struct common *c, struct error *e)
 {
     if (next && access(r->dir, F_OK) < 0 && errno == ENOENT) {  /* a question makes no directory */
@@ -147,10 +159,8 @@ static int record(struct run *r, const struct common *c, struct error *e)
         printf("%llu\n", (unsigned long long)record_units(r->to));
         return 0;
     }
-    if (record_is_whole(r->to)) {
-        note("'%s' is whole already: nothing to do", r->dir);
-        return 0;
-    }
+    if (record_is_whole(r->to))
+        return already(r, c, e);
     if (record_units(r->to))
         note("'%s' holds %llu units: going on from there", r->dir, (unsigned long long)record_units(r->to));
     struct stream_tail tail = { .head = head, .next = record_units(r->to), .dir = r->dir };

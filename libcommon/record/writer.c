@@ -23,9 +23,9 @@ struct record_writer {
     unsigned part;              /* its number: so many are complete */
     struct stream_end before, here;     /* of complete parts; of this one */
     uint32_t crc;
-    struct header header;
-    bool has_header, whole, expect_header;      /* a resumed recording waits to be shown its header again */
-    struct buf pending, index;
+    struct header header;       /* the last */
+    bool has_header, whole, expect_header;      /* a resumed recording waits to be shown its first header again */
+    struct buf pending, index, first;           /* first: header of what is there already */
 };
 
 static int cannot(struct error *e, const char *what, const char *path)
@@ -115,6 +115,15 @@ static int part_end(struct record_writer *w, struct error *e)
 
 /* --- what is there already ------------------------------------------------------------ */
 
+/* A header of it: with the first a stream begins that goes on with it, with the last the next unit is kept. */
+static int header_there(struct record_writer *w, struct span map, struct error *e)
+{
+    if (!w->has_header)
+        buf_append(&w->first, map.data, map.size);
+    w->has_header = true;
+    return w->first.failed ? error_set(e, STATUS_AGAIN, "out of memory") : header_read(&w->header, map, e);
+}
+
 /* A complete part: its numbers from the index, its errors from its end. */
 static int part_count(struct record_writer *w, unsigned part, struct error *e)
 {
@@ -145,8 +154,7 @@ static int part_count(struct record_writer *w, unsigned part, struct error *e)
     w->before.units += end.end.units;
     w->before.samples += end.end.samples;
     w->before.errors += end.end.errors;
-    rc = header_read(&w->header, k.header, e);
-    w->has_header = true;
+    rc = header_there(w, k.header, e);
 out:
     file_map_close(&map);
     file_map_close(&index);
@@ -194,15 +202,12 @@ static int part_recover(struct record_writer *w, struct error *e)
         }
         w->bytes = end;
         w->crc = crc;
-        header_release(&w->header);
-        w->header = h;
-        w->has_header = true;
+        rc = header_there(w, span_of(h.map.data, h.map.size), e);
         w->fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (w->fd < 0 || ftruncate(w->fd, (off_t)end) < 0 || lseek(w->fd, 0, SEEK_END) < 0)
+        if (rc == 0 && (w->fd < 0 || ftruncate(w->fd, (off_t)end) < 0 || lseek(w->fd, 0, SEEK_END) < 0))
             rc = cannot(e, "go on with", path);
-    } else {
-        header_release(&h);
     }
+    header_release(&h);
     unit_release(&u);
     file_map_close(&map);
     return rc;
@@ -250,6 +255,7 @@ struct record_writer *record_open(const char *dir, uint64_t part_bytes, struct e
     w->part_bytes = part_bytes;
     buf_init(&w->pending, SIZE_MAX);
     buf_init(&w->index, SIZE_MAX);
+    buf_init(&w->first, HEADER_MAX);
     header_init(&w->header);
     if (dir_make(dir, e) < 0 || lock_take(w, e) < 0 || there_read(w, e) < 0) {
         record_close(w);
@@ -275,10 +281,9 @@ int record_header(struct record_writer *w, const struct header *h, struct error 
     if (w->expect_header) {
         bool told = false;
         w->expect_header = false;
-        if (!w->has_header || !headers_agree(span_of(w->header.map.data, w->header.map.size),
-                                             span_of(h->map.data, h->map.size), &told))
-            return error_set(e, STATUS_BAD, "'%s' holds a part of another stream (its header differs): name another "
-                                            "directory, or remove it", w->dir);
+        if (!headers_agree(span_of(w->first.data, w->first.size), span_of(h->map.data, h->map.size), &told))
+            return error_set(e, STATUS_BAD, "'%s' holds another stream (its header differs): name another directory, or "
+                                            "remove it", w->dir);
         return 0;
     }
     if (part_end(w, e) < 0)
@@ -351,6 +356,7 @@ void record_close(struct record_writer *w)
         close(w->lock);
     buf_release(&w->pending);
     buf_release(&w->index);
+    buf_release(&w->first);
     header_release(&w->header);
     free(w->dir);
     free(w);

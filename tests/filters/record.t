@@ -16,6 +16,10 @@ like 'cat of the parts is a stream' "$(cat "$out")" '"units": 300, .*"complete":
 run record "$tmp/d" --in "$tmp/a.stream"
 is 'a recording that is whole is left alone' "$st" 0
 like 'and it says so' "$err" 'whole already'
+run record "$tmp/d" --in "$tmp/u7.stream"
+like 'but not when another stream comes, which would be lost' "$st $err" "^100 record: '.*/d' holds another stream"
+run record "$tmp/d"
+is 'nor when none does' "$st" 0
 is 'and of a directory that is not there, without making it' "$(record --next "$tmp/none") $(test -e "$tmp/none"; echo $?)" '0 1'
 is '--next says how many units there are' "$(record --next "$tmp/d")" 300
 
@@ -56,6 +60,15 @@ rm -rf "$tmp/t"
 head -c 9000 "$tmp/a.stream" | record "$tmp/t" 2>/dev/null
 run record "$tmp/t" --in "$tmp/x.stream"
 like 'another stream is refused' "$st $(echo "$err" | tail -n 1)" '^100 .*another stream'
+for n in 1000 9000 $(($(wc -c <"$tmp/a.stream") + 50)) $(($(wc -c <"$tmp/a.stream") + 9000)); do      # in the first, in the second
+    rm -rf "$tmp/two"
+    cat "$tmp/a.stream" "$tmp/u7.stream" | head -c "$n" | record "$tmp/two" 2>/dev/null
+    runsh "cat '$tmp/a.stream' '$tmp/u7.stream' | record '$tmp/two'"
+    is "of two streams one behind the other, cut at byte $n, the rest is recorded" \
+       "$st $(cat "$tmp/two"/*.stream | stream-show | cksum)" "0 $(cat "$tmp/a.stream" "$tmp/u7.stream" | stream-show | cksum)"
+done
+runsh "cat '$tmp/u7.stream' | record '$tmp/two'"
+like 'and the second alone is another stream' "$st $err" '^100 .*another stream'
 run replay "$tmp/t"
 like 'a recording that is not whole is not replayed' "$st $err" '^100 .*no finished recording'
 runsh "gcs-fetch --start 20 '$tmp/m.jsonl' | record '$tmp/gap'"
