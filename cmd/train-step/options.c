@@ -117,6 +117,8 @@ static void check(struct options *o)
 {
     if (!o->model)
         die(STATUS_BAD, "--model DIR is missing: the model directory to start from");
+    if (o->resume && !*o->resume)
+        die(STATUS_BAD, "--resume '' names no DEST: training would start anew each time");
     if (o->lora && o->freeze)
         die(STATUS_BAD, "--freeze and --lora-... exclude each other: an adapter trains nothing but itself; "
                         "--lora-layers chooses where");

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,6 +280,7 @@ static void standard_hold(void)
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);      /* the lowest that is free: this one */
+    signal(SIGXFSZ, SIG_IGN);                   /* a file over the user's limit is told like a full disk, by what write says */
 }
 
 /* The file at an end, by name or as standard descriptor; what is no file may be both ends. */
@@ -352,6 +354,9 @@ int opt_parse(const struct program *p, struct common *c, int ends, int argc, cha
         die(STATUS_BAD, "%s is missing; usage: %s [options] %s", p->operands, p->name, p->operands);
     if (n_ops > p->max_operands)
         die(STATUS_BAD, "unexpected operand '%s'; %s --help says what is taken", argv[kept + p->max_operands], p->name);
+    for (int i = 0; i < n_ops; i++)
+        if (!*argv[kept + i])                   /* "$DIR" that nobody has set: not what lies at the root */
+            die(STATUS_BAD, "operand %d is empty, where %s is wanted", i + 1, p->operands);
     if (!(ends & OPT_NO_OUT))
         ends_differ(c, argv + kept, n_ops);
     return kept;

@@ -62,6 +62,10 @@ if [ -e /dev/full ]; then
 else
     skip 'a full disk is one line' 'no /dev/full'
 fi
+runsh "ulimit -f 1; '$tool' pass --out '$tmp/small' <'$tmp/s'"
+is 'so is a limit of the size of files, in place of a signal' "$st $err" "111 pass: cannot write '$tmp/small': File too large"
+run record "" --in "$tmp/s"
+is 'an operand that is empty does not become the root of all files' "$st $err" '100 record: operand 1 is empty, where DIR is wanted'
 runsh "audio-decode <&- >/dev/null"
 is 'a closed input is an error, not a wait for something else' "$st $err" '111 audio-decode: standard input: byte 0: cannot read: Bad file descriptor'
 runsh "audio-decode <'$tmp/s' >&-"
