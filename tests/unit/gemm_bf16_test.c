@@ -74,6 +74,28 @@ static void take_block(void *ctx, size_t row, size_t col, size_t m, size_t n, fl
     atomic_fetch_add(&b->covered, m * n);
 }
 
+/* The bias of n columns, as float32 (on top of what is there) and as bfloat16; y is left without it. */
+static bool with_bias(const struct compute *c, size_t m, size_t n, size_t k, struct gemm_in x, const struct packed *p, float *y,
+                      const float *want)
+{
+    float *bias = noise_new(n);
+    uint16_t *half = calloc(m * (n + 5), sizeof *half);
+    for (size_t i = 0; i < m * (n + 5); i++)
+        y[i] = 0.5f;
+    gemm_bf16(c, m, x, p, false, &(struct gemm_out){.f32 = y, .ld = n + 5, .bias = bias, .add = true});
+    gemm_bf16(c, m, x, p, false, &(struct gemm_out){.bf16 = half, .ld = n + 5, .bias = bias});
+    bool good = true;
+    for (size_t i = 0; i < m * (n + 5); i++) {
+        float added = i % (n + 5) < n ? bias[i % (n + 5)] : 0, all = want[i] + added, got = bf16_float(half[i]);
+        y[i] -= 0.5f + added;
+        good = good && (i % (n + 5) >= n || fabsf(got - all) <= 0.004f * fabsf(all) + 1e-4f);
+    }
+    good = close_to(y, want, m, n, n + 5, k, "y += x w^T + bias") && good;
+    free(bias);
+    free(half);
+    return good;
+}
+
 /* y, dx and dw of one weight [n,k] and m tokens, from both types of input. */
 static bool right(const struct compute *c, size_t m, size_t n, size_t k)
 {
@@ -96,6 +118,7 @@ static bool right(const struct compute *c, size_t m, size_t n, size_t k)
         y[i] = NAN;
     gemm_bf16(c, m, xb, p, false, &(struct gemm_out){.f32 = y, .ld = n + 5});
     good = close_to(y, y_want, m, n, n + 5, k, "y = x w^T") && good;
+    good = with_bias(c, m, n, k, xb, p, y, y_want) && good;
     gemm_bf16(c, m, df, p, true, &(struct gemm_out){.f32 = dx, .ld = k});
     good = close_to(dx, dx_want, m, k, k, n, "dx = dy w") && good;
     for (size_t i = 0; i < m * k; i++)
@@ -183,6 +206,19 @@ static void rounding(const struct kernels *k)
     pack_ref.from_f32(want, x, N);
     ok(memcmp(got, want, N * 2) == 0 && got[N] == 0xeeee, "%s: rounds to nearest, ties to even, and stops at the end",
        kernels_name(k));
+    static const size_t lengths[] = {N, 64, 32, 31, 16, 1};
+    bool same = true;
+    float y[N];
+    for (size_t i = 0; i < N; i++)
+        y[i] = i < 5 ? 0 : noise();
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+        size_t n = lengths[l];
+        memset(got, 0xee, sizeof got);
+        k->pack->from_sum(got, x, y, n);
+        pack_ref.from_sum(want, x, y, n);
+        same = same && memcmp(got, want, n * 2) == 0 && got[n] == 0xeeee;
+    }
+    ok(same, "%s: so is a sum", kernels_name(k));
     x[0] = NAN;
     k->pack->from_f32(got, x, 1);
     ok(isnan(bf16_float(got[0])), "%s: NaN stays NaN", kernels_name(k));

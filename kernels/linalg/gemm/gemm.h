@@ -46,7 +46,7 @@ struct gemm_in {                        /* one of the two pointers is set */
 
 /* Where a product goes.  done, when set, is called by whatever thread computed
  * it for each finished block: c[m,n] at (row, col) of the whole, ldc floats from
- * row to row, free to be changed in place (bias, activation, residual) before it
+ * row to row, free to be changed in place (activation, residual) before it
  * is stored; it may store elsewhere itself, with f32 and bf16 NULL.  Blocks are
  * fixed by shape, each is reported once. */
 struct gemm_out {
@@ -54,6 +54,7 @@ struct gemm_out {
     uint16_t *bf16;
     size_t ld;
     bool add;                           /* f32 only: add to what is there */
+    const float *bias;                  /* [n], added to each row when it is stored, behind `done`; or NULL */
     void (*done)(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
     void *ctx;
     const uint16_t *touched[3]; /* what done reads or writes of its own, [m, ld] as y: asked for early; or NULL */

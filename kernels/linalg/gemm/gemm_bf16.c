@@ -88,13 +88,16 @@ void gemm_bf16_finish(const struct kernels *k, const struct gemm_out *y, size_t 
         y->done(y->ctx, row, col, m, n, c, ldc);
     for (size_t i = 0; i < m; i++) {
         const float *from = c + i * ldc;
+        size_t at = (row + i) * y->ld + col;
         if (y->f32) {
-            float *to = y->f32 + (row + i) * y->ld + col;
+            float *to = y->f32 + at;
             for (size_t p = 0; p < n; p++)
-                to[p] = from[p] + (y->add ? to[p] : 0);
+                to[p] = from[p] + (y->bias ? y->bias[col + p] : 0) + (y->add ? to[p] : 0);
         }
-        if (y->bf16)
-            k->pack->from_f32(y->bf16 + (row + i) * y->ld + col, from, n);
+        if (y->bf16 && y->bias)
+            k->pack->from_sum(y->bf16 + at, from, y->bias + col, n);
+        else if (y->bf16)
+            k->pack->from_f32(y->bf16 + at, from, n);
     }
 }
 
@@ -322,7 +325,7 @@ void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct
     struct job j = {.k = k, .x = x, .y = y, .m = m, .n = backward ? w->k : w->n, .depth = backward ? w->n : w->k};
     j.panels = w->panels;
     j.panel = round_to(w->k, 2) * PANEL;
-    j.direct = y->f32 && !y->bf16 && !y->done;
+    j.direct = y->f32 && !y->bf16 && !y->done && !y->bias;
     j.shared = team_shared(k->team);
     if (!m || !j.n || !j.depth)
         return;

@@ -26,6 +26,12 @@ static void from_f32(uint16_t *to, const float *from, size_t n)
         to[i] = bf16_of(from[i]);
 }
 
+static void from_sum(uint16_t *to, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = bf16_of(a[i] + b[i]);
+}
+
 static void to_f32(float *to, const uint16_t *from, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -99,5 +105,5 @@ static void turn(uint16_t *to, const uint16_t *from, size_t cols)
 
 const struct pack pack_ref = {
     .rows_f32 = rows_f32, .rows_bf16 = rows_bf16, .six_f32 = six_f32, .six_bf16 = six_bf16,
-    .columns_f32 = columns_f32, .columns_f32_out = columns_f32, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
+    .columns_f32 = columns_f32, .columns_f32_out = columns_f32, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32, .from_sum = from_sum,
 };

@@ -41,6 +41,7 @@ struct pack {
     /* n numbers; the two may not overlap. */
     void (*from_f32)(uint16_t *to, const float *from, size_t n);
     void (*to_f32)(float *to, const uint16_t *from, size_t n);
+    void (*from_sum)(uint16_t *to, const float *a, const float *b, size_t n);       /* a + b, rounded */
 };
 extern const struct pack pack_ref, pack_avx512bf16;
 

@@ -227,6 +227,22 @@ static void from_f32(uint16_t *to, const float *from, size_t n)
     }
 }
 
+static void from_sum(uint16_t *to, const float *a, const float *b, size_t n)
+{
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m512 low = _mm512_add_ps(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i));
+        __m512 high = _mm512_add_ps(_mm512_loadu_ps(a + i + 16), _mm512_loadu_ps(b + i + 16));
+        _mm512_storeu_si512(to + i, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
+    if (i < n) {
+        __mmask16 m = mask16(n - i), m1 = mask16(beyond(n, i + 16));
+        __m512 low = _mm512_add_ps(_mm512_maskz_loadu_ps(m, a + i), _mm512_maskz_loadu_ps(m, b + i));
+        __m512 high = _mm512_add_ps(_mm512_maskz_loadu_ps(m1, a + i + 16), _mm512_maskz_loadu_ps(m1, b + i + 16));
+        _mm512_mask_storeu_epi16(to + i, mask32(n - i), (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
+}
+
 static void to_f32(float *to, const uint16_t *from, size_t n)
 {
     size_t i = 0;
@@ -274,6 +290,7 @@ static void turn(uint16_t *to, const uint16_t *from, size_t cols)
 
 const struct pack pack_avx512bf16 = {
     .rows_f32 = rows_f32, .rows_bf16 = rows_bf16, .six_f32 = six_f32, .six_bf16 = six_bf16,
-    .columns_f32 = columns_f32, .columns_f32_out = columns_f32_out, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32,
+    .columns_f32 = columns_f32, .columns_f32_out = columns_f32_out, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32,
+    .to_f32 = to_f32, .from_sum = from_sum,
 };
 #endif

@@ -116,8 +116,9 @@ static void gelu_done(void *ctx, size_t row, size_t col, size_t m, size_t n, flo
     for (size_t i = 0; i < m; i++) {
         size_t at = (row + i) * j->ld + col;
         if (j->bias)
-            j->k->vec->add(c + i * ldc, c + i * ldc, j->bias + col, n);
-        j->k->pack->from_f32(j->x + at, c + i * ldc, n);
+            j->k->pack->from_sum(j->x + at, c + i * ldc, j->bias + col, n);
+        else
+            j->k->pack->from_f32(j->x + at, c + i * ldc, n);
         j->k->vec->gelu_narrow(j->y + at, j->x + at, n);
     }
 }

@@ -86,11 +86,10 @@ void conv_bf16_forward(struct tape *t, const struct conv *c, struct values y)
 {
     const struct packed *w = weight_pack(t, c->w);
     uint16_t *padded = padded_take(t, c);
-    struct bias bias = { t->compute->k->vec, c->b ? c->b->data : NULL };
     for (size_t b = 0; b < c->batch && tape_live(t); b++) {
         size_t at = b * c->t_out * c->out;
         struct gemm_out to = { .f32 = y.f32 ? y.f32 + at : NULL, .bf16 = y.bf16 ? y.bf16 + at : NULL, .ld = c->out,
-                               .done = c->b ? bias_done : NULL, .ctx = &bias };
+                               .bias = c->b ? c->b->data : NULL };
         gemm_bf16(t->compute, c->t_out, windows(c, padded, b), w, false, &to);
     }
     arena_give(t, padded, padded_bytes(c));

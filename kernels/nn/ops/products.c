@@ -36,14 +36,6 @@ void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols
         rows_run(t, rows, j.each, bias_task, &j);
 }
 
-void bias_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc)
-{
-    const struct bias *b = ctx;
-    (void)row;
-    for (size_t i = 0; i < m; i++)
-        b->vec->add(c + i * ldc, c + i * ldc, b->b + col, n);
-}
-
 void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x, struct param *w, const float *b, size_t n)
 {
     size_t out = w->shape[0], in = width(w);
@@ -51,10 +43,8 @@ void product_forward(struct tape *t, struct values y, bool add, struct gemm_in x
         return;
     const struct packed *p = packed_of(t, w);
     if (p) {
-        struct bias bias = { t->compute->k->vec, b };
-        struct gemm_out to = { .f32 = y.f32, .bf16 = y.bf16, .ld = out, .add = add, .done = b ? bias_done : NULL,
-                               .ctx = &bias };
-        gemm_bf16(t->compute, n, x, p, false, &to);
+        gemm_bf16(t->compute, n, x, p, false,
+                  &(struct gemm_out){ .f32 = y.f32, .bf16 = y.bf16, .ld = out, .add = add, .bias = b });
     } else if (tape_live(t)) {
         gemm_f32(t->compute, false, true, n, out, in, x.f32, in, w->data, in, add ? 1 : 0, y.f32, out);
         if (b)

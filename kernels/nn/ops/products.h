@@ -23,8 +23,5 @@ static inline struct gemm_in grad_in(const float *dy, size_t cols) { return (str
 
 /* y += b on every row. */
 void bias_add(struct tape *t, float *y, const float *b, size_t rows, size_t cols);
-/* gemm_out's `done` that adds a bias: ctx is a struct bias. */
-struct bias { const struct vec *vec; const float *b; };
-void bias_done(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
 
 #endif
