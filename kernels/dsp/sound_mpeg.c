@@ -28,7 +28,10 @@ static bool frame_read(const uint8_t *p, struct mpeg_frame *f)
     return f->size > 4;
 }
 
-static uint32_t big_endian(const uint8_t *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
+static uint32_t big_endian(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 
 /* Bytes of an ID3v2 tag at p, or 0. */
 static size_t id3_size(const uint8_t *p, size_t left)

@@ -37,7 +37,8 @@ struct fetch {
 enum { LINE = 64 };
 
 /* rows and columns of x, over so many tiles. */
-static inline struct fetch fetch_rows(const struct gemm_in *x, size_t row, size_t rows, size_t col, size_t cols, size_t tiles)
+static inline struct fetch fetch_rows(const struct gemm_in *x, size_t row, size_t rows, size_t col, size_t cols,
+                                      size_t tiles)
 {
     size_t size = x->bf16 ? sizeof *x->bf16 : sizeof *x->f32, ld = x->ld * size;
     const char *base = x->bf16 ? (const char *)x->bf16 : (const char *)x->f32;
@@ -73,7 +74,7 @@ void gemm_bf16_dx(const struct compute *k, size_t m, const struct gemm_in *dy, c
                   const struct gemm_out *y);
 
 /* A finished block of y, at (row, col) of the whole: `done`, then to where it goes. */
-void gemm_bf16_finish(const struct kernels *k, const struct gemm_out *y, size_t row, size_t col, size_t m, size_t n, float *c,
-                      size_t ldc);
+void gemm_bf16_finish(const struct kernels *k, const struct gemm_out *y, size_t row, size_t col, size_t m, size_t n,
+                      float *c, size_t ldc);
 
 #endif

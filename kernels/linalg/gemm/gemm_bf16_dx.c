@@ -104,7 +104,8 @@ static void copy_task(void *ctx, size_t task, int worker)
     const struct dx *j = ctx;
     size_t groups = parts(j->rows, COPY_ROWS), r = task % groups * COPY_ROWS, d = task / groups * j->width;
     (void)worker;
-    gemm_bf16_copy(j->k->k, j->copy + d * j->rows + r * j->width, j->width, &j->dy, j->row + r, least(j->rows - r, COPY_ROWS),
+    gemm_bf16_copy(j->k->k, j->copy + d * j->rows + r * j->width, j->width, &j->dy, j->row + r,
+                   least(j->rows - r, COPY_ROWS),
                    d, least(j->depth - d, j->width));
 }
 
@@ -116,7 +117,8 @@ static void sum_task(void *ctx, size_t task, int worker)
     (void)worker;
     for (size_t r = 0; r < rows; r++)
         for (size_t s = 1; s < j->slices; s++)
-            j->k->k->vec->add(y + r * j->ld_first, y + r * j->ld_first, j->partial + ((s - 1) * j->rows + from + r) * j->ld, j->n);
+            j->k->k->vec->add(y + r * j->ld_first, y + r * j->ld_first,
+                              j->partial + ((s - 1) * j->rows + from + r) * j->ld, j->n);
     if (!j->direct)
         gemm_bf16_finish(j->k->k, j->y, j->row + from, 0, rows, j->n, y, j->ld_first);
 }

@@ -105,5 +105,6 @@ static void turn(uint16_t *to, const uint16_t *from, size_t cols)
 
 const struct pack pack_ref = {
     .rows_f32 = rows_f32, .rows_bf16 = rows_bf16, .six_f32 = six_f32, .six_bf16 = six_bf16,
-    .columns_f32 = columns_f32, .columns_f32_out = columns_f32, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32, .to_f32 = to_f32, .from_sum = from_sum,
+    .columns_f32 = columns_f32, .columns_f32_out = columns_f32, .columns_bf16 = columns_bf16, .turn = turn,
+    .from_f32 = from_f32, .to_f32 = to_f32, .from_sum = from_sum,
 };

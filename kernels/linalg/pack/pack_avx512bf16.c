@@ -161,7 +161,8 @@ static inline void transpose(__m512i x[16])
 /* Columns c ... c + 31 of a row, those that m covers. */
 INLINE __m512i row_f32(const float *row, __mmask32 m)
 {
-    return (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(m >> 16), row + 16), _mm512_maskz_loadu_ps((__mmask16)m, row));
+    return (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(m >> 16), row + 16),
+                                        _mm512_maskz_loadu_ps((__mmask16)m, row));
 }
 
 /* f32: what `from` is; out: past the caches.  Both are constants where this is inlined. */
@@ -178,7 +179,8 @@ INLINE void columns_to(const bool f32, const bool out, uint16_t *to, const void 
                 if (r + i >= rows)
                     x[i] = _mm512_setzero_si512();
                 else
-                    x[i] = f32 ? row_f32((const float *)from + at, m) : _mm512_maskz_loadu_epi16(m, (const uint16_t *)from + at);
+                    x[i] = f32 ? row_f32((const float *)from + at, m)
+                               : _mm512_maskz_loadu_epi16(m, (const uint16_t *)from + at);
             }
             transpose(x);
             if (pairs == 16) {
@@ -278,7 +280,8 @@ static void turn(uint16_t *to, const uint16_t *from, size_t cols)
 #pragma GCC unroll 2
             for (size_t i = 0; i < 2; i++) {
                 __m512i a = _mm512_shuffle_i64x2(y[i], y[i + 2], 0x88), b = _mm512_shuffle_i64x2(y[i], y[i + 2], 0xdd);
-                __m512i c = _mm512_shuffle_i64x2(y[i + 4], y[i + 6], 0x88), d = _mm512_shuffle_i64x2(y[i + 4], y[i + 6], 0xdd);
+                __m512i c = _mm512_shuffle_i64x2(y[i + 4], y[i + 6], 0x88);
+                __m512i d = _mm512_shuffle_i64x2(y[i + 4], y[i + 6], 0xdd);
                 x[i] = _mm512_shuffle_i64x2(a, c, 0x88), x[i + 4] = _mm512_shuffle_i64x2(a, c, 0xdd);
                 x[i + 2] = _mm512_shuffle_i64x2(b, d, 0x88), x[i + 6] = _mm512_shuffle_i64x2(b, d, 0xdd);
             }
@@ -290,7 +293,7 @@ static void turn(uint16_t *to, const uint16_t *from, size_t cols)
 
 const struct pack pack_avx512bf16 = {
     .rows_f32 = rows_f32, .rows_bf16 = rows_bf16, .six_f32 = six_f32, .six_bf16 = six_bf16,
-    .columns_f32 = columns_f32, .columns_f32_out = columns_f32_out, .columns_bf16 = columns_bf16, .turn = turn, .from_f32 = from_f32,
-    .to_f32 = to_f32, .from_sum = from_sum,
+    .columns_f32 = columns_f32, .columns_f32_out = columns_f32_out, .columns_bf16 = columns_bf16, .turn = turn,
+    .from_f32 = from_f32, .to_f32 = to_f32, .from_sum = from_sum,
 };
 #endif

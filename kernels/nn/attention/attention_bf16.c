@@ -17,7 +17,8 @@ enum { BLOCK = 48, SPAN = 2048, LAY = 256 };    /* queries a task; keys at once;
 
 bool attend_bf16_fits(const struct tape *t, const struct attend *j)
 {
-    return t->compute->bf16 && !(j->a.cap > 0) && !(j->a.dropout > 0) && j->d % 2 == 0 && j->d <= HEAD && j->t_q >= 8 * j->a.n;
+    bool plain = !(j->a.cap > 0) && !(j->a.dropout > 0);
+    return t->compute->bf16 && plain && j->d % 2 == 0 && j->d <= HEAD && j->t_q >= 8 * j->a.n;
 }
 
 size_t attend_at(const struct attend_run *r, size_t g, size_t kv)

@@ -253,7 +253,8 @@ static void backward_task(void *ctx, size_t task, int worker)
     const struct backward *b = ctx;
     const struct attend *j = b->r.j;
     const struct part p = part_of(b, task);
-    size_t most = b->block, each = most * b->r.wide, at_k = p.g->k * j->ld_k + p.kv * j->d, bytes = p.g->n_k * j->d * sizeof(float);
+    size_t most = b->block, each = most * b->r.wide;
+    size_t at_k = p.g->k * j->ld_k + p.kv * j->d, bytes = p.g->n_k * j->d * sizeof(float);
     struct block x;
     float *room = block_memory(&x, most, each, team_scratch(b->r.team, worker));
     x.ld_dk = j->dk_half || p.sums ? j->d : j->ld_k;

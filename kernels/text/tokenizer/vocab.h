@@ -83,7 +83,8 @@ static inline uint64_t bytes_hash(const char *s, size_t n)
         memcpy(&b, s + n - 4, 4);
         tail = (uint64_t)a << 32 | b;
     } else {
-        tail = n ? (uint64_t)(unsigned char)s[0] << 16 | (uint64_t)(unsigned char)s[n / 2] << 8 | (unsigned char)s[n - 1] : 0;
+        tail = n ? (uint64_t)(unsigned char)s[0] << 16 | (uint64_t)(unsigned char)s[n / 2] << 8 |
+                   (unsigned char)s[n - 1] : 0;
     }
     h = (h ^ tail) * k;
     h ^= h >> 32;
