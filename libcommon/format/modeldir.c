@@ -32,7 +32,8 @@ static int split_path(const char *path, struct modeldir *m, const char **name, s
 {
     struct stat st;
     if (stat(path, &st) < 0)
-        return error_set(e, STATUS_BAD, "cannot open model '%s': %s", path, strerror(errno));
+        return error_set(e, STATUS_BAD, "cannot open model '%s': %s; a model is a directory (or a URL of one), not a name "
+                                        "on the Hugging Face Hub", path, strerror(errno));
     const char *slash = strrchr(path, '/');
     bool file = S_ISREG(st.st_mode);
     m->path = !file ? strdup(path) : slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");

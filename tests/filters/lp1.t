@@ -98,6 +98,8 @@ fi
 # --- keys ----------------------------------------------------------------------------------------
 for r in head tail worker; do keygen --role $r "$tmp/$r.key" >>"$tmp/peers"; done
 keygen --role worker "$tmp/stranger.key" >/dev/null
+run keygen --role worker "$tmp/stranger.key"
+like 'a key that is there is kept, and trying again would not help' "$st $err" "^100 keygen: '.*/stranger.key' is there already, and is kept"
 is 'a secret key is for its owner only' "$(mode_of "$tmp/head.key")" 600
 port=$(ports 2) p="--curve-peers $tmp/peers"
 H=tcp://127.0.0.1:$port T=tcp://127.0.0.1:$((port + 1))

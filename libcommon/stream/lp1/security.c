@@ -44,6 +44,8 @@ int key_make(const char *path, char public_key[KEY_TEXT], struct error *e)
     if (zmq_curve_keypair(public_key, secret) != 0)
         return error_set(e, STATUS_BAD, "this libzmq was built without CURVE");
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST)
+        return error_set(e, STATUS_BAD, "'%s' is there already, and is kept: name another file, or remove it", path);
     if (fd < 0)
         return error_set(e, error_errno_status(errno), "cannot make '%s': %s", path, strerror(errno));
     snprintf(text, sizeof text, "public %s\nsecret %s\n", public_key, secret);
