@@ -5,7 +5,7 @@
 #ifndef GCS_FETCH_MEDIA_H
 #define GCS_FETCH_MEDIA_H
 
-#include "libcommon/stream/sample.h"
+#include "libcommon/stream/format/sample.h"
 #include "libcommon/sys/opt.h"
 
 #define MEDIA_PLAN "fetch."

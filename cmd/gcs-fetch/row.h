@@ -3,7 +3,7 @@
 #define GCS_FETCH_ROW_H
 
 #include "libcommon/plan/manifest.h"
-#include "libcommon/stream/sample.h"
+#include "libcommon/stream/format/sample.h"
 
 /* Which column means what; NULL: guessed from the common names. */
 struct columns {

@@ -3,7 +3,7 @@
 #define PENSTOCK_COLUMNS_H
 
 #include "kernels/text/tokenizer/tokenizer.h"
-#include "libcommon/stream/sample.h"
+#include "libcommon/stream/format/sample.h"
 
 /* A field of the sample, else of its "row"; false: neither. */
 bool column_get(const struct sample *s, const char *key, struct span *value);

@@ -3,7 +3,7 @@
 #define PENSTOCK_TRAIN_COLLATE_H
 
 #include "kernels/models/model.h"
-#include "libcommon/stream/sample.h"
+#include "libcommon/stream/format/sample.h"
 
 enum collate { COLLATE_FATAL = -2, COLLATE_BAD = -1, COLLATE_OK = 0 };
 

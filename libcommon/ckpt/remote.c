@@ -17,7 +17,7 @@
 #include "libcommon/ckpt/remote_impl.h"
 #include "libcommon/store/mirror.h"
 #include "libcommon/store/temporary.h"
-#include "libcommon/stream/crc32c.h"
+#include "libcommon/stream/format/crc32c.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 

@@ -1,7 +1,7 @@
 /* libcommon/format/json_mp.c - see json_mp.h */
 #include "libcommon/format/json_mp.h"
 
-#include "libcommon/stream/mp.h"
+#include "libcommon/stream/format/mp.h"
 
 static int value_put(const json_t *v, struct buf *b, int depth)
 {

@@ -2,7 +2,8 @@
 #ifndef PENSTOCK_RECORD_PART_H
 #define PENSTOCK_RECORD_PART_H
 
-#include "libcommon/stream/control.h"
+#include "libcommon/stream/format/control.h"
+#include "libcommon/stream/format/header.h"
 
 enum { INDEX_HEAD = 24, INDEX_ENTRY = 16 };
 

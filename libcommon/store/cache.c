@@ -14,7 +14,7 @@
 
 #include "libcommon/store/lru.h"
 #include "libcommon/store/s3/sigv4.h"
-#include "libcommon/stream/crc32c.h"
+#include "libcommon/stream/format/crc32c.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/opt.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "libcommon/stream/end.h"
-#include "libcommon/stream/unit.h"
+#include "libcommon/stream/format/unit.h"
 #include "libcommon/sys/metrics.h"
 
 /* What stream_next said, and all that was to be seen then. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libcommon/stream/mp.h"
+#include "libcommon/stream/format/mp.h"
 #include "libcommon/sys/log.h"
 
 /* One token of each; false: they are unlike. */

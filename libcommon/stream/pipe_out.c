@@ -2,9 +2,9 @@
  *
  * Small units gather in a buffer until a flush; a large one leaves at once, by
  * one writev of what waited before it and its pieces where they lie. */
-#include "libcommon/stream/control.h"
 #include "libcommon/stream/end.h"
-#include "libcommon/stream/unit.h"
+#include "libcommon/stream/format/control.h"
+#include "libcommon/stream/format/unit.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/pipe.h"

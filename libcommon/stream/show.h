@@ -2,7 +2,7 @@
 #ifndef PENSTOCK_SHOW_H
 #define PENSTOCK_SHOW_H
 
-#include "libcommon/stream/sample.h"
+#include "libcommon/stream/format/sample.h"
 
 struct show {
     bool hex;                   /* bin as hexadecimal text, not as {"bytes": n} */

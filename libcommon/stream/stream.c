@@ -1,6 +1,6 @@
 /* libcommon/stream/stream.c - see stream.h: which kind of end, and what is common to all */
 #include "libcommon/stream/end.h"
-#include "libcommon/stream/unit.h"
+#include "libcommon/stream/format/unit.h"
 
 #include <stdlib.h>
 #include <string.h>

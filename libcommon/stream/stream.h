@@ -2,82 +2,12 @@
  *
  * What travels is drawn in docs/stream.7: a header, units (a control map and a
  * body), an end.  An end of a stream is an object with a few functions; pipes
- * and files are one implementation (pipe.c), ZeroMQ roles are another. */
+ * and files are one implementation (pipe_in.c, pipe_out.c), ZeroMQ roles (lp1) another. */
 #ifndef PENSTOCK_STREAM_H
 #define PENSTOCK_STREAM_H
 
-#include "libcommon/stream/crc32c.h"
-#include "libcommon/stream/sample.h"
-
-/* The largest body, header and control map in bytes, and the most samples of a unit. */
-enum { UNIT_MAX = 64 << 20, HEADER_MAX = 1 << 20, CONTROL_MAX = 2048, UNIT_SAMPLES = 1 << 20 };
-
-/* --- header: what a stream is and how it was made ---------------------------- */
-struct header {
-    struct buf map;             /* the whole map, as bytes */
-};
-
-/* A stage's entry in the header is a map {"name", "version", options...}. */
-struct stage {
-    struct buf options;         /* pairs written with stage_put_*; n of them */
-    uint32_t n;
-    const char *name;
-};
-void stage_init(struct stage *st, const char *name);
-void stage_put_int(struct stage *st, const char *key, int64_t v);
-void stage_put_real(struct stage *st, const char *key, double v);
-void stage_put_str(struct stage *st, const char *key, const char *v);
-void stage_put_bool(struct stage *st, const char *key, bool v);
-/* Appends it as the map that a header holds. */
-void stage_write(struct buf *b, const struct stage *st);
-void stage_release(struct stage *st);
-
-/* A new header: run (16 bytes: the hash of the plan), samples of an epoch and epochs where known (0: unknown). */
-int header_make(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, const struct stage *first,
-                struct error *e);
-/* The same with one stage more. */
-int header_append(struct header *h, const struct stage *st, struct error *e);
-/* A header from bytes, checked in every part: version, run, stages, no key twice. */
-int header_read(struct header *h, struct span map, struct error *e);
-/* The same stages under another run id and other counts (0: unknown): what replays a stream in another order makes. */
-int header_rerun(struct header *h, const uint8_t run[16], uint64_t samples, uint64_t epochs, struct error *e);
-void header_init(struct header *h);
-void header_release(struct header *h);
-/* Facts of a header: all checked when it was read. */
-struct span header_run(const struct header *h);         /* 16 bytes, unless another program made it: 1 to 64 */
-uint64_t header_samples(const struct header *h);        /* of one epoch; 0 unknown */
-uint64_t header_epochs(const struct header *h);         /* 0 unknown */
-uint64_t header_total(const struct header *h);          /* samples of the whole run, all epochs; 0 unknown */
-/* The list of stages, as one object. */
-bool header_stages(const struct header *h, struct span *stages);
-/* The value of `key` in the last stage called `stage`: a whole object; false if there is none. */
-bool header_option(const struct header *h, const char *stage, const char *key, struct span *value);
-/* The same as text or as a number; false also if it is of another type. */
-bool header_option_str(const struct header *h, const char *stage, const char *key, struct span *text);
-bool header_option_real(const struct header *h, const char *stage, const char *key, double *v);
-
-/* --- units -------------------------------------------------------------------- */
-struct unit {
-    uint64_t q;                 /* sequence number */
-    uint64_t epoch;
-    uint64_t failed;            /* samples with an error, counted when read or written */
-    struct sample *sample;      /* k of them, owned by the unit */
-    uint32_t k, room;
-    struct arena arena;         /* memory of put values */
-    struct buf body;            /* as read: samples point into it */
-};
-void unit_init(struct unit *u);
-void unit_release(struct unit *u);
-/* Empties u for a source to fill: samples are then added with unit_add (id copied). */
-void unit_begin(struct unit *u, uint64_t q, uint64_t epoch);
-/* Pointers that earlier calls returned are void after it. */
-struct sample *unit_add(struct unit *u, const char *id, size_t n, struct error *e);
-/* body as bytes (the wire's second map), for writers. */
-int unit_encode(const struct unit *u, struct buf *body, struct error *e);
-/* Reads samples out of `u->body`; -1 with the reason. */
-int unit_decode(struct unit *u, uint64_t k, struct error *e);
-
-struct stream_end { uint64_t units, samples, errors; };
+#include "libcommon/stream/format/header.h"
+#include "libcommon/stream/format/unit.h"
 
 /* --- reading -------------------------------------------------------------------- */
 enum stream_event { STREAM_FAILED = -1, STREAM_EOF, STREAM_HEADER, STREAM_UNIT, STREAM_END };

@@ -1,5 +1,5 @@
 /* tests/fuzz/stream_fuzz.c - a stream of any bytes: read to its end, each field tried as everything, shown */
-#include "libcommon/stream/control.h"
+#include "libcommon/stream/format/control.h"
 #include "libcommon/stream/show.h"
 #include "libcommon/stream/stream.h"
 

@@ -1,5 +1,5 @@
 /* tests/unit/array_test.c - arrays as msgpack-numpy writes them, and those that are refused */
-#include "libcommon/stream/array.h"
+#include "libcommon/stream/format/array.h"
 #include "tap.h"
 
 static struct buf b;

@@ -1,5 +1,5 @@
 /* tests/unit/control_test.c - control maps read the quick way and the thorough one: the same */
-#include "libcommon/stream/control.h"
+#include "libcommon/stream/format/control.h"
 #include "tap.h"
 
 static uint64_t state = 1;

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "libcommon/stream/end.h"
+#include "libcommon/stream/format/mp.h"
 #include "libcommon/stream/lp1/socket.h"
-#include "libcommon/stream/mp.h"
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/opt.h"
 #include "tap.h"

@@ -1,8 +1,8 @@
 /* tests/unit/lp1_message_test.c - LP1's control frames: what is written is read, what is hostile is refused */
 #include <stdlib.h>
 
+#include "libcommon/stream/format/mp.h"
 #include "libcommon/stream/lp1/message.h"
-#include "libcommon/stream/mp.h"
 #include "tap.h"
 
 static struct lp1_message m, got;

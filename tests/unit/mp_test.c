@@ -1,5 +1,5 @@
 /* tests/unit/mp_test.c - msgpack's every form, read within bounds */
-#include "libcommon/stream/mp.h"
+#include "libcommon/stream/format/mp.h"
 #include "tap.h"
 
 #include <stdint.h>

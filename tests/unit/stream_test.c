@@ -2,7 +2,7 @@
  *
  * With arguments it is a tool for tests of programs: stream_make.h. */
 #include "libcommon/stream/end.h"
-#include "libcommon/stream/unit.h"
+#include "libcommon/stream/format/unit.h"
 #include "libcommon/sys/file.h"
 #include "stream_make.h"
 #include "tap.h"

@@ -5,8 +5,8 @@
 #ifndef PENSTOCK_LP1_JOB_H
 #define PENSTOCK_LP1_JOB_H
 
-#include "libcommon/stream/control.h"
 #include "libcommon/stream/crew/blob.h"
+#include "libcommon/stream/format/control.h"
 
 enum { JOB_DEATHS = 3 };
 

@@ -6,8 +6,9 @@
 #ifndef PENSTOCK_LP1_WIRE_H
 #define PENSTOCK_LP1_WIRE_H
 
-#include "libcommon/stream/control.h"
 #include "libcommon/stream/crew/shadow.h"
+#include "libcommon/stream/format/control.h"
+#include "libcommon/stream/format/header.h"
 
 enum wire_event { WIRE_BAD = -1, WIRE_MORE, WIRE_HEADER, WIRE_UNIT, WIRE_END };
 

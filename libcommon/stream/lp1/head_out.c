@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "libcommon/stream/end.h"
+#include "libcommon/stream/format/unit.h"
 #include "libcommon/stream/lp1/head.h"
 #include "libcommon/stream/lp1/service.h"
-#include "libcommon/stream/unit.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "libcommon/stream/mp.h"
+#include "libcommon/stream/format/mp.h"
 
 static const char *const type_names[LP1_TYPES] = { "HELLO", "WELCOME", "REJECT", "WORK", "DATA", "RECV", "FREE", "ACK",
                                                    "EOS", "BEAT", "BYE" };

@@ -1,5 +1,5 @@
-/* libcommon/stream/header.c - see stream.h: what a stream is and how it was made */
-#include "libcommon/stream/stream.h"
+/* libcommon/stream/format/header.c - see header.h: what a stream is and how it was made */
+#include "libcommon/stream/format/header.h"
 #include "libcommon/sys/text.h"
 
 #include <stdio.h>

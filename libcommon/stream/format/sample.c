@@ -1,5 +1,5 @@
-/* libcommon/stream/sample.c - see sample.h */
-#include "libcommon/stream/sample.h"
+/* libcommon/stream/format/sample.c - see sample.h */
+#include "libcommon/stream/format/sample.h"
 #include "libcommon/sys/text.h"
 
 #include <string.h>

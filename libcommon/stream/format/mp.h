@@ -1,4 +1,4 @@
-/* libcommon/stream/mp.h - msgpack: writing to a buffer, reading with a bounded cursor
+/* libcommon/stream/format/mp.h - msgpack: writing to a buffer, reading with a bounded cursor
  *
  * Bytes from outside never meet a generic unpacker: 155 bytes of nested array
  * headers can reserve 254 GB there (docs/stream.7).  The cursor walks a complete

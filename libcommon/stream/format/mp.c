@@ -1,5 +1,5 @@
-/* libcommon/stream/mp.c - see mp.h: the cursor is ours, packing is msgpack-c's */
-#include "libcommon/stream/mp.h"
+/* libcommon/stream/format/mp.c - see mp.h: the cursor is ours, packing is msgpack-c's */
+#include "libcommon/stream/format/mp.h"
 
 #include <msgpack.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* libcommon/stream/array.h - arrays as msgpack-numpy writes them
+/* libcommon/stream/format/array.h - arrays as msgpack-numpy writes them
  *
  * A map with the bin keys nd, type, kind, shape, data: {nd: true, type: "<f4",
  * kind: b"", shape: [80, 300], data: bin}.  Kind "O" would make Python readers
@@ -6,7 +6,7 @@
 #ifndef PENSTOCK_ARRAY_H
 #define PENSTOCK_ARRAY_H
 
-#include "libcommon/stream/mp.h"
+#include "libcommon/stream/format/mp.h"
 
 enum array_type { ARRAY_F32, ARRAY_F64, ARRAY_I32, ARRAY_I64, ARRAY_U8, ARRAY_I16, ARRAY_U16, ARRAY_BOOL, ARRAY_BF16 };
 enum { ARRAY_RANK = 8 };

@@ -1,11 +1,11 @@
-/* libcommon/stream/control.h - the small maps before each body and at the end
+/* libcommon/stream/format/control.h - the small maps before each body and at the end
  *
  * {"t": "DATA", "q", "e", "k", "n", "c"} and {"t": "END", "units", "samples",
  * "errors", "c"}; docs/stream.7 draws them. */
 #ifndef PENSTOCK_CONTROL_H
 #define PENSTOCK_CONTROL_H
 
-#include "libcommon/stream/stream.h"
+#include "libcommon/stream/format/unit.h"
 
 enum control_type { CONTROL_DATA, CONTROL_END };
 

@@ -1,5 +1,5 @@
-/* libcommon/stream/array.c - see array.h */
-#include "libcommon/stream/array.h"
+/* libcommon/stream/format/array.c - see array.h */
+#include "libcommon/stream/format/array.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* libcommon/stream/sample.h - one sample: a map whose fields are kept as bytes
+/* libcommon/stream/format/sample.h - one sample: a map whose fields are kept as bytes
  *
  * A stage reads the fields it knows, puts and drops some, and passes the rest on
  * as the bytes they came in.  Field values are spans of whole msgpack objects,
@@ -7,7 +7,7 @@
 #ifndef PENSTOCK_SAMPLE_H
 #define PENSTOCK_SAMPLE_H
 
-#include "libcommon/stream/array.h"
+#include "libcommon/stream/format/array.h"
 #include "libcommon/sys/error.h"
 
 enum { SAMPLE_FIELDS = 64 };

@@ -1,5 +1,5 @@
-/* libcommon/stream/control.c - see control.h */
-#include "libcommon/stream/control.h"
+/* libcommon/stream/format/control.c - see control.h */
+#include "libcommon/stream/format/control.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* libcommon/stream/unit.c - see stream.h and unit.h */
-#include "libcommon/stream/unit.h"
+/* libcommon/stream/format/unit.c - see unit.h */
+#include "libcommon/stream/format/unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
