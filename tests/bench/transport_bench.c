@@ -12,6 +12,7 @@
 #include <zmq.h>
 
 #include "libcommon/stream/crew/wire.h"
+#include "libcommon/stream/stream.h"
 
 static void *context;
 
