@@ -1,5 +1,7 @@
 /* cmd/tokenize/whisper.c - a row of speech: language, task, times, what was said before */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/shared/model_tokens.h"
@@ -192,6 +194,26 @@ static int ask_read(struct job *j, const struct sample *s, uint64_t epoch, const
     return 0;
 }
 
+/* A time that is none of the model's would be learnt as the letters that spell it. */
+static int times_check(const struct prompt *p, struct str text, struct error *e)
+{
+    const char *end = text.s + text.n;
+
+    for (const char *s = text.s; s < end && (s = memchr(s, '<', (size_t)(end - s))); s++) {
+        char word[32], time[48];
+        int size = 0;
+        snprintf(word, sizeof word, "%.*s", (int)(end - s < 31 ? end - s : 31), s);
+        if (sscanf(word, "<|%*[0-9].%*[0-9]|>%n", &size) < 0 || !size)
+            continue;
+        double at = round(strtod(word + 2, NULL) * 50);
+        snprintf(time, sizeof time, "<|%.2f|>", at / 50);
+        if (!(at < p->timestamps) || strncmp(word, time, (size_t)size))
+            return error_set(e, STATUS_BAD, "%.*s is no timestamp of this model: they go from <|0.00|> to <|%.2f|> in steps "
+                                            "of 0.02", size, word, (p->timestamps - 1) / 50.0);
+    }
+    return 0;
+}
+
 int whisper_row(struct job *j, struct sample *s, uint64_t epoch, struct error *e)
 {
     struct transcript x;
@@ -200,7 +222,8 @@ int whisper_row(struct job *j, struct sample *s, uint64_t epoch, struct error *e
     size_t learnt, most = (size_t)j->max_length;
     int bad, rc;
 
-    if (transcript_read(j, s, epoch, &x, e) < 0 || ask_read(j, s, epoch, &x, &ask, e) < 0)
+    if (transcript_read(j, s, epoch, &x, e) < 0 || ask_read(j, s, epoch, &x, &ask, e) < 0 ||
+        (ask.timestamps && !x.segments && times_check(&j->prompt, x.text, e) < 0))
         return -1;
     bad = prompt_row(&j->prompt, j->e, &ask, &x, &j->ids, &learnt, why);
     if (bad)

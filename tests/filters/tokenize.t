@@ -67,6 +67,19 @@ is 'not for more than the model takes: 100' "$st" 100
 
 # --- times and mixtures
 rows <<'X'
+{"id": "a", "language": "en", "text": "<|0.00|> five<|3.00|>"}
+{"id": "b", "language": "en", "text": "<|0.00|> five<|3.02|>"}
+{"id": "c", "language": "en", "text": "<|0.01|> five<|3.00|>"}
+{"id": "d", "language": "en", "text": "<|0.5|> five"}
+X
+show --timestamps
+is 'a text may spell times' "$(line 1)" 'a: <|startoftranscript|>⟦<|en|><|transcribe|><|0.00|> five<|3.00|><|endoftext|>⟧'
+for n in 2 3 4; do
+    like "what is none of the model's is not learnt as letters" "$(line $n)" '^.: error: <\|(3.02|0.01|0.5)\|> is no timestamp .* to <\|3.00\|> in steps'
+done
+show
+is 'without --timestamps it is text' "$(line 2)" 'b: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|><|0.00|> five<|3.02|><|endoftext|>⟧'
+rows <<'X'
 {"id": "a", "language": "en", "segments": [{"start": 0.0, "end": 0.72, "text": " five"}, {"start": 0.76, "end": 1.54, "text": " five"}]}
 {"id": "b", "language": "en", "segments": [{"start": 0.8, "end": 0.72, "text": " five"}], "timestamps": true}
 {"id": "c", "language": "en", "segments": [{"start": 0, "text": " five"}]}
