@@ -130,7 +130,9 @@ static int member_add(struct shard *s, const struct tar_member *m, struct error 
     json_t *place = field ? json_pack("{s:s,s:I,s:I}", "path", s->path + s->base, "at", (json_int_t)m->offset, "size", (json_int_t)m->size) : NULL;
     if (place && s->generation)
         json_object_set_new(place, "generation", json_integer((json_int_t)s->generation));
-    if (place)
+    if (json_object_get(json_object_get(s->row, "audio"), "error"))
+        json_decref(place);     /* of a member before: it stays */
+    else if (place)
         json_object_set_new(s->row, field, place);
     return 0;
 }

@@ -40,6 +40,11 @@ show cut.tar >got
 like 'a shard that is cut: what is whole, and a record that says so' "$(cat got)" '"id": "cut/[0-9]+", "error": .*truncated at byte'
 printf 'hello' | dd of=shard-0001.tar bs=1 seek=600 conv=notrunc 2>/dev/null
 head -c 2000 /dev/urandom >junk.tar
+printf '\377' >bad.txt; echo '{' >ill.json; cp w/clip-1.wav bad.wav; cp w/clip-1.wav ill.wav
+tar cf ill.tar bad.txt bad.wav ill.json ill.wav
+show ill.tar >got
+like 'a text that is none is not lost behind the sound' "$(sed -n 1p got)" '"ill/bad", "error": .*"its text is not UTF-8"'
+like 'nor is JSON' "$(sed -n 2p got)" '"ill/ill", "error": .*"its JSON member is none"'
 like 'what is no tar' "$(show junk.tar)" '"error": .*no tar header'
 run gcs-fetch 'shard-{0000..0007}.tar'
 like 'a shard that is missing' "$st:$err" '^100:.*shard-0002.tar'
