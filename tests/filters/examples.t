@@ -42,7 +42,7 @@ commands() {
     *.md) sed -n 's/^    //p' "$1" ;;
     *) sed -n '/^\.Sh EXAMPLES/,/^\.Sh [^E]/{ s/^\.Dl \(\$ \)*//p; /^\.Bd/,/^\.Ed/{ /^\.[BE]d/!p; }; }' "$1" | sed 's/\\e$/\\/' ;;
     esac | awk '{ sub(/ +#.*$/, "") } line ~ /[|\\]$/ { sub(/\\$/, "", line); sub(/^ */, " "); line = line $0; next } { print line; line = $0 } END { print line }' |
-        sed 's/train-step \.\.\./train-step --model M | ckpt-write out/; s/| \.\.\. | record/| audio-decode | record/; s/| \.\.\.$/| cat/; s/ \.\.\. / /'
+        sed 's/train-step \.\.\./train-step --model M | ckpt-write out/; s/| \.\.\. | record/| audio-decode | mel-features --model M | tokenize --model M | record/; s/| \.\.\.$/| cat/; s/ \.\.\. / /'
 }
 programs=" $(for f in "$top"/cmd/*.c "$top"/cmd/*/main.c; do [ -e "$f" ] && printf '%s\n' "${f#"$top/cmd/"}"; done | sed 's,/main\.c$,,; s,\.c$,,' | tr '\n' ' ')"
 
