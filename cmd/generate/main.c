@@ -186,6 +186,10 @@ int main(int argc, char **argv)
     set.path = local_dir(set.path);
     if (!max_errors_parse(allowed, &most))
         die(STATUS_BAD, "--max-errors '%s' is neither a number nor a percentage", allowed);
+    if (set.system && !set.chat)
+        die(STATUS_BAD, "--system begins a --chat; of a stream each row brings its own");
+    if (set.chat && common.in && strcmp(common.in, "-"))
+        die(STATUS_BAD, "--chat reads standard input, not --in '%s'", common.in);
     stop_install();
     int rc = run(&set, &common, &e);
     uint64_t failed = set.failed, samples = set.samples;

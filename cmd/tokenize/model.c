@@ -92,6 +92,8 @@ static int whisper_open(struct job *j, struct error *e)
     if (json_is_boolean(multilingual))
         english = !json_is_true(multilingual);
     json_decref(generation);
+    if (!strcmp(j->loss_on, "all"))
+        return error_set(e, STATUS_BAD, "--loss-on all is for talks; '%s' is %s", j->model, j->model_type);
     if (prompt_init(&j->prompt, j->t, english, why))
         return error_set(e, STATUS_BAD, "'%s': %s", j->model, why);
     if (!j->limit)
@@ -123,9 +125,9 @@ static int chat_open(struct job *j, struct error *e)
                          j->model, j->model_type);
     if (template_check(j, e) < 0)
         return -1;
-    if (j->language || j->task || j->timestamps)
-        return error_set(e, STATUS_BAD, "--language, --task and --timestamps are for Whisper; '%s' is %s", j->model,
-                         j->model_type);
+    if (j->language || j->task || j->timestamps || j->mixed || j->previous_probability > 0)
+        return error_set(e, STATUS_BAD, "--language, --task, --timestamps and probabilities are for Whisper; '%s' is %s",
+                         j->model, j->model_type);
     return 0;
 }
 

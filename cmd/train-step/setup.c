@@ -106,6 +106,10 @@ int trainer_setup(struct trainer *t, struct error *e)
     t->machine.compute.bf16 = !strcmp(o->dtype, "bfloat16");
     if (augment(t, e) < 0 || !(t->model = model_from_config(&t->dir, e)))
         return -1;
+    for (size_t i = 0; i < sizeof o->mask_given / sizeof *o->mask_given; i++)
+        if (o->mask_given[i] && !t->model->bins)
+            return error_set(e, STATUS_BAD, "--mask-...: '%s' is a model of texts (%s), without sound to mask", o->model,
+                             t->model->model_type);
     t->model->smoothing = (float)o->label_smoothing;
     struct params *ps = &t->model->params;
     if ((o->freeze && freeze(t, e) < 0) || (o->lora && attach(t, e) < 0))

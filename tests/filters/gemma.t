@@ -68,6 +68,18 @@ is 'a line that the model cannot read is said and passed over' "$st $(sed -n 1p 
    "0 Two 2 generate: the model has no token for '<image_soft_token>'"
 
 # adapters
+# --- what is another kind of model's is refused, not passed by in silence ---
+run train-step --model "$tmp/m" --in "$tmp/four" --mask-time-prob 0.1
+like 'SpecAugment, which would stand in the config of a model of texts' "$st $err" "^100 train-step: --mask-.*is a model of texts"
+run tokenize --model "$tmp/m" --in "$tmp/four" --timestamp-probability 0.5
+like 'a mixture with times' "$st $err" '^100 tokenize: .*are for Whisper'
+run tokenize --model "$golden/whisper-micro/model" --in "$tmp/four" --loss-on all
+like 'turns of a talk, for Whisper' "$st $err" '^100 tokenize: --loss-on all is for talks'
+run generate --model "$tmp/m" --in "$tmp/four" --system 'Be brief.'
+like 'what a talk begins with, without --chat' "$st $err" '^100 generate: --system begins a --chat'
+run generate --model "$tmp/m" --in "$tmp/four" --chat
+like 'a stream, with --chat' "$st $err" '^100 generate: --chat reads standard input'
+
 runsh "train-step -q --model '$tmp/m' --in '$tmp/four' --lora-r 4 --lora-target-modules 'q_proj,v_proj,down_proj' --learning-rate 1e-2 | ckpt-write -q '$tmp/lora'"
 is 'an adapter trains' "$st $(ls "$tmp/lora/latest" | grep -c adapter_)" '0 2'
 like "and names its task, by which PEFT finds the base's class" "$(cat "$tmp/lora/latest/adapter_config.json")" '"task_type": "CAUSAL_LM"'
