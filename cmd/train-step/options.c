@@ -113,6 +113,20 @@ static const struct opt opts[] = {
     { .name = NULL },
 };
 
+const char *mask_key(size_t i)
+{
+    static const char *const keys[MASKS] = { "mask_time_prob", "mask_time_length", "mask_time_min_masks",
+                                             "mask_feature_prob", "mask_feature_length", "mask_feature_min_masks" };
+    return keys[i];
+}
+
+json_t *mask_json(const struct options *o, size_t i)
+{
+    const double values[MASKS] = { o->mask_time_prob, (double)o->mask_time_length, (double)o->mask_time_min_masks,
+                                   o->mask_feature_prob, (double)o->mask_feature_length, (double)o->mask_feature_min_masks };
+    return !o->mask_given[i] ? json_null() : i % 3 ? json_integer((json_int_t)values[i]) : json_real(values[i]);
+}
+
 static void check(struct options *o)
 {
     if (!o->model)

@@ -2,6 +2,8 @@
 #ifndef PENSTOCK_TRAIN_OPTIONS_H
 #define PENSTOCK_TRAIN_OPTIONS_H
 
+#include <jansson.h>
+
 #include "kernels/nn/optim/schedule.h"
 #include "libcommon/sys/opt.h"
 
@@ -22,7 +24,7 @@ struct options {
 
     double mask_time_prob, mask_feature_prob;
     int64_t mask_time_length, mask_time_min_masks, mask_feature_length, mask_feature_min_masks;
-    bool mask_given[6];         /* in the order of the options */
+    bool mask_given[6];         /* in the order of the options; mask_key names them */
 
     const char *freeze;
     bool lora;                  /* any of them was given */
@@ -41,6 +43,11 @@ struct options {
     const char *max_errors;     /* N or P% */
     const char *numa_node;      /* auto, none, or a number */
 };
+
+/* SpecAugment's settings as config.json names them, in the order of mask_given: a number, or null where it was not given. */
+enum { MASKS = 6 };
+const char *mask_key(size_t i);
+json_t *mask_json(const struct options *o, size_t i);
 
 /* Parses, checks what one option says of another; leaves with status 100 on misuse. */
 void options_parse(struct options *o, int argc, char **argv);

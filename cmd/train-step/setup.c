@@ -74,16 +74,11 @@ static int attach(struct trainer *t, struct error *e)
 static int augment(struct trainer *t, struct error *e)
 {
     const struct options *o = t->o;
-    static const char *const keys[] = { "mask_time_prob", "mask_time_length", "mask_time_min_masks",
-                                        "mask_feature_prob", "mask_feature_length", "mask_feature_min_masks" };
-    const double values[] = { o->mask_time_prob, (double)o->mask_time_length, (double)o->mask_time_min_masks,
-                              o->mask_feature_prob, (double)o->mask_feature_length, (double)o->mask_feature_min_masks };
     bool any = false;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        if (!o->mask_given[i])
-            continue;
-        any = true;
-        json_object_set_new(t->dir.json, keys[i], i % 3 ? json_integer((json_int_t)values[i]) : json_real(values[i]));
+    for (size_t i = 0; i < MASKS; i++) {
+        any |= o->mask_given[i];
+        if (o->mask_given[i])
+            json_object_set_new(t->dir.json, mask_key(i), mask_json(o, i));
     }
     if (!any)
         return 0;
@@ -106,7 +101,7 @@ int trainer_setup(struct trainer *t, struct error *e)
     t->machine.compute.bf16 = !strcmp(o->dtype, "bfloat16");
     if (augment(t, e) < 0 || !(t->model = model_from_config(&t->dir, e)))
         return -1;
-    for (size_t i = 0; i < sizeof o->mask_given / sizeof *o->mask_given; i++)
+    for (size_t i = 0; i < MASKS; i++)
         if (o->mask_given[i] && !t->model->bins)
             return error_set(e, STATUS_BAD, "--mask-...: '%s' is a model of texts (%s), without sound to mask", o->model,
                              t->model->model_type);

@@ -35,14 +35,18 @@ static json_t *best_name(const struct train_state *s)
 /* What the weights depend on, besides model and stream: going on with others is allowed, but told. */
 static json_t *options_json(const struct options *o)
 {
-    return json_pack("{s:I s:I s:f s:s s:I s:f s:f s:f s:f s:f s:f s:I s:s s:f s:f s:b}",
+    json_t *j = json_pack("{s:I s:I s:f s:s s:I s:f s:f s:f s:f s:f s:f s:I s:s s:f s:f s:b s:s?}",
                      "batch_size", (json_int_t)o->batch_size, "gradient_accumulation_steps", (json_int_t)o->accumulation,
                      "learning_rate", o->learning_rate, "lr_scheduler_type", o->scheduler,
                      "warmup_steps", (json_int_t)o->warmup_steps, "weight_decay", o->weight_decay,
                      "adam_beta1", o->beta1, "adam_beta2", o->beta2, "adam_epsilon", o->epsilon, "max_grad_norm",
                          o->max_grad_norm,
                      "label_smoothing_factor", o->label_smoothing, "seed", (json_int_t)o->seed, "dtype", o->dtype,
-                     "lora_alpha", o->lora_alpha, "lora_dropout", o->lora_dropout, "use_rslora", o->lora_rslora);
+                     "lora_alpha", o->lora_alpha, "lora_dropout", o->lora_dropout, "use_rslora", o->lora_rslora,
+                     "freeze", o->freeze);
+    for (size_t i = 0; i < MASKS; i++)
+        json_object_set_new(j, mask_key(i), mask_json(o, i));
+    return j;
 }
 
 static void options_compare(const struct options *o, const json_t *was, const char *dir)
@@ -57,8 +61,8 @@ static void options_compare(const struct options *o, const json_t *was, const ch
         snprintf(option, sizeof option, "%s", key);
         for (char *p = option; *p; p++)
             *p = *p == '_' ? '-' : *p;
-        warn("'%s' had --%s %s: with another, the weights will not be those of an uninterrupted run", dir, option,
-             text ? text : "?");
+        warn("'%s' had %s--%s%s%s: with another, the weights will not be those of an uninterrupted run", dir,
+             json_is_null(old) ? "no " : "", option, json_is_null(old) ? "" : " ", json_is_null(old) ? "" : text ? text : "?");
         free(text);
     }
     json_decref(now);
