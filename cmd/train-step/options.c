@@ -136,6 +136,8 @@ static void check(struct options *o)
     if (o->lora && o->freeze)
         die(STATUS_BAD, "--freeze and --lora-... exclude each other: an adapter trains nothing but itself; "
                         "--lora-layers chooses where");
+    if (o->eval_stream && !strcmp(o->eval_stream, "-") && (!o->common.in || !strcmp(o->common.in, "-")))
+        die(STATUS_BAD, "--eval-stream - would read the samples to train on: name a file that record or > made");
     if (o->eval_steps && !o->eval_stream)
         die(STATUS_BAD, "--eval-steps needs --eval-stream FILE: a recorded stream to evaluate on");
     if ((o->predict || o->patience) && !o->eval_stream)

@@ -117,6 +117,10 @@ run gcs-fetch --out "@$H" "$tmp/m.jsonl"
 like 'tcp without keys is refused' "$st $err" '^100 .*--curve-key'
 run gcs-fetch --insecure --out "@tcp://*:$port" "$tmp/m.jsonl"
 like '--insecure is for loopback' "$st $err" '^100 .*loopback'
+for bad in tcp://localhost:99999 tcp://localhost tcp://localhost: tcp://127.0.0.1:70O2; do
+    run $within 20 audio-decode --insecure --in "$bad" --out "ipc://$tmp/s/x"
+    like "'$bad' is not looked for in vain" "$st $err" '^100 .*: tcp://HOST:PORT is wanted'
+done
 chmod 644 "$tmp/head.key"
 run gcs-fetch $p --curve-key "$tmp/head.key" --out "@$H" "$tmp/m.jsonl"
 like 'a key that others may read is refused' "$st $err" '^100 .*chmod 600'

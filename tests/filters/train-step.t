@@ -96,6 +96,8 @@ changed() { # how many tensors of encoder and decoder differ between two files
 }
 train froze --in "$tmp/one" --freeze encoder --learning-rate 1e-2 --lr-scheduler-type constant
 is 'frozen tensors keep their bits, all others change' "$st $(changed "$tmp/froze")" '0 0 52'
+runsh "train-step --model $micro/model --eval-stream - <$tmp/one"
+like 'an evaluation does not eat what is to be trained on' "$st $err" '^100 train-step: --eval-stream - would read'
 run train-step --model openai/whisper-tiny --in "$tmp/one"
 like 'a name on the Hub is told from a directory' "$st $err" "^100 train-step: cannot open model 'openai/whisper-tiny': .*; a model is a directory"
 run train-step --model "$micro/model" --in "$tmp/one" --resume ''

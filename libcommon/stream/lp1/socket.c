@@ -67,6 +67,15 @@ static void limits_set(void *socket)
     set(socket, ZMQ_IPV6, 1);
 }
 
+/* ZeroMQ takes any port to connect to, and would look for one that cannot be for ever. */
+static bool port_there(const char *endpoint)
+{
+    const char *colon = strrchr(endpoint, ':');
+    char *end;
+    long port = strtol(colon + 1, &end, 10);
+    return !strcmp(colon, ":*") || (end > colon + 1 && !*end && port > 0 && port < 65536);
+}
+
 /* Keys on TCP, or loopback and --insecure; a closed directory for ipc. */
 static int security_set(void *socket, const char *endpoint, bool server, unsigned roles, struct error *e)
 {
@@ -75,6 +84,8 @@ static int security_set(void *socket, const char *endpoint, bool server, unsigne
         return ipc_check(endpoint, e);
     if (strncmp(endpoint, "tcp://", 6))
         return error_set(e, STATUS_BAD, "'%s': tcp:// and ipc:// are understood", endpoint);
+    if (!port_there(endpoint))
+        return error_set(e, STATUS_BAD, "'%s': tcp://HOST:PORT is wanted, with a port up to 65535", endpoint);
     if (!*security.secret_key) {
         if (c && c->insecure && address_is_loopback(endpoint))
             return 0;
