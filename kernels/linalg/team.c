@@ -4,8 +4,10 @@
  * of its tasks are still to be taken (low half).  Taking a task is one
  * compare-and-swap that lowers the ticket, so a thread that wakes late finds
  * nothing left and touches nothing: a short run never waits for sleepers.
- * Waiting is a short spin (the next operation of a step comes within
- * microseconds), then a condition variable. */
+ * Waiting is a spin, then a condition variable.  The next operation of a step
+ * comes within microseconds, and to be woken costs far more than that, above all
+ * in a virtual machine: so the spin is long, unless threads outnumber processors
+ * and one that spins is in another's way. */
 #include "kernels/linalg/compute.h"
 #include "kernels/linalg/pages.h"
 
@@ -13,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef __linux__
 #include <sched.h>
@@ -23,7 +26,8 @@
 extern void openblas_set_num_threads(int) __attribute__((weak));
 #endif
 
-enum { LINE = 64, SPIN = 4000 };        /* bytes of a cache line; about 50 to 100 microseconds of pauses */
+enum { LINE = 64 };                     /* bytes of a cache line */
+enum { SPIN = 40000, SPIN_CROWDED = 4000 };     /* pauses: half a millisecond to two; a tenth of that */
 
 typedef void task_fn(void *ctx, size_t i, int worker);
 
@@ -34,7 +38,7 @@ struct member {
 };
 
 struct team {
-    int size, started;
+    int size, started, spin;
     struct member *members;             /* [size]; the caller's own is unused */
     uint8_t *memory;                    /* shared, then each worker's */
     _Atomic(task_fn *) task;
@@ -107,11 +111,11 @@ static void *member_main(void *arg)
     while (!atomic_load(&team->stop)) {
         take(team, m->worker);
         int spin = 0;
-        while (spin < SPIN && !work_waits(team)) {
+        while (spin < team->spin && !work_waits(team)) {
             pause_a_little();
             spin++;
         }
-        if (spin < SPIN)
+        if (spin < team->spin)
             continue;
         pthread_mutex_lock(&team->lock);
         atomic_fetch_add(&team->sleepers, 1);
@@ -150,6 +154,7 @@ struct team *team_new(int threads, const int *cpus)
     struct team *team = room;
     memset(team, 0, sizeof *team);
     team->size = threads;
+    team->spin = threads > sysconf(_SC_NPROCESSORS_ONLN) ? SPIN_CROWDED : SPIN;
     team->members = calloc((size_t)threads, sizeof *team->members);
     team->memory = pages_new(team_memory(threads));
     if (!team->members || !team->memory) {
@@ -200,7 +205,7 @@ int team_size(const struct team *team)
 
 static void wait_for_done(struct team *team, uint32_t count)
 {
-    for (int spin = 0; spin < SPIN; spin++) {
+    for (int spin = 0; spin < team->spin; spin++) {
         if (atomic_load(&team->done) == count)
             return;
         pause_a_little();
