@@ -7,6 +7,8 @@
 #include "kernels/nn/optim/schedule.h"
 #include "libcommon/sys/opt.h"
 
+enum { MASKS = 6 };             /* SpecAugment's settings */
+
 struct options {
     struct common common;
     const char *head;           /* endpoint of the source, if the input is an endpoint */
@@ -24,7 +26,7 @@ struct options {
 
     double mask_time_prob, mask_feature_prob;
     int64_t mask_time_length, mask_time_min_masks, mask_feature_length, mask_feature_min_masks;
-    bool mask_given[6];         /* in the order of the options; mask_key names them */
+    bool mask_given[MASKS];     /* in the order of the options; mask_key names them */
 
     const char *freeze;
     bool lora;                  /* any of them was given */
@@ -45,7 +47,6 @@ struct options {
 };
 
 /* SpecAugment's settings as config.json names them, in the order of mask_given: a number, or null where it was not given. */
-enum { MASKS = 6 };
 const char *mask_key(size_t i);
 json_t *mask_json(const struct options *o, size_t i);
 
