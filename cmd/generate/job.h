@@ -7,7 +7,7 @@
 #include "cmd/shared/generation.h"
 #include "cmd/shared/machine.h"
 #include "cmd/shared/model_load.h"
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 #include "kernels/text/chat.h"
 #include "kernels/text/prompt.h"
 #include "libcommon/stream/stream.h"

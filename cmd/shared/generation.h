@@ -2,7 +2,7 @@
 #ifndef PENSTOCK_GENERATION_H
 #define PENSTOCK_GENERATION_H
 
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 #include "kernels/text/prompt.h"
 #include "libcommon/format/modeldir.h"
 

@@ -21,7 +21,8 @@ static bool frame_read(const uint8_t *p, struct mpeg_frame *f)
     if (p[0] != 0xff || (p[1] & 0xe0) != 0xe0 || layer == 4 || !version || index == 0 || index == 15 || rate == 3)
         return false;
     int kind = version == 1 ? layer - 1 : layer == 1 ? 3 : 4, padding = p[2] >> 1 & 1;
-    *f = (struct mpeg_frame){version, layer, hertz[rate] / (version == 1 ? 1 : version == 2 ? 2 : 4), 1152, p[3] >> 6 == 3, 0};
+    int slower = version == 1 ? 1 : version == 2 ? 2 : 4;
+    *f = (struct mpeg_frame){version, layer, hertz[rate] / slower, 1152, p[3] >> 6 == 3, 0};
     f->samples = layer == 1 ? 384 : layer == 3 && version != 1 ? 576 : 1152;
     int slot = layer == 1 ? 4 : 1;
     f->size = (size_t)((f->samples / 8 / slot * rates[kind][index] * 1000 / f->rate + padding) * slot);
@@ -38,8 +39,10 @@ static size_t id3_size(const uint8_t *p, size_t left)
 {
     if (left < 10 || memcmp(p, "ID3", 3) != 0)
         return 0;
-    size_t footer = p[5] & 16 ? 10 : 0;
-    return 10 + footer + ((size_t)(p[6] & 127) << 21 | (size_t)(p[7] & 127) << 14 | (size_t)(p[8] & 127) << 7 | (size_t)(p[9] & 127));
+    size_t footer = p[5] & 16 ? 10 : 0, size = 0;
+    for (int i = 6; i < 10; i++)
+        size = size << 7 | (p[i] & 127);
+    return 10 + footer + size;
 }
 
 /* Is what follows the last frame a tag, or filling? */

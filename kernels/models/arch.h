@@ -1,4 +1,4 @@
-/* kernels/models/arch.h - what an architecture's file gives and is given; private to kernels/models */
+/* kernels/models/arch.h - what an architecture gives and is given; private to kernels/models */
 #ifndef PENSTOCK_ARCH_H
 #define PENSTOCK_ARCH_H
 

@@ -2,7 +2,7 @@
  *
  * Nothing outside kernels/models knows an architecture's name: model_new looks
  * config.json's model_type up in one registry (registry.c).  An architecture is a
- * file: its configuration, its list of parameters, its forward code. */
+ * folder: its configuration, its list of parameters, its forward code. */
 #ifndef PENSTOCK_MODEL_H
 #define PENSTOCK_MODEL_H
 
@@ -100,8 +100,9 @@ void cache_clear(struct cache *c);
 void cache_expand(struct cache *c, size_t times);
 /* Row r becomes what row from[r] was.  -1: out of memory. */
 int cache_reorder(struct cache *c, const size_t *from);
-/* Feeds b's tokens (any number a row, none: its logits stay as they were; same rows as the cache; b->features only if !c->encoded) and gives the logits of each row's
- * last position: logits [rows, vocab], the caller's. */
+/* Feeds b's tokens (any number a row, none: its logits stay as they were; same rows as the cache;
+ * b->features only if !c->encoded) and gives the logits of each row's last position: logits
+ * [rows, vocab], the caller's. */
 int model_decode(struct tape *t, struct model *m, const struct batch *b, struct cache *c, float *logits, char why[WHY]);
 
 #endif

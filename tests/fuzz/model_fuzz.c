@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

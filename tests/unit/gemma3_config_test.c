@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "kernels/models/gemma3.h"
+#include "kernels/models/gemma3/gemma3.h"
 #include "tests/unit/golden.h"
 
 #define CASES "tests/golden/gemma3-config/"

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 #include "tests/unit/golden.h"
 
 static struct compute compute;

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 #include "kernels/nn/random.h"
 
 enum { V = 40, DRAWS = 40000 };

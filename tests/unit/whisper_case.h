@@ -2,7 +2,7 @@
 #ifndef PENSTOCK_WHISPER_CASE_H
 #define PENSTOCK_WHISPER_CASE_H
 
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 #include "tests/unit/golden.h"
 
 #define WHISPER_CASE "tests/golden/whisper-micro/"

@@ -1,7 +1,7 @@
 /* tests/unit/windows_test.c - what a window of long audio says, and where the next begins */
 #include <math.h>
 
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 #include "tests/unit/tap.h"
 
 enum { T = 100, FRAMES = 3000 };        /* <|0.00|>; ids below are text */

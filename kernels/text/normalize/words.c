@@ -79,7 +79,8 @@ static bool multiplier_find(const char *word, struct word *w)
         const char *rest = behind(word, multipliers[i].name);
         if (!rest || (*rest && strcmp(rest, "s") != 0 && strcmp(rest, "th") != 0))
             continue;
-        *w = (struct word){*rest ? WORD_MULTIPLIER_SUFFIXED : WORD_MULTIPLIER, multipliers[i].power, *rest == 't' ? "th" : "s"};
+        enum word_kind kind = *rest ? WORD_MULTIPLIER_SUFFIXED : WORD_MULTIPLIER;
+        *w = (struct word){kind, multipliers[i].power, *rest == 't' ? "th" : "s"};
         return true;
     }
     return false;

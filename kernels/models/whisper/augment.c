@@ -1,10 +1,10 @@
-/* kernels/models/whisper_augment.c - SpecAugment: spans of time and of bins become zero in training
+/* kernels/models/whisper/augment.c - SpecAugment: spans of time and of bins become zero in training
  *
  * D. Park and others, 2019, with transformers' rule for the number of spans:
  * floor(prob * length / span + u), u uniform in [0, 1), at least `least`, at most as fit;
  * starts are drawn without repetition; spans may overlap.  Time is masked within what
  * was heard, not in the padding.  Draws are keyed by the row's key, of (seed, epoch, id). */
-#include "kernels/models/whisper.h"
+#include "kernels/models/whisper/whisper.h"
 #include "kernels/nn/random.h"
 
 #include <string.h>

@@ -1,10 +1,10 @@
-/* kernels/models/gemma3_config.c - Gemma 3's config.json and its list of parameters
+/* kernels/models/gemma3/config.c - Gemma 3's config.json and its list of parameters
  *
  * Files of several ages differ in how they spell rotary angles and layer types, and
  * leave defaults out; defaults are transformers' Gemma3TextConfig.  A file of
  * model_type gemma3 (4b and larger) has all this in text_config, and more besides:
- * gemma3_tower.c. */
-#include "kernels/models/gemma3.h"
+ * tower.c. */
+#include "kernels/models/gemma3/gemma3.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* kernels/models/whisper.h - Whisper's configuration and parameters; private to whisper*.c */
+/* kernels/models/whisper/whisper.h - Whisper's configuration and parameters; private to this folder */
 #ifndef PENSTOCK_WHISPER_H
 #define PENSTOCK_WHISPER_H
 
@@ -31,10 +31,10 @@ struct whisper {
     struct whisper_layer *encoder, *decoder;
 };
 
-/* whisper_config.c */
+/* config.c */
 int whisper_configure(struct model *m, const json_t *config, char why[WHY]);
 void whisper_release(void *config);
-/* whisper_augment.c: features [B * frames, bins] with spans of time and bins zeroed, in training only. */
+/* augment.c: features [B * frames, bins] with spans of time and bins zeroed, in training only. */
 struct tensor *whisper_augment(struct tape *t, const struct whisper *w, const struct batch *b, struct tensor *x);
 
 #endif

@@ -1,7 +1,7 @@
-/* kernels/models/sample.c - one token out of its logits: the likeliest, or a draw
+/* kernels/models/generate/sample.c - one token out of its logits: the likeliest, or a draw
  *
  * The order is transformers': penalty, rules, temperature, top-k, top-p, min-p. */
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 #include "kernels/nn/random.h"
 
 #include <math.h>

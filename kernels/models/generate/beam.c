@@ -1,11 +1,11 @@
-/* kernels/models/beam.c - beam search, as transformers does it (generation/utils.py, release 5)
+/* kernels/models/generate/beam.c - beam search, as transformers does it (generation/utils.py, release 5)
  *
  * A clip has B beams that go on and B answers that are complete.  A step scores all
  * continuations of all beams by the sum of log p, takes the best max(2, 1 + ends) B of
  * them, completes those of the first B that end (their score divided by length^penalty),
  * and goes on with the best B that do not.  It stops when the best going score,
  * divided by its length so far, cannot beat the worst of B complete answers. */
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
-/* kernels/models/gemma3.c - Gemma 3's text model: Gemma Team, "Gemma 3 Technical Report", 2025
+/* kernels/models/gemma3/gemma3.c - Gemma 3's text model: Gemma Team, "Gemma 3 Technical Report", 2025
  *
  * x = E[ids] sqrt(H); each layer, norms before and after both blocks:
  *   x += norm(attention(norm x)),  x += norm(down(gelu(gate h) up h)), h = norm x
  * logits = E norm(x).  Norms are x / rms(x) * (1 + w).  Queries and keys are normed
  * head by head, then rotated; five of six layers see a window, the sixth all before it,
  * and turn by angles of their own.  H hidden size, T tokens in all. */
-#include "kernels/models/gemma3.h"
+#include "kernels/models/gemma3/gemma3.h"
 
 #include <math.h>
 #include <stdio.h>

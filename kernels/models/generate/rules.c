@@ -1,8 +1,8 @@
-/* kernels/models/rules.c - which tokens may come next: lists of the generation config, Whisper's rules for times
+/* kernels/models/generate/rules.c - which tokens may come next: lists of the generation config, Whisper's rules for times
  *
  * Times come in pairs but for the last, never go back, and the first token is one.
  * If all times together are likelier than any other token, a time it is. */
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -1,5 +1,5 @@
-/* kernels/models/generate.c - the loop over a batch; the rules are in rules.c, the choice in sample.c */
-#include "kernels/models/generate.h"
+/* kernels/models/generate/generate.c - the loop over a batch; the rules are in rules.c, the choice in sample.c */
+#include "kernels/models/generate/generate.h"
 #include "kernels/nn/random.h"
 
 #include <math.h>

@@ -1,11 +1,12 @@
-/* kernels/models/whisper.c - Whisper: A. Radford and others, "Robust Speech Recognition via Large-Scale Weak Supervision", 2022
+/* kernels/models/whisper/whisper.c - Whisper's forward code
  *
+ * A. Radford and others, "Robust Speech Recognition via Large-Scale Weak Supervision", 2022.
  * Encoder: two convolutions with GELU (the second halves the time), sinusoids, pre-norm
  * layers, a norm.  Decoder: token and learnt position embeddings, pre-norm layers with
  * causal and cross attention, a norm; the output layer is the token embedding.
  * Padded audio attends like any other: nothing masks it (golden/README-whisper.md).
  * B clips, S source positions (two mel frames each), D model width, T tokens in all. */
-#include "kernels/models/whisper.h"
+#include "kernels/models/whisper/whisper.h"
 #include "kernels/nn/random.h"
 
 #include <math.h>

@@ -1,11 +1,11 @@
-/* kernels/models/gemma3_tower.c - the parts of a gemma3 checkpoint that see: named, carried, not computed
+/* kernels/models/gemma3/tower.c - the parts of a gemma3 checkpoint that see: named, carried, not computed
  *
  * Files of 4b and larger hold a SigLIP tower and a projector beside the text model.
  * Texts train without them; they stay as they are and go into every checkpoint, so
  * that it is a whole model again.  Releases of transformers before 5 write
  * `vision_tower.vision_model.` where later ones write `vision_tower.`; the
  * configuration's transformers_version tells which. */
-#include "kernels/models/gemma3.h"
+#include "kernels/models/gemma3/gemma3.h"
 
 #include <stdio.h>
 #include <stdlib.h>

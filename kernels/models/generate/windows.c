@@ -1,7 +1,7 @@
-/* kernels/models/windows.c - long audio in windows: what one window said, and where the next begins
+/* kernels/models/generate/windows.c - long audio in windows: what one window said, and where the next begins
  *
  * The rules are those of OpenAI's transcribe and transformers' long-form generation. */
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 
 #include <math.h>
 

@@ -1,8 +1,8 @@
-/* kernels/models/credible.c - measures by which transformers and OpenAI's code tell a hallucination
+/* kernels/models/generate/credible.c - measures by which transformers and OpenAI's code tell a hallucination
  *
  * An answer that repeats itself compresses too well; one that the model doubts has a low
  * mean log probability.  Such answers are tried again at a higher temperature. */
-#include "kernels/models/generate.h"
+#include "kernels/models/generate/generate.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* kernels/models/generate.h - tokens out of a model, one after another: rules, choice, the loop over a batch
+/* kernels/models/generate/generate.h - tokens out of a model, one after another: rules, choice, the loop over a batch
  *
  * Names and meanings as in transformers' generate. */
 #ifndef PENSTOCK_GENERATE_H

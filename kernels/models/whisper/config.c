@@ -1,7 +1,7 @@
-/* kernels/models/whisper_config.c - Whisper's config.json and its list of parameters
+/* kernels/models/whisper/config.c - Whisper's config.json and its list of parameters
  *
  * Defaults are transformers' WhisperConfig; names those of its safetensors files. */
-#include "kernels/models/whisper.h"
+#include "kernels/models/whisper/whisper.h"
 
 #include <stdio.h>
 #include <stdlib.h>

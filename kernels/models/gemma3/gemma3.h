@@ -1,4 +1,4 @@
-/* kernels/models/gemma3.h - Gemma 3's configuration and parameters; private to gemma3*.c */
+/* kernels/models/gemma3/gemma3.h - Gemma 3's configuration and parameters; private to this folder */
 #ifndef PENSTOCK_GEMMA3_H
 #define PENSTOCK_GEMMA3_H
 
@@ -33,10 +33,10 @@ struct gemma3 {
     struct gemma3_layer *layers;
 };
 
-/* gemma3_config.c */
+/* config.c */
 int gemma3_configure(struct model *m, const json_t *config, char why[WHY]);
 void gemma3_release(void *config);
-/* gemma3_tower.c: the parameters of what sees, by the whole config.json. */
+/* tower.c: the parameters of what sees, by the whole config.json. */
 int gemma3_tower_add(struct model *m, const struct gemma3 *g, const json_t *config, char why[WHY]);
 
 #endif
