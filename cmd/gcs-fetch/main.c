@@ -1,9 +1,9 @@
 /* cmd/gcs-fetch/main.c - a manifest and the media it names become a stream of samples
  *
  * The order of rows and their division into units are a plan (libcommon/plan): a
- * pure function of the manifest and the options, so that any unit can be made
- * again, and a run can begin anywhere.  A row that cannot be used becomes an error
- * record and is counted; the run goes on. */
+ * pure function of the manifest (libcommon/manifest) and the options, so that any
+ * unit can be made again, and a run can begin anywhere.  A row that cannot be used
+ * becomes an error record and is counted; the run goes on. */
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "cmd/gcs-fetch/list.h"
 #include "cmd/gcs-fetch/media.h"
 #include "cmd/gcs-fetch/row.h"
-#include "libcommon/plan/import.h"
+#include "libcommon/manifest/import/import.h"
 #include "libcommon/plan/plan.h"
 #include "libcommon/plan/source.h"
 #include "libcommon/sys/log.h"

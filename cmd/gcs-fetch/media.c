@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libcommon/plan/import.h"
+#include "libcommon/manifest/import/import.h"
 #include "libcommon/plan/source.h"
 #include "libcommon/store/cache.h"
 #include "libcommon/store/store.h"

@@ -2,7 +2,7 @@
 #ifndef GCS_FETCH_ROW_H
 #define GCS_FETCH_ROW_H
 
-#include "libcommon/plan/manifest.h"
+#include "libcommon/manifest/manifest.h"
 #include "libcommon/stream/format/sample.h"
 
 /* Which column means what; NULL: guessed from the common names. */

@@ -16,10 +16,9 @@
 
 #include "libcommon/ckpt/remote_impl.h"
 #include "libcommon/store/mirror.h"
-#include "libcommon/store/temporary.h"
 #include "libcommon/stream/format/crc32c.h"
-#include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
+#include "libcommon/sys/temporary.h"
 
 enum { PIECE = 1 << 20 };
 
@@ -201,9 +200,8 @@ int ckpt_remote_bytes(struct ckpt_remote *d, const void *data, size_t n, struct 
 {
     if ((!d->file && d->compare < 0) || n > d->size - d->written)
         return error_set(e, STATUS_BAD, "bytes of a checkpoint belong to no file");
-    if (d->file ? store_writer_append(d->file, data, n, e) < 0 : file_write_all(d->compare, data, n) < 0)
-        return d->file ? -1 : error_set(e, STATUS_AGAIN,
-                                        "cannot keep '%s' in a temporary file (TMPDIR chooses its place)", d->name);
+    if ((d->file ? store_writer_append(d->file, data, n, e) : temporary_write(d->compare, data, n, d->name, e)) < 0)
+        return -1;
     d->crc = crc32c(d->crc, data, n);
     if (!EVP_DigestUpdate(d->sha, data, n))
         return error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->name);

@@ -6,6 +6,7 @@
 #include "libcommon/record/recording.h"
 #include "libcommon/stream/mixture.h"
 #include "libcommon/sys/file.h"
+#include "libcommon/sys/temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,18 +114,12 @@ static struct part *part_add(struct recording *r, const char *path, struct error
 
 static int index_flush(struct part *p, struct buf *b, struct error *e)
 {
-    if (b->failed || file_write_all(p->index, b->data, b->size) < 0)
-        return cannot(e, "write a temporary index of", p->path);
+    if (b->failed)
+        return error_set(e, STATUS_AGAIN, "out of memory");
+    if (temporary_write(p->index, b->data, b->size, p->path, e) < 0)
+        return -1;
     buf_clear(b);
     return 0;
-}
-
-static FILE *temporary(const char *path, struct error *e)
-{
-    FILE *f = tmpfile();
-    if (!f)
-        cannot(e, "make a temporary index of", path);
-    return f;
 }
 
 /* Walks the whole file; its index goes to a temporary file without a name. */
@@ -157,14 +152,9 @@ static int plain_open(struct recording *r, const char *path, struct error *e)
     struct part *p = part_add(r, path, e);
     if (!p || file_map_open(path, &map, e) < 0)
         return -1;
-    FILE *f = temporary(path, e);
     buf_init(&b, SIZE_MAX);
-    int rc = -1;
-    if (f) {
-        p->index = fcntl(fileno(f), F_DUPFD_CLOEXEC, 3);
-        fclose(f);
-        rc = p->index < 0 ? cannot(e, "index", path) : plain_walk(r, p, &map, &b, e);
-    }
+    p->index = temporary_file(e);
+    int rc = p->index < 0 ? -1 : plain_walk(r, p, &map, &b, e);
     buf_release(&b);
     file_map_close(&map);
     return rc;

@@ -42,6 +42,8 @@ run replay --num-train-epochs 2 "$tmp/x.stream"
 like 'epochs of epochs are refused' "$st $err" '^100 .*holds 3 epochs already'
 run replay "$tmp/a.stream" "$tmp/d"
 is 'two recordings of the same stages are one' "$(stream-show --stats <"$out" | sed -n 's/.*"units": \([0-9]*\),.*/\1/p')" 600
+TMPDIR="$tmp/none" run replay "$tmp/a.stream"
+like 'a file is indexed where TMPDIR says' "$st $err" "^111 .*temporary file in '$tmp/none'"
 
 # --- damage -------------------------------------------------------------------------
 size=$(wc -c <"$tmp/a.stream") bad=

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "libcommon/format/json.h"
-#include "libcommon/plan/split.h"
+#include "libcommon/manifest/split.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

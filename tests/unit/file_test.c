@@ -1,9 +1,11 @@
-/* tests/unit/file_test.c - files read whole, mapped, replaced at once; directories; metrics; text made safe */
+/* tests/unit/file_test.c - files read whole, mapped, replaced at once, without a name; directories; metrics; text made safe */
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/metrics.h"
+#include "libcommon/sys/temporary.h"
 #include "libcommon/sys/text.h"
 #include "tap.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -97,6 +99,19 @@ static void metrics(void)
     buf_release(&b);
 }
 
+static void temporary(void)
+{
+    char back[4];
+    int fd = temporary_file(&e);
+    ok(temporary_write(fd, "ab", 2, "x", &e) == 0 && temporary_write(fd, "cd", 2, "x", &e) == 0 &&
+       pread(fd, back, 4, 0) == 4 && !memcmp(back, "abcd", 4), "a file without a name keeps what is written");
+    close(fd);
+    fd = open(at("a"), O_RDONLY);
+    ok(temporary_write(fd, "ab", 2, "set.jsonl", &e) < 0 && e.status == STATUS_AGAIN &&
+       strstr(e.text, "'set.jsonl' (TMPDIR chooses its place)"), "one that cannot be written is told: %s", e.text);
+    close(fd);
+}
+
 static void text(void)
 {
     static const struct { const char *bytes; bool good; } cases[] = {
@@ -124,6 +139,7 @@ int main(void)
     reading();
     directories();
     metrics();
+    temporary();
     text();
     dir_remove(dir, &e);
     return done();

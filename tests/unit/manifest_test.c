@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "libcommon/format/json_peek.h"
-#include "libcommon/plan/ids.h"
-#include "libcommon/plan/manifest.h"
+#include "libcommon/manifest/ids.h"
+#include "libcommon/manifest/manifest.h"
 #include "libcommon/sys/file.h"
 #include "tests/unit/tap.h"
 
@@ -135,7 +135,7 @@ static int never(void *ctx, uint64_t a, uint64_t b, struct error *e)
 static void many_ids(void)
 {
     struct error e = { 0 };
-    struct ids *s = ids_open(&e);
+    struct ids *s = ids_open("set", &e);
     char id[32];
     int asked = 0, r = 0;
     for (uint64_t i = 0; i < 2600000 && r == 0; i++) {

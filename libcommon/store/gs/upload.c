@@ -16,10 +16,9 @@
 #include "libcommon/store/gs/google.h"
 #include "libcommon/store/gs/note.h"
 #include "libcommon/store/retry.h"
-#include "libcommon/store/temporary.h"
 #include "libcommon/stream/format/crc32c.h"
-#include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
+#include "libcommon/sys/temporary.h"
 
 enum { CHUNK = 8 << 20, GRAIN = 256 << 10 };
 
@@ -321,9 +320,8 @@ int gs_writer_append(struct store_writer *base, const void *data, size_t n, stru
         size_t k = CHUNK - w->size % CHUNK;
         if (k > n)
             k = n;
-        if (file_write_all(w->spool, p, k) < 0)
-            return error_set(e, STATUS_AGAIN,
-                             "cannot keep an upload in a temporary file (TMPDIR chooses its place): %s", strerror(errno));
+        if (temporary_write(w->spool, p, k, w->url, e) < 0)
+            return -1;
         w->crc = crc32c(w->crc, p, k);
         w->size += k;
         p += k;

@@ -1,11 +1,11 @@
-/* libcommon/plan/manifest.c - rows of an indexed manifest; see manifest.h.  The index is made in index.c */
-#include "libcommon/plan/manifest.h"
+/* libcommon/manifest/manifest.c - rows of an indexed manifest; see manifest.h.  The index is made in index.c */
+#include "libcommon/manifest/manifest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "libcommon/plan/index.h"
+#include "libcommon/manifest/index.h"
 #include "libcommon/format/json.h"
 #include "libcommon/sys/text.h"
 

@@ -1,4 +1,4 @@
-/* libcommon/plan/split.h - a row that is longer than a model hears, cut between its timed segments into several
+/* libcommon/manifest/split.h - a row that is longer than a model hears, cut between its timed segments into several
  *
  * A worker gives one unit for each, of as many samples, so rows are cut where the
  * plan is made: each piece is a row of its own, with an id, an offset and a duration. */

@@ -1,4 +1,4 @@
-/* libcommon/plan/records.h - the bytes of a manifest, record by record: lines of JSON, or records of CSV and TSV
+/* libcommon/manifest/records.h - the bytes of a manifest, record by record: lines of JSON, or records of CSV and TSV
  *
  * A window moves over the manifest, so that memory does not grow with it, and every byte
  * that is passed goes into one SHA-256 sum. */

@@ -1,5 +1,5 @@
-/* libcommon/plan/split.c - see split.h */
-#include "libcommon/plan/split.h"
+/* libcommon/manifest/split.c - see split.h */
+#include "libcommon/manifest/split.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* libcommon/plan/spool.c - see spool.h */
-#include "libcommon/plan/spool.h"
+/* libcommon/manifest/spool.c - see spool.h */
+#include "libcommon/manifest/spool.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,10 +8,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "libcommon/plan/import.h"
+#include "libcommon/manifest/import/import.h"
 #include "libcommon/store/kind.h"
-#include "libcommon/store/temporary.h"
-#include "libcommon/sys/file.h"
+#include "libcommon/sys/temporary.h"
 
 enum { PIECE = 1 << 20 };
 
@@ -45,14 +44,6 @@ static ssize_t piece_read(struct origin *from, uint8_t *piece, struct error *e)
     }
     from->done += n;
     return (ssize_t)n;
-}
-
-static int put(int fd, const void *data, size_t n, const char *name, struct error *e)
-{
-    if (file_write_all(fd, data, n) == 0)
-        return 0;
-    return error_set(e, STATUS_AGAIN, "cannot copy '%s' to a temporary file (TMPDIR chooses its place): %s", name,
-                     strerror(errno));
 }
 
 /* --- gzip ----------------------------------------------------------------------- */
@@ -89,7 +80,7 @@ static int unpack(struct unpacking *u, uint8_t *data, size_t n, int fd, const st
             if (r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
                 return error_set(e, STATUS_BAD, "'%s' is damaged: its gzip cannot be inflated before byte %llu",
                                  from->name, (unsigned long long)from->done);
-            if (put(fd, u->plain, PIECE - u->z.avail_out, from->name, e) < 0)
+            if (temporary_write(fd, u->plain, PIECE - u->z.avail_out, from->name, e) < 0)
                 return -1;
         } while (r == Z_OK && !u->z.avail_out);
         u->ended = r == Z_STREAM_END;
@@ -105,7 +96,9 @@ static int copy(struct origin *from, int fd, uint8_t *piece, struct unpacking *u
     for (bool first = true; (n = piece_read(from, piece, e)) > 0; first = false) {
         if (first)
             inflating = packed(piece, (size_t)n);
-        if ((inflating ? unpack(u, piece, (size_t)n, fd, from, e) : put(fd, piece, (size_t)n, from->name, e)) < 0)
+        int bad = inflating ? unpack(u, piece, (size_t)n, fd, from, e) :
+                  temporary_write(fd, piece, (size_t)n, from->name, e);
+        if (bad)
             return -1;
     }
     if (n == 0 && inflating && !u->ended)

@@ -1,49 +1,17 @@
-/* libcommon/plan/import.c - which import; and Kaldi's data directories (see import.h)
+/* libcommon/manifest/import/kaldi.c - Kaldi's data directories as rows
  *
  * https://kaldi-asr.org/doc/data_prep.html: lines of a key, a blank and a value,
  * sorted by key.  Files are read side by side, so that none is held in memory;
  * only wav.scp is where `segments` cut recordings. */
-#include "libcommon/plan/import.h"
-
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "libcommon/manifest/import/import_impl.h"
 #include "libcommon/store/store.h"
 #include "libcommon/sys/buf.h"
 #include "libcommon/sys/file.h"
-
-static bool is_tar(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 4 && !strcmp(name + n - 4, ".tar");
-}
-
-bool import_wanted(const char *name)
-{
-    struct stat s;
-    if (is_tar(name))
-        return true;
-    return !url_is_remote(name) && stat(name, &s) == 0 && S_ISDIR(s.st_mode);
-}
-
-char *import_base(const char *name)
-{
-    size_t n = strlen(name);
-    char *base;
-    if (is_tar(name))
-        return strndup(name, import_tar_base(name));
-    return asprintf(&base, "%s%s", name, n && name[n - 1] == '/' ? "" : "/") < 0 ? NULL : base;
-}
-
-int import_write(const char *name, int fd, struct error *e)
-{
-    return is_tar(name) ? import_tar(name, fd, e) : import_kaldi(name, fd, e);
-}
 
 /* --- one file of keys ------------------------------------------------------------------ */
 
@@ -171,13 +139,7 @@ static int row_write(struct kaldi *k, json_t *row, const char *key, struct error
         json_object_set_new(row, "language", json_string(language));
     if (length && !json_object_get(row, "duration"))
         json_object_set_new(row, "duration", json_real(strtod(length, NULL)));
-    char *line = json_dumps(row, JSON_COMPACT);
-    int bad = line ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
-    if (!bad && (file_write_all(k->fd, line, strlen(line)) < 0 || file_write_all(k->fd, "\n", 1) < 0))
-        bad = error_set(e, STATUS_AGAIN, "cannot write the index to a temporary file: %s", strerror(errno));
-    free(line);
-    json_decref(row);
-    return bad;
+    return import_row_write(k->fd, row, k->dir, e);
 }
 
 static int segment_write(struct kaldi *k, struct error *e)

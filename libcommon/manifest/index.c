@@ -1,5 +1,5 @@
-/* libcommon/plan/index.c - opening a manifest: one pass over its bytes that finds rows and double ids */
-#include "libcommon/plan/index.h"
+/* libcommon/manifest/index.c - opening a manifest: one pass over its bytes that finds rows and double ids */
+#include "libcommon/manifest/index.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,13 +9,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "libcommon/plan/ids.h"
-#include "libcommon/format/json_peek.h"
-#include "libcommon/plan/records.h"
-#include "libcommon/plan/spool.h"
-#include "libcommon/store/temporary.h"
 #include "libcommon/format/json.h"
-#include "libcommon/sys/file.h"
+#include "libcommon/format/json_peek.h"
+#include "libcommon/manifest/ids.h"
+#include "libcommon/manifest/records.h"
+#include "libcommon/manifest/spool.h"
+#include "libcommon/sys/temporary.h"
 #include "libcommon/sys/text.h"
 
 enum { PLACES = 4096 };
@@ -125,8 +124,8 @@ static int columns_read(struct pass *p, struct error *e)
 
 static int places_write(struct pass *p, struct error *e)
 {
-    if (file_write_all(p->fd, p->place, p->n_places * sizeof *p->place) < 0)
-        return error_set(e, STATUS_AGAIN, "cannot write the index to a temporary file (TMPDIR chooses its place): %s", strerror(errno));
+    if (temporary_write(p->fd, p->place, p->n_places * sizeof *p->place, p->m->name, e) < 0)
+        return -1;
     p->n_places = 0;
     return 0;
 }
@@ -244,7 +243,7 @@ static int place_map(struct pass *p, struct error *e)
 
 static int index_make(struct pass *p, const char *format, uint64_t limit, struct error *e)
 {
-    if ((p->fd = temporary_file(e)) < 0 || !(p->ids = ids_open(e)))
+    if ((p->fd = temporary_file(e)) < 0 || !(p->ids = ids_open(p->m->name, e)))
         return -1;
     if (records_init(&p->from, p->m->bytes, e) < 0 || records_fill(&p->from, e) < 0 || encoding_check(p, e) < 0 || format_choose(p, format, e) < 0)
         return -1;

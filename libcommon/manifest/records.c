@@ -1,10 +1,10 @@
-/* libcommon/plan/records.c - see records.h */
-#include "libcommon/plan/records.h"
+/* libcommon/manifest/records.c - see records.h */
+#include "libcommon/manifest/records.h"
 
 #include <string.h>
 
 #include "libcommon/format/csv.h"
-#include "libcommon/plan/index.h"
+#include "libcommon/manifest/index.h"
 
 enum { PIECE = 1 << 20 };
 

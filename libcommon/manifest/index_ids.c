@@ -1,9 +1,9 @@
-/* libcommon/plan/index_ids.c - rows of a manifest that have one id; see index.h */
+/* libcommon/manifest/index_ids.c - rows of a manifest that have one id; see index.h */
 #include <stdio.h>
 #include <string.h>
 
-#include "libcommon/plan/ids.h"
-#include "libcommon/plan/index.h"
+#include "libcommon/manifest/ids.h"
+#include "libcommon/manifest/index.h"
 
 struct pair_check { const struct manifest *m; const char *id_column; };
 

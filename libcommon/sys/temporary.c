@@ -1,5 +1,5 @@
-/* libcommon/store/temporary.c - see temporary.h */
-#include "libcommon/store/temporary.h"
+/* libcommon/sys/temporary.c - see temporary.h */
+#include "libcommon/sys/temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "libcommon/sys/file.h"
 
 int temporary_file(struct error *e)
 {
@@ -24,4 +26,12 @@ int temporary_file(struct error *e)
         unlink(path);
     free(path);
     return fd;
+}
+
+int temporary_write(int fd, const void *data, size_t n, const char *name, struct error *e)
+{
+    if (file_write_all(fd, data, n) == 0)
+        return 0;
+    return error_set(e, STATUS_AGAIN, "cannot write a temporary file for '%s' (TMPDIR chooses its place): %s", name,
+                     strerror(errno));
 }

@@ -1,5 +1,5 @@
-/* libcommon/plan/ids.c - see ids.h */
-#include "libcommon/plan/ids.h"
+/* libcommon/manifest/ids.c - see ids.h */
+#include "libcommon/manifest/ids.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,8 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libcommon/store/temporary.h"
-#include "libcommon/sys/file.h"
+#include "libcommon/sys/temporary.h"
 
 enum { RUN = 1 << 20, READ_AHEAD = 4096, SAME_HASH = 64 };      /* entries */
 
@@ -21,6 +20,7 @@ struct run {                    /* a sorted part of the file, being merged */
 };
 
 struct ids {
+    const char *name;
     int fd;
     struct entry *entry;        /* the run being filled */
     size_t n;
@@ -47,7 +47,7 @@ static int by_hash(const void *a, const void *b)
     return (s->row > t->row) - (s->row < t->row);
 }
 
-struct ids *ids_open(struct error *e)
+struct ids *ids_open(const char *name, struct error *e)
 {
     struct ids *s = calloc(1, sizeof *s);
     if (!s || !(s->entry = malloc(RUN * sizeof *s->entry))) {
@@ -55,6 +55,7 @@ struct ids *ids_open(struct error *e)
         error_set(e, STATUS_AGAIN, "out of memory");
         return NULL;
     }
+    s->name = name;
     s->fd = -1;
     return s;
 }
@@ -74,8 +75,8 @@ static int run_write(struct ids *s, struct error *e)
     if (s->fd < 0 && (s->fd = temporary_file(e)) < 0)
         return -1;
     qsort(s->entry, s->n, sizeof *s->entry, by_hash);
-    if (file_write_all(s->fd, s->entry, s->n * sizeof *s->entry) < 0)
-        return error_set(e, STATUS_AGAIN, "cannot write a temporary file: %s", strerror(errno));
+    if (temporary_write(s->fd, s->entry, s->n * sizeof *s->entry, s->name, e) < 0)
+        return -1;
     s->written += s->n;
     s->n = 0;
     return 0;

@@ -1,19 +1,21 @@
-/* libcommon/plan/import_shards.c - many shards as rows: their names, several at a time, rows that are known already
+/* libcommon/manifest/import/shards.c - many shards as rows: their names, several at a time, rows that are known already
  *
  * The plan needs the number of rows before the first of them, so that shards are
  * gone through once for their index.  Several are at the same time, each into a
  * temporary file; their rows follow in the order of the names. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "libcommon/plan/import.h"
+#include "libcommon/manifest/import/import.h"
+#include "libcommon/manifest/import/import_impl.h"
 #include "libcommon/store/cache.h"
 #include "libcommon/store/store.h"
-#include "libcommon/store/temporary.h"
 #include "libcommon/sys/file.h"
+#include "libcommon/sys/temporary.h"
 
 enum { SHARDS_MAX = 1000000, THREADS = 8, AHEAD = 32, PIECE = 1 << 20, KEEP_MAX = 64 << 20, ROWS_VERSION = 1 };
 
@@ -74,7 +76,7 @@ static int braces(const char *name, struct names *names, struct error *e)
     return bad;
 }
 
-size_t import_tar_base(const char *name)
+size_t import_shards_base(const char *name)
 {
     size_t n = strcspn(name, "{");
     while (n && name[n - 1] != '/')
@@ -159,17 +161,17 @@ static void *shards_read(void *arg)
     return NULL;
 }
 
-static int rows_copy(int from, int to, struct error *e)
+static int rows_copy(int from, int to, const char *name, struct error *e)
 {
     char *piece = malloc(PIECE);
-    ssize_t n = -1;
-    for (off_t at = 0; piece && (n = pread(from, piece, PIECE, at)) > 0; at += n)
-        if (file_write_all(to, piece, (size_t)n) < 0) {
-            n = -1;
-            break;
-        }
+    int bad = piece ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    ssize_t n = 0;
+    for (off_t at = 0; !bad && (n = pread(from, piece, PIECE, at)) > 0; at += n)
+        bad = temporary_write(to, piece, (size_t)n, name, e);
+    if (!bad && n < 0)
+        bad = error_set(e, STATUS_AGAIN, "cannot read a temporary file of '%s': %s", name, strerror(errno));
     free(piece);
-    return n < 0 ? error_set(e, STATUS_AGAIN, "cannot write the index to a temporary file (TMPDIR chooses its place)") : 0;
+    return bad;
 }
 
 /* Rows in the order of the names; ends with the first shard that cannot be read. */
@@ -184,7 +186,7 @@ static int rows_take(struct work *w, int fd, struct error *e)
         w->written = i + 1;
         pthread_cond_broadcast(&w->changed);
         pthread_mutex_unlock(&w->lock);
-        bad = j->bad ? error_set(e, j->error.status, "%s", j->error.text) : rows_copy(j->fd, fd, e);
+        bad = j->bad ? error_set(e, j->error.status, "%s", j->error.text) : rows_copy(j->fd, fd, w->names->name[i], e);
         if (j->fd >= 0)
             close(j->fd);
         j->fd = -1;
@@ -221,12 +223,12 @@ static int shards_import(const struct names *names, size_t base, int fd, struct 
     return bad;
 }
 
-int import_tar(const char *name, int fd, struct error *e)
+int import_shards(const char *name, int fd, struct error *e)
 {
     struct names names = { 0 };
     int bad = braces(name, &names, e);
     if (!bad)
-        bad = names.n ? shards_import(&names, import_tar_base(name), fd, e) :
+        bad = names.n ? shards_import(&names, import_shards_base(name), fd, e) :
               error_set(e, STATUS_BAD, "'%s' names no shard", name);
     for (size_t i = 0; i < names.n; i++)
         free(names.name[i]);

@@ -1,4 +1,4 @@
-/* libcommon/plan/import.h - other ways to keep a data set, turned into lines of JSON
+/* libcommon/manifest/import/import.h - other ways to keep a data set, turned into lines of JSON
  *
  * WebDataset shards (shard-{0000..0099}.tar, also several separated by blanks) and
  * Kaldi directories (wav.scp, text, segments ...).  Rows name their media as
@@ -11,8 +11,6 @@
 #include "libcommon/sys/error.h"
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* Is it one of these? */
 bool import_wanted(const char *name);
@@ -22,14 +20,7 @@ char *import_base(const char *name);
 /* Rows of shards of gs:// are kept there, so that they need not be read again; NULL: nowhere. */
 struct cache;
 void import_cache(struct cache *c);
-/* Writes the rows to fd. */
+/* Writes the rows to fd, a temporary file. */
 int import_write(const char *name, int fd, struct error *e);
-
-int import_tar(const char *name, int fd, struct error *e);
-/* One shard; base: so much of its name is the directory that rows are relative to. */
-int import_shard(const char *path, size_t base, uint64_t generation, int fd, struct error *e);
-int import_kaldi(const char *dir, int fd, struct error *e);
-/* The length of the directory in the name of shards: up to the last slash before a brace. */
-size_t import_tar_base(const char *name);
 
 #endif

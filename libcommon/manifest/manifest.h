@@ -1,4 +1,4 @@
-/* libcommon/plan/manifest.h - a manifest as numbered rows
+/* libcommon/manifest/manifest.h - a manifest as numbered rows
  *
  * One pass finds where rows begin; of each, 16 bytes are kept in a temporary file
  * that is mapped.  The manifest itself is read row by row where it lies (standard
@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #include "libcommon/format/csv.h"
-#include "libcommon/plan/split.h"
+#include "libcommon/manifest/split.h"
 #include "libcommon/store/store.h"
 
 enum manifest_format { MANIFEST_JSONL, MANIFEST_CSV, MANIFEST_TSV };

@@ -1,4 +1,4 @@
-/* libcommon/plan/import_tar.c - a WebDataset shard as rows
+/* libcommon/manifest/import/shard.c - a WebDataset shard as rows
  *
  * https://github.com/webdataset/webdataset: members whose names agree up to the
  * first dot of the last part are one sample, and stand together.  Ids are
@@ -11,9 +11,8 @@
 
 #include "libcommon/format/json.h"
 #include "libcommon/format/tar.h"
-#include "libcommon/plan/import.h"
+#include "libcommon/manifest/import/import_impl.h"
 #include "libcommon/store/store.h"
-#include "libcommon/sys/file.h"
 
 enum { WINDOW_LOCAL = 16 << 10, WINDOW_REMOTE = 8 << 20, WINDOW_HEADER = 64 << 10, LARGE = 4 << 20, TEXT_MAX = 16 << 20 };
 
@@ -57,14 +56,9 @@ static int row_write(struct shard *s, struct error *e)
 {
     if (!s->row)
         return 0;
-    char *text = json_dumps(s->row, JSON_COMPACT);
-    int bad = text ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
-    if (!bad && (file_write_all(s->fd, text, strlen(text)) < 0 || file_write_all(s->fd, "\n", 1) < 0))
-        bad = error_set(e, STATUS_AGAIN, "cannot write the index to a temporary file (TMPDIR chooses its place)");
-    free(text);
-    json_decref(s->row);
+    json_t *row = s->row;
     s->row = NULL;
-    return bad;
+    return import_row_write(s->fd, row, s->path, e);
 }
 
 static bool one_of(const char *word, const char *list)
@@ -121,13 +115,17 @@ static int member_add(struct shard *s, const struct tar_member *m, struct error 
         snprintf(id, sizeof id, "%.*s/%s", (int)strcspn(s->title, "."), s->title, s->key);
         s->row = json_object();
         json_t *name = json_string(id);
-        json_object_set_new(s->row, name ? "id" : "audio", name ? name : json_pack("{s:s}", "error", "its name is not UTF-8"));
+        if (name)
+            json_object_set_new(s->row, "id", name);
+        else
+            json_object_set_new(s->row, "audio", json_pack("{s:s}", "error", "its name is not UTF-8"));
     }
     if (one_of(kind, "txt text json"))
         return text_add(s, m, kind, e);
     const char *field = one_of(kind, "wav flac mp3 ogg opus oga aiff aif au m4a") ? "audio" :
                         one_of(kind, "jpg jpeg png webp gif bmp ppm") ? "image" : NULL;
-    json_t *place = field ? json_pack("{s:s,s:I,s:I}", "path", s->path + s->base, "at", (json_int_t)m->offset, "size", (json_int_t)m->size) : NULL;
+    json_t *place = !field ? NULL : json_pack("{s:s,s:I,s:I}", "path", s->path + s->base, "at", (json_int_t)m->offset,
+                                              "size", (json_int_t)m->size);
     if (place && s->generation)
         json_object_set_new(place, "generation", json_integer((json_int_t)s->generation));
     if (json_object_get(json_object_get(s->row, "audio"), "error"))
