@@ -7,7 +7,7 @@
 
 #include "libcommon/manifest/import/import.h"
 #include "libcommon/plan/source.h"
-#include "libcommon/store/cache.h"
+#include "libcommon/store/cache/cache.h"
 #include "libcommon/store/store.h"
 #include "libcommon/stream/filter.h"
 

@@ -17,7 +17,7 @@ struct media {
     bool part;
     uint64_t at, size;
 };
-/* Whole objects of stores are kept in `dir` (libcommon/store/cache.h) from now on. */
+/* Whole objects of stores are kept in `dir` (libcommon/store/cache/cache.h) from now on. */
 int media_cache(const char *dir, uint64_t limit, struct error *e);
 /* Appends them as a msgpack bin; -1 also if b would hold more than `room` bytes. */
 int media_read(const struct media *m, struct buf *b, size_t room, struct error *e);

@@ -1,7 +1,7 @@
 /* cmd/shared/local_dir.c - see local_dir.h */
 #include "cmd/shared/local_dir.h"
 
-#include "libcommon/store/mirror.h"
+#include "libcommon/store/cache/mirror.h"
 #include "libcommon/store/store.h"
 #include "libcommon/sys/log.h"
 

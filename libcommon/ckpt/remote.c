@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "libcommon/ckpt/remote_impl.h"
-#include "libcommon/store/mirror.h"
+#include "libcommon/store/cache/mirror.h"
 #include "libcommon/stream/format/crc32c.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/temporary.h"

@@ -149,3 +149,10 @@ uint32_t checksum_number(const struct checksum *c)
 {
     return (uint32_t)c->bytes[0] << 24 | (uint32_t)c->bytes[1] << 16 | (uint32_t)c->bytes[2] << 8 | c->bytes[3];
 }
+
+void sha256_hex(const void *data, size_t n, char text[CHECKSUM_TEXT])
+{
+    struct checksum c = { .kind = CHECKSUM_SHA256 };
+    EVP_Digest(data, n, c.bytes, NULL, EVP_sha256(), NULL);
+    checksum_show(&c, text);
+}

@@ -29,5 +29,7 @@ struct checksum checksum_end(struct checksum_run *r);
 
 /* Of bytes that are there. */
 struct checksum checksum_of(enum checksum_kind kind, const void *data, size_t n);
+/* SHA-256 as text, which also names files and signs requests. */
+void sha256_hex(const void *data, size_t n, char text[CHECKSUM_TEXT]);
 
 #endif

@@ -1,7 +1,7 @@
 /* libcommon/store/store.h - objects that can be read by range and written at once
  *
  * One interface, one file a kind (libcommon/store/kind.h): file.c (paths and
- * file://), http_store.c, gs/, s3/.  Calls block.  Threads may use the store side by
+ * file://), http/http_store.c, gs/, s3/.  Calls block.  Threads may use the store side by
  * side and read from one struct object; a store_writer belongs to one thread.
  * An object is pinned when it is opened: if it is replaced afterwards, reads
  * fail with "object changed", never mix two versions. */

@@ -5,6 +5,7 @@
  * of the Signature Version 4 test suite. */
 #include <stdlib.h>
 
+#include "libcommon/store/checksum.h"
 #include "libcommon/store/s3/sigv4.h"
 #include "tests/unit/tap.h"
 

@@ -12,7 +12,7 @@
 
 #include "libcommon/manifest/import/import.h"
 #include "libcommon/manifest/import/import_impl.h"
-#include "libcommon/store/cache.h"
+#include "libcommon/store/cache/cache.h"
 #include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/temporary.h"

@@ -11,7 +11,7 @@
 #include "libcommon/format/json.h"
 #include "libcommon/store/gs/auth_impl.h"
 #include "libcommon/store/gs/google.h"
-#include "libcommon/store/retry.h"
+#include "libcommon/store/http/retry.h"
 #include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/metrics.h"

@@ -10,7 +10,7 @@
 #define PENSTOCK_AUTH_H
 
 #include "libcommon/store/base64.h"
-#include "libcommon/store/http.h"
+#include "libcommon/store/http/http.h"
 
 bool store_is_anonymous(void);          /* store_anonymous() was called */
 /* Adds the credentials to r.  fresh: the ones before were refused with 401. */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "libcommon/store/gs/auth_impl.h"
-#include "libcommon/store/retry.h"
+#include "libcommon/store/http/retry.h"
 #include "libcommon/sys/secret.h"
 
 enum { METADATA_TRIES = 2, METADATA_SECONDS = 2 };

@@ -7,7 +7,7 @@
 
 #include "libcommon/store/gs/auth.h"
 #include "libcommon/store/checksum.h"
-#include "libcommon/store/retry.h"
+#include "libcommon/store/http/retry.h"
 
 int gs_name_read(const char *url, struct gs_name *name, bool object_needed, struct error *e)
 {

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "libcommon/store/http.h"
+#include "libcommon/store/http/http.h"
 #include "libcommon/store/kind.h"
 
 struct gs_name {

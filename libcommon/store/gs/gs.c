@@ -8,7 +8,7 @@
 
 #include "libcommon/store/gs/auth.h"
 #include "libcommon/store/gs/google.h"
-#include "libcommon/store/remote_impl.h"
+#include "libcommon/store/http/remote_impl.h"
 
 enum { PAGE_MAX = 64 << 20 };
 

@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libcommon/store/cache.h"
-#include "libcommon/store/s3/sigv4.h"
+#include "libcommon/store/cache/cache.h"
+#include "libcommon/store/checksum.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/secret.h"

@@ -15,7 +15,7 @@
 #include "libcommon/store/gs/auth.h"
 #include "libcommon/store/gs/google.h"
 #include "libcommon/store/gs/note.h"
-#include "libcommon/store/retry.h"
+#include "libcommon/store/http/retry.h"
 #include "libcommon/stream/format/crc32c.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/temporary.h"

@@ -6,7 +6,8 @@
 #include <time.h>
 
 #include "libcommon/store/base64.h"
-#include "libcommon/store/retry.h"
+#include "libcommon/store/checksum.h"
+#include "libcommon/store/http/retry.h"
 #include "libcommon/store/s3/s3.h"
 #include "libcommon/store/s3/sigv4.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "libcommon/store/remote.h"
+#include "libcommon/store/http/remote.h"
 
 enum { PAGE_MAX = 64 << 20 };
 

@@ -2,7 +2,7 @@
 #ifndef PENSTOCK_S3_H
 #define PENSTOCK_S3_H
 
-#include "libcommon/store/http.h"
+#include "libcommon/store/http/http.h"
 #include "libcommon/store/kind.h"
 
 struct s3_name {

@@ -1,5 +1,6 @@
 /* libcommon/store/s3/sigv4.c - see sigv4.h */
 #include "libcommon/store/s3/sigv4.h"
+#include "libcommon/store/checksum.h"
 #include "libcommon/sys/secret.h"
 
 #include <openssl/evp.h>
@@ -12,13 +13,6 @@ static void hex(const unsigned char *bytes, size_t n, char *text)
 {
     for (size_t i = 0; i < n; i++)
         sprintf(text + 2 * i, "%02x", bytes[i]);
-}
-
-void sha256_hex(const void *data, size_t n, char text[65])
-{
-    unsigned char sum[32] = { 0 };
-    EVP_Digest(data, n, sum, NULL, EVP_sha256(), NULL);
-    hex(sum, 32, text);
 }
 
 void sigv4_date(time_t now, char text[17])

@@ -28,6 +28,5 @@ struct sigv4_keys {
 char *sigv4_authorization(const struct sigv4_request *r, const struct sigv4_keys *k, time_t now, struct buf *canonical);
 /* "20130524T000000Z" of x-amz-date. */
 void sigv4_date(time_t now, char text[17]);
-void sha256_hex(const void *data, size_t n, char text[65]);
 
 #endif

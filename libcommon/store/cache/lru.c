@@ -1,5 +1,5 @@
-/* libcommon/store/lru.c - see lru.h */
-#include "libcommon/store/lru.h"
+/* libcommon/store/cache/lru.c - see lru.h */
+#include "libcommon/store/cache/lru.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* libcommon/store/http.h - one HTTP request, by libcurl; what is retried is decided in retry.h
+/* libcommon/store/http/http.h - one HTTP request, by libcurl; what is retried is decided in retry.h
  *
  * All requests of a process run on one curl_multi loop in a thread of its own,
  * which keeps connections for whoever asks next (HTTP/1.1, many connections:

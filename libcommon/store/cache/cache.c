@@ -1,5 +1,5 @@
-/* libcommon/store/cache.c - see cache.h */
-#include "libcommon/store/cache.h"
+/* libcommon/store/cache/cache.c - see cache.h */
+#include "libcommon/store/cache/cache.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libcommon/store/lru.h"
-#include "libcommon/store/s3/sigv4.h"
+#include "libcommon/store/cache/lru.h"
+#include "libcommon/store/checksum.h"
 #include "libcommon/stream/format/crc32c.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/opt.h"

@@ -1,8 +1,8 @@
-/* libcommon/store/http_store.c - the stores http:// and https://: reading what any server offers
+/* libcommon/store/http/http_store.c - the stores http:// and https://: reading what any server offers
  *
  * Pinned by ETag and length.  Servers may ignore ranges, and may not say how long
  * an object is. */
-#include "libcommon/store/remote.h"
+#include "libcommon/store/http/remote.h"
 
 static int http_prepare(struct remote *o, struct http_request *r, uint64_t offset, uint64_t n, bool fresh, struct error *e)
 {

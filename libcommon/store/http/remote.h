@@ -1,4 +1,4 @@
-/* libcommon/store/remote.h - reading an object by HTTP, whoever keeps it
+/* libcommon/store/http/remote.h - reading an object by HTTP, whoever keeps it
  *
  * Opening reads the first MiB, so that a small object costs one request; larger
  * reads are parts of 8 MiB side by side.  What broke off is continued from its
@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 #include "libcommon/store/checksum.h"
-#include "libcommon/store/http.h"
+#include "libcommon/store/http/http.h"
 #include "libcommon/store/kind.h"
 
 struct remote;

@@ -1,9 +1,9 @@
-/* libcommon/store/remote_impl.h - what remote.c (reading) and remote_open.c (the first answer) share */
+/* libcommon/store/http/remote_impl.h - what remote.c (reading) and remote_open.c (the first answer) share */
 #ifndef PENSTOCK_REMOTE_IMPL_H
 #define PENSTOCK_REMOTE_IMPL_H
 
-#include "libcommon/store/remote.h"
-#include "libcommon/store/retry.h"
+#include "libcommon/store/http/remote.h"
+#include "libcommon/store/http/retry.h"
 
 /* The server inflated it: it knows neither ranges nor length. */
 bool remote_gunzipped(const struct http_request *r);

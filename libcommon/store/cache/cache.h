@@ -1,4 +1,4 @@
-/* libcommon/store/cache.h - objects kept on this machine's disk, within a bound
+/* libcommon/store/cache/cache.h - objects kept on this machine's disk, within a bound
  *
  * Files are named by a hash of URL and generation, so that none is ever out of
  * date; each holds its own checksum and appears by rename.  Several processes may

@@ -1,4 +1,4 @@
-/* libcommon/store/mirror.h - a directory of a store as a directory of this machine */
+/* libcommon/store/cache/mirror.h - a directory of a store as a directory of this machine */
 #ifndef PENSTOCK_MIRROR_H
 #define PENSTOCK_MIRROR_H
 

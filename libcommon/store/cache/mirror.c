@@ -1,5 +1,5 @@
-/* libcommon/store/mirror.c - see mirror.h */
-#include "libcommon/store/mirror.h"
+/* libcommon/store/cache/mirror.c - see mirror.h */
+#include "libcommon/store/cache/mirror.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "libcommon/store/cache.h"
-#include "libcommon/store/lru.h"
-#include "libcommon/store/s3/sigv4.h"
+#include "libcommon/store/cache/cache.h"
+#include "libcommon/store/cache/lru.h"
+#include "libcommon/store/checksum.h"
 #include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"

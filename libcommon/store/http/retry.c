@@ -1,5 +1,5 @@
-/* libcommon/store/retry.c - see retry.h */
-#include "libcommon/store/retry.h"
+/* libcommon/store/http/retry.c - see retry.h */
+#include "libcommon/store/http/retry.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

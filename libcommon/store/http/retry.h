@@ -1,4 +1,4 @@
-/* libcommon/store/retry.h - when a request is tried again, and when it is given up
+/* libcommon/store/http/retry.h - when a request is tried again, and when it is given up
  *
  * Full jitter, doubling; Retry-After is honoured.  What is bounded is the time
  * without progress, not the number of tries: PENSTOCK_STORE_PATIENCE seconds (300),
@@ -6,7 +6,7 @@
 #ifndef PENSTOCK_RETRY_H
 #define PENSTOCK_RETRY_H
 
-#include "libcommon/store/http.h"
+#include "libcommon/store/http/http.h"
 
 struct retry {
     const char *subject;        /* "gs://bucket/object", for messages */

@@ -1,4 +1,4 @@
-/* libcommon/store/lru.h - a directory kept within a bound: what was used longest ago goes first
+/* libcommon/store/cache/lru.h - a directory kept within a bound: what was used longest ago goes first
  *
  * Its entries are files, or directories of files; the time of an entry is that of its
  * last use.  Several processes may share the directory: one of them shrinks it. */

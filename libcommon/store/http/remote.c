@@ -1,5 +1,5 @@
-/* libcommon/store/remote.c - see remote.h */
-#include "libcommon/store/remote_impl.h"
+/* libcommon/store/http/remote.c - see remote.h */
+#include "libcommon/store/http/remote_impl.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

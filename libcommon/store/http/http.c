@@ -1,5 +1,5 @@
-/* libcommon/store/http.c - see http.h: the loop that runs requests, and reading their answers */
-#include "libcommon/store/http.h"
+/* libcommon/store/http/http.c - see http.h: the loop that runs requests, and reading their answers */
+#include "libcommon/store/http/http.h"
 
 #include <jansson.h>
 #include <pthread.h>

@@ -1,11 +1,11 @@
-/* libcommon/store/remote_open.c - the first answer of an object: its version, its size, its first bytes; see remote.h */
+/* libcommon/store/http/remote_open.c - an object's first answer: its version, its size, its first bytes; see remote.h */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <zlib.h>
 
-#include "libcommon/store/remote_impl.h"
+#include "libcommon/store/http/remote_impl.h"
 
 enum { HEAD = 1 << 20, WHOLE_MAX = 1 << 30 };
 
