@@ -10,9 +10,10 @@
 
 #include "libcommon/ckpt/ckpt.h"
 #include "libcommon/ckpt/dest.h"
+#include "libcommon/cli/metrics.h"
+#include "libcommon/cli/opt.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
-#include "libcommon/sys/opt.h"
 
 enum { PATIENCE = 60 };         /* seconds that another writer in DEST has to leave */
 

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/stream/lp1/security.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/opt.h"
 
 static const char *const roles[] = { "head", "worker", "tail", "hub", NULL };
 static const char *role = "worker", *name;

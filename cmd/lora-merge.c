@@ -10,8 +10,8 @@
 #include "cmd/shared/model_save.h"
 #include "cmd/shared/tensor_list.h"
 #include "kernels/nn/param/lora.h"
+#include "libcommon/cli/opt.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/opt.h"
 
 static bool merged(const struct param *p) { return p->lora.a || p->kind == PARAM_ADAPTER; }
 

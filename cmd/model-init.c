@@ -12,8 +12,8 @@
 #include "cmd/shared/model_save.h"
 #include "cmd/shared/model_tokens.h"
 #include "cmd/shared/tensor_list.h"
+#include "libcommon/cli/opt.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/opt.h"
 
 /* Keys that there are, for the nearest name. */
 static const char *key_nearest(const json_t *config, const char *key)

@@ -8,12 +8,13 @@
 #include <unistd.h>
 
 #include "cmd/shared/max_errors.h"
+#include "libcommon/cli/metrics.h"
+#include "libcommon/cli/opt.h"
 #include "libcommon/record/recording.h"
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/facts.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
-#include "libcommon/sys/opt.h"
 #include "libcommon/sys/stop.h"
 
 #define SYNC_SECONDS 5.0

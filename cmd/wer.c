@@ -11,10 +11,10 @@
 #include "cmd/shared/max_errors.h"
 #include "kernels/text/normalize/normalize.h"
 #include "kernels/text/wer.h"
+#include "libcommon/cli/metrics.h"
+#include "libcommon/cli/opt.h"
 #include "libcommon/format/json.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
-#include "libcommon/sys/opt.h"
 #include "libcommon/sys/text.h"
 
 enum { WORST_MAX = 1000, LANGUAGES_MAX = 1000 };

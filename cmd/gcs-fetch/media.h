@@ -5,8 +5,8 @@
 #ifndef GCS_FETCH_MEDIA_H
 #define GCS_FETCH_MEDIA_H
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/stream/format/sample.h"
-#include "libcommon/sys/opt.h"
 
 #define MEDIA_PLAN "fetch."
 

@@ -9,9 +9,10 @@
 #include "cmd/generate/job.h"
 #include "cmd/shared/local_dir.h"
 #include "cmd/shared/max_errors.h"
+#include "libcommon/cli/metrics.h"
+#include "libcommon/cli/opt.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
-#include "libcommon/sys/opt.h"
 #include "libcommon/sys/stop.h"
 
 /* Features of other settings would be decoded without a word. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cmd/generate/job.h"
-#include "libcommon/sys/opt.h"
+#include "libcommon/cli/opt.h"
 
 static const double STEP = 0.2, LAST = 1.0;     /* of second thoughts, as OpenAI's and transformers' code have them */
 

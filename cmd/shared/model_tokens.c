@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/sys/file.h"
-#include "libcommon/sys/opt.h"
 
 struct tokenizer *tokenizer_from_dir(const char *dir, struct error *e)
 {

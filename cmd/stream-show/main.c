@@ -2,12 +2,13 @@
  *
  * What a person debugs with.  A truncated stream is shown up to the break. */
 #include "cmd/stream-show/stats.h"
+#include "libcommon/cli/metrics.h"
+#include "libcommon/cli/opt.h"
 #include "libcommon/stream/show.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/error.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
-#include "libcommon/sys/opt.h"
 #include "libcommon/sys/stop.h"
 
 #include <errno.h>

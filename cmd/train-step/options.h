@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "kernels/nn/optim/schedule.h"
-#include "libcommon/sys/opt.h"
+#include "libcommon/cli/opt.h"
 
 enum { MASKS = 6 };             /* SpecAugment's settings */
 

@@ -14,7 +14,8 @@
 #include "cmd/train-step/state.h"
 #include "kernels/nn/param/lora.h"
 #include "libcommon/ckpt/ckpt.h"
-#include "libcommon/sys/metrics.h"
+#include "libcommon/cli/metrics.h"
+#include "libcommon/sys/clock.h"
 
 struct step_facts {             /* of the last optimizer step */
     double grad_norm, learning_rate;

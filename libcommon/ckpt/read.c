@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "libcommon/ckpt/ckpt.h"
-#include "libcommon/sys/pipe.h"
+#include "libcommon/cli/pipe.h"
 
 enum { BODY_MAX = CKPT_CHUNK + 64 };
 

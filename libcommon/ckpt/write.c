@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "libcommon/ckpt/ckpt.h"
+#include "libcommon/cli/pipe.h"
 #include "libcommon/sys/file.h"
-#include "libcommon/sys/pipe.h"
 
 struct ckpt_out {
     struct pipe_end end;

@@ -1,9 +1,10 @@
 /* libcommon/plan/source.c - see source.h */
 #include "libcommon/plan/source.h"
 
+#include "libcommon/cli/metrics.h"
 #include "libcommon/stream/facts.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
 enum { NAMED_FAILURES = 10 };   /* so many are told one by one, then only counted */

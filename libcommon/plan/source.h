@@ -6,8 +6,8 @@
 #ifndef PENSTOCK_SOURCE_H
 #define PENSTOCK_SOURCE_H
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/stream/stream.h"
-#include "libcommon/sys/opt.h"
 
 struct source {
     void *ctx;

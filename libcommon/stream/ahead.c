@@ -7,7 +7,7 @@
 
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/format/unit.h"
-#include "libcommon/sys/metrics.h"
+#include "libcommon/sys/clock.h"
 
 /* What stream_next said, and all that was to be seen then. */
 struct slot {

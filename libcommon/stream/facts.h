@@ -5,8 +5,8 @@
 #ifndef PENSTOCK_FACTS_H
 #define PENSTOCK_FACTS_H
 
+#include "libcommon/cli/metrics.h"
 #include "libcommon/stream/stream.h"
-#include "libcommon/sys/metrics.h"
 
 #define FACTS_UNKNOWN UINT64_MAX
 

@@ -1,11 +1,12 @@
 /* libcommon/stream/filter.c - see filter.h */
+#include "libcommon/cli/metrics.h"
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/facts.h"
 #include "libcommon/stream/filter.h"
 #include "libcommon/stream/lp1/ends.h"
 #include "libcommon/stream/lp1/supervise.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
 #include <stdio.h>

@@ -6,8 +6,8 @@
 #ifndef PENSTOCK_FILTER_H
 #define PENSTOCK_FILTER_H
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/stream/stream.h"
-#include "libcommon/sys/opt.h"
 
 struct filter {
     void *ctx;

@@ -3,10 +3,10 @@
  * Bytes are read in large pieces; what is small is parsed where it lies, a large
  * body is read straight to its place.  Every byte is summed once for the end's
  * checksum, bodies' own sums being combined where that is cheaper. */
+#include "libcommon/cli/pipe.h"
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/format/control.h"
-#include "libcommon/sys/metrics.h"
-#include "libcommon/sys/pipe.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/stop.h"
 
 #include <errno.h>

@@ -2,12 +2,12 @@
  *
  * Small units gather in a buffer until a flush; a large one leaves at once, by
  * one writev of what waited before it and its pieces where they lie. */
+#include "libcommon/cli/pipe.h"
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/format/control.h"
 #include "libcommon/stream/format/unit.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
-#include "libcommon/sys/pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "libcommon/sys/clock.h"
 
 static const char *program = "penstock";
 static enum log_level level = LOG_NORMAL;
@@ -96,9 +97,7 @@ void progress_line(int final, const char *fmt, ...)
         terminal = isatty(STDERR_FILENO);
     if (!terminal || level < LOG_NORMAL)
         return;
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    double now = (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+    double now = clock_seconds();
     if (!final && now - last < 0.2)
         return;
     last = now;

@@ -1,6 +1,6 @@
 /* tests/unit/ahead_test.c - a stream read ahead: the same events and samples, no further than asked, closed at any time */
 #include "libcommon/stream/ahead.h"
-#include "libcommon/sys/metrics.h"
+#include "libcommon/sys/clock.h"
 #include "stream_make.h"
 #include "tap.h"
 

@@ -1,6 +1,7 @@
 /* tests/unit/file_test.c - files read whole, mapped, replaced at once, without a name; directories; metrics; text made safe */
+#include "libcommon/cli/metrics.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/file.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/temporary.h"
 #include "libcommon/sys/text.h"
 #include "tap.h"

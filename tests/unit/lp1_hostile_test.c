@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "libcommon/cli/metrics.h"
+#include "libcommon/cli/opt.h"
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/format/mp.h"
 #include "libcommon/stream/lp1/socket.h"
-#include "libcommon/sys/metrics.h"
-#include "libcommon/sys/opt.h"
 #include "tap.h"
 
 static char dir[] = "/tmp/penstock.XXXXXX", spec[64];

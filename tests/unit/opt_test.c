@@ -2,7 +2,7 @@
  *
  * opt_parse exits on --help and on misuse, so each case runs in a child whose
  * output and status are kept. */
-#include "libcommon/sys/opt.h"
+#include "libcommon/cli/opt.h"
 #include "tap.h"
 
 #include <stdlib.h>

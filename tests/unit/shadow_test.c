@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libcommon/cli/pipe.h"
 #include "libcommon/stream/crew/shadow.h"
-#include "libcommon/sys/pipe.h"
 #include "tap.h"
 
 enum { SIZE = 60000 };         /* fits into a pipe that nobody made larger */

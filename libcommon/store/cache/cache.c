@@ -12,11 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/store/cache/lru.h"
 #include "libcommon/store/checksum.h"
 #include "libcommon/stream/format/crc32c.h"
 #include "libcommon/sys/file.h"
-#include "libcommon/sys/opt.h"
 
 enum { NAME = 32, TRAILER = 4, STALE_SECONDS = 3600 };  /* a file is the bytes, then their crc32c */
 

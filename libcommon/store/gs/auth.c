@@ -13,8 +13,8 @@
 #include "libcommon/store/gs/google.h"
 #include "libcommon/store/http/retry.h"
 #include "libcommon/store/store.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/file.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/secret.h"
 
 enum { RENEW_SECONDS = 225, TOKEN_MAX = 64 << 10 };

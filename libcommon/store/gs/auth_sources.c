@@ -11,8 +11,8 @@
 
 #include "libcommon/format/json.h"
 #include "libcommon/store/gs/auth_impl.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/file.h"
-#include "libcommon/sys/metrics.h"
 
 #define FORM "application/x-www-form-urlencoded"
 

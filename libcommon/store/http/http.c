@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "libcommon/sys/metrics.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/stop.h"
 
 enum { CONNECT_SECONDS = 20, BUFFER_BYTES = 512 << 10 };

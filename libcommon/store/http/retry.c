@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
 enum { NAMED_RETRIES = 10, FIRST_PATIENCE = 15 };

@@ -11,8 +11,8 @@
 
 #include "libcommon/store/gs/auth.h"
 #include "libcommon/store/s3/s3.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/file.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/secret.h"
 
 enum { RENEW_SECONDS = 300, RENEW_PAUSE = 10 };

@@ -12,9 +12,9 @@
 
 #include "libcommon/store/gs/auth_impl.h"
 #include "libcommon/store/s3/s3.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/secret.h"
 
 #define FORM "application/x-www-form-urlencoded"

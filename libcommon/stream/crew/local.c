@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include "libcommon/stream/facts.h"
+#include "libcommon/cli/metrics.h"
+#include "libcommon/cli/pipe.h"
 #include "libcommon/stream/crew/wire.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
-#include "libcommon/sys/pipe.h"
 #include "libcommon/sys/stop.h"
 
 enum { WINDOW = 8192, COPY_MAX = 32 << 10, COMBINE_MIN = 64 << 10, PENDING = 256 << 10, STOP_SECONDS = 30 };

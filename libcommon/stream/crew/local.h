@@ -2,8 +2,8 @@
 #ifndef PENSTOCK_LP1_LOCAL_H
 #define PENSTOCK_LP1_LOCAL_H
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/stream/crew/crew.h"
-#include "libcommon/sys/opt.h"
 
 struct fan {
     struct pipeline pipeline;

@@ -1,6 +1,6 @@
 /* libcommon/stream/crew/pipeline.c - see pipeline.h */
+#include "libcommon/cli/pipe.h"
 #include "libcommon/stream/crew/pipeline.h"
-#include "libcommon/sys/pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>

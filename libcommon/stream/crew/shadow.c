@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "libcommon/sys/pipe.h"
+#include "libcommon/cli/pipe.h"
 
 enum { SHADOWS = 6, CAPACITY = 1 << 20 };
 

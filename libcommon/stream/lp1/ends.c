@@ -15,8 +15,8 @@
 
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/lp1/hub_run.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
 #define LAST_SECONDS 15.0               /* for the worker to hear that all is over */

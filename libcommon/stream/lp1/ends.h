@@ -7,8 +7,8 @@
 #ifndef PENSTOCK_LP1_ENDS_H
 #define PENSTOCK_LP1_ENDS_H
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/sys/error.h"
-#include "libcommon/sys/opt.h"
 
 enum ends { ENDS_PIPES, ENDS_HEAD, ENDS_WORKER, ENDS_TAIL, ENDS_HUB };
 

@@ -16,8 +16,8 @@
 #include "libcommon/stream/format/unit.h"
 #include "libcommon/stream/lp1/head.h"
 #include "libcommon/stream/lp1/service.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
 enum { BUDGET = 512 << 20 };

@@ -5,13 +5,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "libcommon/cli/metrics.h"
 #include "libcommon/stream/facts.h"
 #include "libcommon/stream/lp1/hub.h"
 #include "libcommon/stream/lp1/socket.h"
 #include "libcommon/stream/mixture.h"
 #include "libcommon/stream/stream.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
 enum { BATCH = 256, WINDOW_BYTES = 256 << 20 };

@@ -2,8 +2,8 @@
 #ifndef PENSTOCK_LP1_HUB_RUN_H
 #define PENSTOCK_LP1_HUB_RUN_H
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/sys/error.h"
-#include "libcommon/sys/opt.h"
 
 struct hub_ends {
     const char *head;           /* connected to */

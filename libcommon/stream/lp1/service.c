@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libcommon/sys/metrics.h"
+#include "libcommon/sys/clock.h"
 
 #define TICK 0.1
 

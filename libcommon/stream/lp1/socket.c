@@ -10,9 +10,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "libcommon/cli/opt.h"
 #include "libcommon/stream/lp1/security.h"
 #include "libcommon/stream/stream.h"
-#include "libcommon/sys/opt.h"
 
 enum { FRAME_MAX = UNIT_MAX + (64 << 10), SEND_QUEUE = 1024, RECV_QUEUE = 64,
        ZAP_ENFORCE_DOMAIN = 93 };       /* zmq.h of 4.3 names it among its drafts only, the library has it */

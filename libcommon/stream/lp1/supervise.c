@@ -6,11 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libcommon/cli/metrics.h"
 #include "libcommon/stream/facts.h"
 #include "libcommon/stream/lp1/socket.h"
 #include "libcommon/stream/lp1/worker.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
 enum { BATCH = 64, SLOTS_MIN = 32, LEAVE_SECONDS = 60, ALONE_TELL = 5 };

@@ -12,9 +12,9 @@
 #include "libcommon/stream/lp1/service.h"
 #include "libcommon/stream/lp1/tail.h"
 #include "libcommon/stream/mixture.h"
+#include "libcommon/sys/clock.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/metrics.h"
 #include "libcommon/sys/stop.h"
 
 enum { BUDGET = 512 << 20, TAKEN = 64, TAKEN_BYTES = 256 << 10 };       /* TAKEN: at one go, unless they are large */

@@ -1,4 +1,4 @@
-/* libcommon/sys/pipe.h - an end of a program: the pipe or file that --in or --out names */
+/* libcommon/cli/pipe.h - an end of a program: the pipe or file that --in or --out names */
 #ifndef PENSTOCK_PIPE_H
 #define PENSTOCK_PIPE_H
 

@@ -1,8 +1,8 @@
-/* libcommon/sys/opt.c - see opt.h; the texts of --help are in opt_help.c */
-#include "libcommon/sys/opt.h"
+/* libcommon/cli/opt.c - see opt.h; the texts of --help are in opt_help.c */
+#include "libcommon/cli/opt.h"
+#include "libcommon/cli/opt_help.h"
 #include "libcommon/sys/error.h"
 #include "libcommon/sys/log.h"
-#include "libcommon/sys/opt_help.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* libcommon/sys/opt.h - one option parser for every program
+/* libcommon/cli/opt.h - one option parser for every program
  *
  * A program declares a table; parsing, range checks, --help (with the defaults
  * in force, so that it cannot go stale), --version and the nearest name for an

@@ -1,8 +1,8 @@
-/* libcommon/sys/opt_help.h - the text of --help; for opt.c alone */
+/* libcommon/cli/opt_help.h - the text of --help; for opt.c alone */
 #ifndef PENSTOCK_OPT_HELP_H
 #define PENSTOCK_OPT_HELP_H
 
-#include "libcommon/sys/opt.h"
+#include "libcommon/cli/opt.h"
 
 /* Prints the help on standard output: one option a line while that fits a screen
  * of 24 lines, else option after option under their headings, without the

@@ -1,5 +1,5 @@
-/* libcommon/sys/metrics.c - see metrics.h */
-#include "libcommon/sys/metrics.h"
+/* libcommon/cli/metrics.c - see metrics.h */
+#include "libcommon/cli/metrics.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/text.h"
 
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 struct metrics {
@@ -97,13 +96,6 @@ void metrics_close(struct metrics *m)
         close(m->fd);
     buf_release(&m->line);
     free(m);
-}
-
-double clock_seconds(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
 uint64_t peak_memory_bytes(void)

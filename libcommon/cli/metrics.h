@@ -1,4 +1,4 @@
-/* libcommon/sys/metrics.h - JSON lines for machines (--metrics FILE)
+/* libcommon/cli/metrics.h - JSON lines for machines (--metrics FILE)
  *
  * Each line is one JSON object and one write(2); the file is appended to, so
  * that a resumed run goes on where it was.  Non-finite numbers become null. */
@@ -18,7 +18,6 @@ void metrics_str(struct metrics *m, const char *key, const char *v);
 int metrics_end(struct metrics *m, struct error *e);    /* writes the line */
 void metrics_close(struct metrics *m);
 
-double clock_seconds(void);             /* monotonic */
 uint64_t peak_memory_bytes(void);       /* largest resident size of this process so far */
 
 #endif

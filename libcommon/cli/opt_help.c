@@ -1,5 +1,5 @@
-/* libcommon/sys/opt_help.c - see opt_help.h */
-#include "libcommon/sys/opt_help.h"
+/* libcommon/cli/opt_help.c - see opt_help.h */
+#include "libcommon/cli/opt_help.h"
 #include "libcommon/sys/buf.h"
 
 #include <stdio.h>

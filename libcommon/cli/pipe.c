@@ -1,5 +1,5 @@
-/* libcommon/sys/pipe.c - see pipe.h */
-#include "libcommon/sys/pipe.h"
+/* libcommon/cli/pipe.c - see pipe.h */
+#include "libcommon/cli/pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
