@@ -13,6 +13,7 @@
 #include "kernels/text/wer.h"
 #include "libcommon/cli/metrics.h"
 #include "libcommon/cli/opt.h"
+#include "libcommon/cli/text_out.h"
 #include "libcommon/format/json.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/text.h"
@@ -276,16 +277,16 @@ static int result_write(const struct score *s, const char *to, bool json, struct
     struct buf b;
     buf_init(&b, 1 << 30);
     (json ? json_put : text_put)(&b, s);
-    FILE *out = to && strcmp(to, "-") ? fopen(to, "w") : stdout;
-    int rc = b.failed ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
-    if (rc == 0 && !out)
-        rc = error_set(e, error_errno_status(errno), "cannot write '%s': %s", to, strerror(errno));
-    if (rc == 0 && (fwrite(b.data, 1, b.size, out) != b.size || fflush(out) == EOF))
-        rc = error_set(e, STATUS_AGAIN, "cannot write the result: %s", strerror(errno));
-    if (out && out != stdout)
-        fclose(out);
+    struct text_out out;
+    struct error late;
+    int rc = b.failed ? error_set(e, STATUS_AGAIN, "out of memory") : text_out_open(&out, to, e);
+    if (rc == 0) {
+        rc = text_out_put(&out, b.data, b.size, e);
+        if (text_out_close(&out, rc ? &late : e) < 0)
+            rc = -1;
+    }
     buf_release(&b);
-    return rc;
+    return rc < 0 && e->status != STATUS_OK ? -1 : 0;       /* a reader that has left has seen enough */
 }
 
 static int metrics_write(const struct score *s, const char *to, struct error *e)

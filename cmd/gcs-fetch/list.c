@@ -1,20 +1,20 @@
 /* cmd/gcs-fetch/list.c - see list.h */
 #include "cmd/gcs-fetch/list.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "libcommon/cli/text_out.h"
 #include "libcommon/store/base64.h"
 #include "libcommon/store/store.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/text.h"
 
 struct listing {
-    FILE *to;
+    struct text_out out;
     struct buf line;
     uint64_t n;
+    struct error *error;
 };
 
 static void crc_put(struct buf *b, uint32_t crc)
@@ -49,27 +49,25 @@ static int print_one(void *ctx, const char *url, const struct object_info *i)
         crc_put(&l->line, i->crc32c);
     buf_printf(&l->line, "}\n");
     l->n++;
-    return l->line.failed || fwrite(l->line.data, 1, l->line.size, l->to) != l->line.size ? -1 : 0;
+    if (l->line.failed)
+        return error_set(l->error, STATUS_AGAIN, "out of memory");
+    return text_out_put(&l->out, l->line.data, l->line.size, l->error);
 }
 
 int list_print(const char *prefix, const char *out)
 {
-    struct error e = { 0 };
-    struct listing l = { .to = stdout };
-    if (out && strcmp(out, "-") && !(l.to = fopen(out, "w"))) {
-        warn("cannot write '%s': %s", out, strerror(errno));
-        return error_errno_status(errno);
-    }
+    struct error e = { 0 }, late;
+    struct listing l = { .error = &e };
     buf_init(&l.line, 1 << 20);
-    int bad = store_list(prefix, print_one, &l, &e);
+    int bad = text_out_open(&l.out, out, &e);
+    if (!bad)
+        bad = store_list(prefix, print_one, &l, &e);
+    if (text_out_close(&l.out, bad ? &late : &e) < 0)
+        bad = -1;
     buf_release(&l.line);
-    if (fflush(l.to) != 0 || (bad && !e.status))
-        bad = error_set(&e, errno == EPIPE ? STATUS_OK : STATUS_AGAIN, "cannot write the listing: %s", strerror(errno));
-    if (l.to != stdout)
-        fclose(l.to);
     if (!bad && l.n == 0)
         bad = error_set(&e, STATUS_BAD, "'%s': no objects there", prefix);
-    if (bad && e.status)
+    if (bad && e.status != STATUS_OK)
         warn("%s", e.text);
     return bad ? e.status : STATUS_OK;
 }

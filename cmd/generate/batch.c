@@ -1,5 +1,4 @@
 /* cmd/generate/batch.c - samples gathered into batches, answered, written in the order they came */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,7 +98,5 @@ int job_flush(struct job *j, struct error *e)
     }
     j->rows = j->good = 0;
     batch_clear(&j->batch);
-    if (rc == 0 && fflush(j->out) == EOF)
-        rc = error_set(e, errno == EPIPE ? STATUS_OK : STATUS_AGAIN, "cannot write the output: %s", strerror(errno));
-    return rc;
+    return rc == 0 ? text_out_flush(&j->out, e) : rc;
 }

@@ -91,28 +91,28 @@ static int prompt_make(struct talk *k, size_t most, struct error *e)
 
 /* --- the answer ---------------------------------------------------------------------- */
 /* Writes what is new of it; `all`: to the last byte, else not a character that may be incomplete. */
-static bool show(struct talk *k, bool all)
+static int show(struct talk *k, bool all, struct error *e)
 {
     const struct generate_row *a = k->j->answer;
     char why[WHY];
     k->said.n = 0;
     if (decode(k->j->tokenizer, a->token, a->n, true, &k->said, why))
-        return false;
+        return error_set(e, STATUS_AGAIN, "%s", why);
     size_t end = k->said.n;
     while (!all && end >= 3 && !memcmp(k->said.s + end - 3, "\xef\xbf\xbd", 3))
         end -= 3;
-    if (end > k->shown) {
-        fwrite(k->said.s + k->shown, 1, end - k->shown, k->j->out);
-        k->shown = end;
-    }
-    return fflush(k->j->out) == 0;
+    size_t fresh = end > k->shown ? end - k->shown : 0;
+    if (fresh && text_out_put(&k->j->out, k->said.s + k->shown, fresh, e) < 0)
+        return -1;
+    k->shown += fresh;
+    return text_out_flush(&k->j->out, e);
 }
 
 static bool token_show(void *ctx, size_t row, int32_t token)
 {
     (void)row;
     (void)token;
-    return show(ctx, false) && !stop_asked();
+    return show(ctx, false, NULL) == 0 && !stop_asked();
 }
 
 /* Tokens of the prompt that the cache has seen; at least one is left to be fed.  A penalty
@@ -153,8 +153,8 @@ static int answer(struct talk *k, struct error *e)
     k->seen = seen;
     k->seen.n = g->cache.length[0];         /* the last token was not fed */
     j->tokens += a->n + a->ended;
-    if (!show(k, true) || fputs("\n", j->out) == EOF || fflush(j->out) == EOF)
-        return error_set(e, STATUS_AGAIN, "cannot write the output: %s", strerror(errno));
+    if (show(k, true, e) < 0 || text_out_put(&j->out, "\n", 1, e) < 0 || text_out_flush(&j->out, e) < 0)
+        return -1;
     return turn_add(k, "assistant", k->said.s ? k->said.s : "", k->said.n, e);
 }
 

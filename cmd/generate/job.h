@@ -2,14 +2,13 @@
 #ifndef PENSTOCK_GENERATE_JOB_H
 #define PENSTOCK_GENERATE_JOB_H
 
-#include <stdio.h>
-
 #include "cmd/shared/generation.h"
 #include "cmd/shared/machine.h"
 #include "cmd/shared/model_load.h"
 #include "kernels/models/generate/generate.h"
 #include "kernels/text/chat.h"
 #include "kernels/text/prompt.h"
+#include "libcommon/cli/text_out.h"
 #include "libcommon/stream/stream.h"
 
 enum { TEXT_NEW_TOKENS = 256 };  /* of an answer, unless asked otherwise; speech ends by itself */
@@ -82,7 +81,7 @@ struct job {
     struct generate_row *answer, *kept; /* kept: set aside while others are tried again */
     float *features;            /* one window's */
     int32_t *ids;               /* one prompt */
-    FILE *out;
+    struct text_out out;
     uint64_t samples, failed, tokens;
 };
 
@@ -90,7 +89,8 @@ struct job {
 int job_open(struct job *j, int64_t threads, struct error *e);
 void job_close(struct job *j);
 
-/* A generator for rows of so many tokens, prompt and answer (0: all that the model takes), with all beams, in place of the last. */
+/* A generator for rows of so many tokens, prompt and answer (0: all that the model takes), with all
+ * beams, in place of the last. */
 int generator_make(struct job *j, size_t rows, size_t tokens, struct error *e);
 
 /* sampling.c: what j->asked and j->generation come to. */
@@ -121,7 +121,7 @@ int row_extend(struct row *r, const struct generate_row *answer, size_t n, struc
 /* answer.c: answers to the batch, and the windows that follow. */
 int batch_answer(struct job *j, struct error *e);
 
-/* write.c: one line of JSON. */
+/* write.c: one line of JSON.  -1 with STATUS_OK: its reader has left. */
 int row_write(struct job *j, const struct row *r, struct error *e);
 
 #endif

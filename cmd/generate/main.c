@@ -2,7 +2,6 @@
  *
  * Decoding with a key-value cache, in batches; names of options follow
  * transformers' generate. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,23 +87,18 @@ static int run(struct job *j, const struct common *c, struct error *e)
     double began = clock_seconds();
     if (job_open(j, c->threads, e) < 0)
         return -1;
-    j->out = c->out && strcmp(c->out, "-") ? fopen(c->out, "w") : stdout;
-    if (!j->out)
-        return error_set(e, error_errno_status(errno), "cannot write '%s': %s", c->out, strerror(errno));
+    if (text_out_open(&j->out, c->out, e) < 0)
+        return -1;
     if (j->chat)
-        return chat_run(j, e);
+        return chat_run(j, e) < 0 ? -1 : text_out_close(&j->out, e);
     struct stream_in *in = stream_in_open(c->in, e);
     if (!in)
         return -1;
     int rc = stream_run(j, in, e);
     double waited = stream_in_waited(in);
     stream_in_close(in);
-    /* its reader has left */
-    bool gone = (rc < 0 && e->status == STATUS_OK) || (fflush(j->out) == EOF && errno == EPIPE);
-    if (j->out != stdout && fclose(j->out) == EOF && rc == 0)
-        rc = error_set(e, STATUS_AGAIN, "cannot write '%s': %s", c->out, strerror(errno));
-    if (gone)
-        return 0;
+    if (rc == 0)
+        rc = text_out_close(&j->out, e);
     if (rc == 0)
         rc = metrics_write(j, c->metrics, clock_seconds() - began, waited, e);
     progress_line(1, "%llu samples, %llu tokens, %.1f s", (unsigned long long)j->samples, (unsigned long long)j->tokens,
@@ -195,7 +189,7 @@ int main(int argc, char **argv)
     int rc = run(&set, &common, &e);
     uint64_t failed = set.failed, samples = set.samples;
     job_close(&set);
-    if (rc < 0)
+    if (rc < 0 && e.status != STATUS_OK)       /* else its reader has left */
         die(e.status, "%s", e.text);
     if (failed)
         note("%llu of %llu samples failed", (unsigned long long)failed, (unsigned long long)samples);

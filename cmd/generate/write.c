@@ -1,5 +1,4 @@
 /* cmd/generate/write.c - one line of JSON a sample: id, text, reference, tokens */
-#include <errno.h>
 #include <string.h>
 
 #include "cmd/generate/job.h"
@@ -85,8 +84,8 @@ int row_write(struct job *j, const struct row *r, struct error *e)
         error_set(e, STATUS_BAD, "row '%.*s': %s", (int)(r->id.n < 200 ? r->id.n : 200), r->id.s, why);
     else if (b.failed)
         rc = error_set(e, STATUS_AGAIN, "out of memory");
-    else if (fwrite(b.data, 1, b.size, j->out) != b.size)
-        rc = error_set(e, errno == EPIPE ? STATUS_OK : STATUS_AGAIN, "cannot write the output: %s", strerror(errno));
+    else
+        rc = text_out_put(&j->out, b.data, b.size, e);
     buf_release(&b);
     return rc;
 }

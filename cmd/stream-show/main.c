@@ -4,17 +4,12 @@
 #include "cmd/stream-show/stats.h"
 #include "libcommon/cli/metrics.h"
 #include "libcommon/cli/opt.h"
+#include "libcommon/cli/text_out.h"
 #include "libcommon/stream/show.h"
 #include "libcommon/sys/clock.h"
 #include "libcommon/sys/error.h"
-#include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
 
 static bool headers, counts;
 static int64_t values;
@@ -30,8 +25,7 @@ static const struct opt options[] = {
 enum { TEXT_MAX = 1 << 30, FLUSH_SIZE = 64 << 10 };
 
 struct text {
-    int fd;
-    const char *name;
+    struct text_out out;
     struct buf buf;
     bool gone;                  /* the reader left */
 };
@@ -41,9 +35,9 @@ static int text_flush(void *ctx, struct error *e)
     struct text *t = ctx;
     if (t->buf.failed)
         return error_set(e, STATUS_AGAIN, "out of memory");
-    if (file_write_all(t->fd, t->buf.data, t->buf.size) < 0) {
-        t->gone = errno == EPIPE;
-        return error_set(e, error_errno_status(errno), "cannot write '%s': %s", t->name, strerror(errno));
+    if (text_out_put(&t->out, t->buf.data, t->buf.size, e) < 0 || text_out_flush(&t->out, e) < 0) {
+        t->gone = e->status == STATUS_OK;
+        return -1;
     }
     buf_clear(&t->buf);
     return 0;
@@ -97,19 +91,6 @@ static int stream_print(struct stream_in *in, struct unit *u, struct stats *st, 
     }
 }
 
-/* Standard output, or the file that --out names. */
-static void text_open(struct text *t, const char *out)
-{
-    *t = (struct text){ .fd = STDOUT_FILENO, .name = "standard output" };
-    buf_init(&t->buf, TEXT_MAX);
-    if (!out || !strcmp(out, "-"))
-        return;
-    t->name = out;
-    t->fd = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (t->fd < 0)
-        die(error_errno_status(errno), "cannot write '%s': %s", out, strerror(errno));
-}
-
 static int metrics_print(struct metrics *m, const struct stats *st, const struct stream_in *in, double seconds,
                          struct error *e)
 {
@@ -132,8 +113,10 @@ int main(int argc, char **argv)
     if (!in)
         die(e.status, "%s", e.text);
 
-    struct text t;
-    text_open(&t, c.out);
+    struct text t = { .gone = false };
+    buf_init(&t.buf, TEXT_MAX);
+    if (text_out_open(&t.out, c.out, &e) < 0)
+        die(e.status, "%s", e.text);
     struct metrics *m = metrics_open(c.metrics, &e);
     if (!m && e.status)
         die(e.status, "%s", e.text);
@@ -149,6 +132,8 @@ int main(int argc, char **argv)
         stats_print(st, &t.buf, stream_in_bytes(in), rc == 0);
     struct error late;
     if (!t.gone && text_flush(&t, rc ? &late : &e) < 0)
+        rc = -1;
+    if (text_out_close(&t.out, rc ? &late : &e) < 0)
         rc = -1;
     if (metrics_print(m, st, in, clock_seconds() - began, rc ? &late : &e) < 0)
         rc = -1;

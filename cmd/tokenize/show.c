@@ -1,31 +1,27 @@
 /* cmd/tokenize/show.c - rows as lines of text: what is learnt stands between ⟦ and ⟧ */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cmd/tokenize/job.h"
+#include "libcommon/cli/text_out.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"
 
 /* One line a row: what would break it is escaped. */
-static void put_line(const char *s, size_t n)
+static void line_put(struct buf *b, const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
-        if (c == '\n')
-            fputs("\\n", stdout);
-        else if (c == '\t')
-            fputs("\\t", stdout);
-        else if (c == '\\')
-            fputs("\\\\", stdout);
+        const char *escape = c == '\n' ? "\\n" : c == '\t' ? "\\t" : c == '\\' ? "\\\\" : NULL;
+        if (escape)
+            buf_append(b, escape, 2);
         else if (c < 0x20 || c == 0x7f)
-            printf("\\x%02x", c);
+            buf_printf(b, "\\x%02x", c);
         else
-            putchar(c);
+            buf_append(b, &c, 1);
     }
 }
 
-static void put_row(const struct job *j)
+static void row_put(struct buf *b, const struct job *j)
 {
     char why[WHY];
     struct text text = { 0 };
@@ -35,21 +31,21 @@ static void put_row(const struct job *j)
             ;
         text.n = 0;
         decode(j->t, j->ids.id + i, end - i, false, &text, why);
-        fputs(j->learnt[i] ? "⟦" : "", stdout);
-        put_line(text.s, text.n);
-        fputs(j->learnt[i] ? "⟧" : "", stdout);
+        buf_printf(b, "%s", j->learnt[i] ? "⟦" : "");
+        line_put(b, text.s, text.n);
+        buf_printf(b, "%s", j->learnt[i] ? "⟧" : "");
     }
     text_release(&text);
 }
 
 /* error.message of a record that failed before. */
-static void put_failure(const struct sample *s)
+static void failure_put(struct buf *b, const struct sample *s)
 {
     const struct span *value = sample_get(s, "error");
     struct mp_cursor c = mp_cursor(*value);
     struct mp_value v, key;
 
-    fputs("error: ", stdout);
+    buf_printf(b, "error: ");
     if (mp_read(&c, &v) < 0 || v.type != MP_MAP)
         return;
     for (uint32_t i = 0; i < v.n; i++) {
@@ -58,11 +54,11 @@ static void put_failure(const struct sample *s)
         if (mp_read(&c, &key) < 0 || mp_skip(&c, &item) < 0)
             return;
         if (mp_str_is(&key, "message") && mp_read_span(item, &text) == 0 && text.type == MP_STR)
-            put_line((const char *)text.bytes.data, text.bytes.size);
+            line_put(b, (const char *)text.bytes.data, text.bytes.size);
     }
 }
 
-static int show_sample(struct job *j, struct sample *s, uint64_t epoch, struct error *e)
+static int sample_put(struct buf *b, struct job *j, struct sample *s, uint64_t epoch, struct error *e)
 {
     struct span id = sample_id(s);
     bool came_failed = sample_failed(s);
@@ -70,41 +66,43 @@ static int show_sample(struct job *j, struct sample *s, uint64_t epoch, struct e
 
     if (rc < 0 && e->status == STATUS_AGAIN)
         return -1;
-    put_line((const char *)id.data, id.size);
-    fputs(": ", stdout);
+    line_put(b, (const char *)id.data, id.size);
+    buf_printf(b, ": ");
     if (rc < 0) {
-        fputs("error: ", stdout);
-        put_line(e->text, strlen(e->text));
+        buf_printf(b, "error: ");
+        line_put(b, e->text, strlen(e->text));
     } else if (sample_failed(s)) {
-        put_failure(s);
+        failure_put(b, s);
     } else {
-        put_row(j);
+        row_put(b, j);
     }
-    putchar('\n');
+    buf_printf(b, "\n");
     return 0;
 }
 
-static int show_stream(struct job *j, struct stream_in *in, struct unit *u, struct error *e)
+static int stream_show(struct job *j, struct stream_in *in, struct unit *u, struct text_out *out, struct error *e)
 {
-    for (;;) {
-        enum stream_event event = stream_next(in, u, e);
-        if (event == STREAM_FAILED)
-            return -1;
-        if (event == STREAM_EOF)
-            return 0;
-        for (uint32_t i = 0; event == STREAM_UNIT && i < u->k; i++)
-            if (show_sample(j, &u->sample[i], u->epoch, e) < 0)
-                return -1;
-        if (ferror(stdout))
-            return errno == EPIPE ? 0 : error_set(e, error_errno_status(errno), "standard output: %s", strerror(errno));
-        if (stop_asked())
-            return error_set(e, STATUS_AGAIN, "stopped by a signal");
+    struct buf b;
+    int rc = 0;
+    enum stream_event event = STREAM_HEADER;
+    buf_init(&b, SIZE_MAX);
+    while (rc == 0 && (event = stream_next(in, u, e)) != STREAM_EOF && event != STREAM_FAILED) {
+        buf_clear(&b);
+        for (uint32_t i = 0; rc == 0 && event == STREAM_UNIT && i < u->k; i++)
+            rc = sample_put(&b, j, &u->sample[i], u->epoch, e);
+        if (rc == 0)
+            rc = b.failed ? error_set(e, STATUS_AGAIN, "out of memory") : text_out_put(out, b.data, b.size, e);
+        if (rc == 0 && stop_asked())
+            rc = error_set(e, STATUS_AGAIN, "stopped by a signal");
     }
+    buf_release(&b);
+    return event == STREAM_FAILED ? -1 : rc;
 }
 
 int show_run(struct job *j, const struct common *c)
 {
-    struct error e = { .status = STATUS_OK };
+    struct error e = { .status = STATUS_OK }, late;
+    struct text_out out;
     struct unit u;
     struct stream_in *in;
     int rc = -1;
@@ -112,13 +110,14 @@ int show_run(struct job *j, const struct common *c)
     stop_install();
     unit_init(&u);
     in = stream_in_open(c->in, &e);
-    if (in)
-        rc = show_stream(j, in, &u, &e);
+    if (in && text_out_open(&out, c->out, &e) == 0) {
+        rc = stream_show(j, in, &u, &out, &e);
+        if (text_out_close(&out, rc ? &late : &e) < 0)
+            rc = -1;
+    }
     stream_in_close(in);
     unit_release(&u);
-    if (fflush(stdout) && rc == 0 && errno != EPIPE)
-        rc = error_set(&e, error_errno_status(errno), "standard output: %s", strerror(errno));
-    if (rc < 0)
+    if (rc < 0 && e.status != STATUS_OK)
         warn("%s", e.text);
     return rc < 0 ? e.status : STATUS_OK;
 }

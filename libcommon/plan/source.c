@@ -7,7 +7,6 @@
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"
 
-enum { NAMED_FAILURES = 10 };   /* so many are told one by one, then only counted */
 
 struct run {
     const struct source *source;
@@ -73,11 +72,7 @@ static void failures_tell(struct run *r, const struct unit *u)
         struct span id = sample_id(&u->sample[i]), message;
         if (!sample_failed(&u->sample[i]) || !own_failure(&u->sample[i], &message))
             continue;
-        void (*say)(const char *, ...) = r->failed++ < NAMED_FAILURES ? note : debug;
-        say("sample '%.*s': %.*s", (int)(id.size < 300 ? id.size : 300), (const char *)id.data,
-            (int)(message.size < 600 ? message.size : 600), (const char *)message.data);
-        if (r->failed == NAMED_FAILURES)
-            note("further failed samples are counted, and named with -v");
+        failure_tell(r->failed++, id, message);
     }
 }
 

@@ -1,6 +1,8 @@
 /* libcommon/stream/facts.c - see facts.h */
 #include "libcommon/stream/facts.h"
 
+#include "libcommon/sys/log.h"
+
 void facts_begin(struct metrics *m, const struct facts *f)
 {
     metrics_begin(m);
@@ -22,4 +24,11 @@ int facts_put(struct metrics *m, const struct facts *f, struct error *e)
 {
     facts_begin(m, f);
     return metrics_end(m, e);
+}
+
+void failure_tell(uint64_t before, struct span id, struct span message)
+{
+    note_alike(before, "further failed samples are counted, and named with -v", "sample '%.*s': %.*s",
+               (int)(id.size < 300 ? id.size : 300), (const char *)id.data,
+               (int)(message.size < 1000 ? message.size : 1000), (const char *)message.data);
 }

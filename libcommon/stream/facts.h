@@ -1,4 +1,4 @@
-/* libcommon/stream/facts.h - what a stage says of itself: the same line of --metrics, whichever program it is
+/* libcommon/stream/facts.h - what a stage says of itself, the same whichever program it is: lines of --metrics, failures
  *
  * Looking at `rate`, `wait_in` and `wait_out` of all stages once shows the slowest:
  * those before it wait for their output, those behind it for their input. */
@@ -23,5 +23,8 @@ struct facts {
 void facts_begin(struct metrics *m, const struct facts *f);
 /* The whole of it. */
 int facts_put(struct metrics *m, const struct facts *f, struct error *e);
+
+/* On stderr: a sample that failed here.  before: how many did already; the first are named, all with -v. */
+void failure_tell(uint64_t before, struct span id, struct span message);
 
 #endif

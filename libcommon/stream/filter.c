@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAMED_FAILURES = 10 };   /* so many are told one by one, then only counted */
 
 struct run {
     const struct filter *f;
@@ -94,15 +93,6 @@ static const char *message_of(const struct sample *s, const struct error *why)
     return t + n + id.size + 3;
 }
 
-static void failure_tell(struct run *r, const struct sample *s, const char *message)
-{
-    struct span id = sample_id(s);
-    void (*say)(const char *, ...) = r->failed_here <= NAMED_FAILURES ? note : debug;
-    say("sample '%.*s': %s", (int)(id.size < 300 ? id.size : 300), (const char *)id.data, message);
-    if (r->failed_here == NAMED_FAILURES)
-        note("further failed samples are counted, and named with -v");
-}
-
 /* --- the loop -------------------------------------------------------------------------------- */
 static int header_pass(struct run *r, struct error *e)
 {
@@ -129,9 +119,9 @@ static int unit_pass(struct run *r, struct error *e)
             *e = why;
             return -1;
         }
-        r->failed_here++;
-        failure_tell(r, s, message_of(s, &why));
-        sample_fail(s, r->f->stage->name, message_of(s, &why));
+        const char *message = message_of(s, &why);
+        failure_tell(r->failed_here++, sample_id(s), span_of(message, strlen(message)));
+        sample_fail(s, r->f->stage->name, message);
     }
     return stream_put_unit(r->out, u, e);
 }

@@ -80,6 +80,19 @@ void debug(const char *fmt, ...)
     va_end(ap);
 }
 
+void note_alike(uint64_t n, const char *further, const char *fmt, ...)
+{
+    bool hidden = n >= NOTES_ALIKE && level < LOG_VERBOSE;
+    if (hidden && n == NOTES_ALIKE)
+        note("%s", further);
+    if (hidden || level < LOG_NORMAL)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    emit(fmt, ap);
+    va_end(ap);
+}
+
 _Noreturn void die(int status, const char *fmt, ...)
 {
     va_list ap;

@@ -27,6 +27,8 @@ run "$tool" flip --in "$tmp/s" --out "$tmp/f"
 is 'samples that fail do not fail the run' "$st" 0
 like 'they are named on standard error' "$err" "^flip: sample 'clip-7-2': the third is never good$"
 like 'as many as a person reads' "$err" '^flip: further failed samples are counted, and named with -v$'
+run "$tool" flip -v --in "$tmp/s" --out "$tmp/f"
+is 'with -v all are named, and nobody is told so' "$(echo "$err" | grep -c "^flip: sample '") $(echo "$err" | grep -c further)" '18 0'
 like 'and counted at the end' "$err" '^flip: 18 samples failed here; they travel on as error records$'
 like 'they travel on as error records' "$(show "$tmp/f")" '\{"id": "clip-7-2", "error": \{"stage": "flip", "message": "the third is never good"\}\}'
 like 'the counts add up' "$(show --stats "$tmp/f")" '"units": 20, "samples": 60, "errors": 22'
@@ -55,13 +57,7 @@ like 'and without an end' "$(show --stats "$tmp/live" | head -n 1)" '"units": 2,
 
 runsh "'$tool' make 5000 1 4000 | ('$tool' pass; echo pass \$? >&2) | head -c 100 >/dev/null"
 is 'a reader that leaves early ends a filter quietly' "$err" 'pass 0'
-if [ -e /dev/full ]; then
-    runsh "'$tool' pass <'$tmp/s' >/dev/full"
-    is 'a full disk is one line' "$err" 'pass: cannot write standard output: No space left on device'
-    is 'and status 111' "$st" 111
-else
-    skip 'a full disk is one line' 'no /dev/full'
-fi
+full "'$tool' pass <'$tmp/s'"
 runsh "ulimit -f 1; '$tool' pass --out '$tmp/small' <'$tmp/s'"
 is 'so is a limit of the size of files, in place of a signal' "$st $err" "111 pass: cannot write '$tmp/small': File too large"
 run record "" --in "$tmp/s"

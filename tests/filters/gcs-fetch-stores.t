@@ -55,6 +55,7 @@ if command -v fan >/dev/null; then
     like 'which is told' "$(cat err)" 'nothing came for 2 s; trying again'
 fi
 fault list empty_page 1
+full 'gcs-fetch --list gs://b/set/media/'
 run gcs-fetch --list gs://b/set/media/
 is '--list prints every object' "$st:$(wc -l <"$out" | tr -d ' ')" 0:60
 like 'name, URL, size, generation, checksum' "$(head -n 1 "$out")" \

@@ -63,6 +63,7 @@ is 'an option that needs draws is refused without them' "$st $err" \
 # a talk
 runsh "printf 'One?\nFour?\n' | generate --model '$tmp/run/latest' --chat"
 is 'a talk of two turns is answered line by line' "$st $(tr '\n' ';' <"$out")" '0 One.;Four.;'
+full "echo 'One?' | generate --model '$tmp/run/latest' --chat"
 runsh "printf 'Two?\n<image_soft_token>\nOne?' | generate --model '$tmp/run/latest' --chat --max-new-tokens 8"
 is 'a line that the model cannot read is said and passed over' "$st $(sed -n 1p "$out" | cut -c1-3) $(wc -l <"$out" | tr -d ' ') $err" \
    "0 Two 2 generate: the model has no token for '<image_soft_token>'"

@@ -142,4 +142,5 @@ runsh "head -c 2000 '$tmp/features' | generate -q --model '$model'"
 is 'a stream cut short may be whole the next time' "$st" 111
 runsh "generate -q --model '$model' --out '$tmp/no/such/place' <'$tmp/features'"
 is 'an output that cannot be written is status 100' "$st" 100
+full "generate -q --model '$model' <'$tmp/features'"
 plan

@@ -5,6 +5,7 @@
 #   like NAME TEXT PATTERN  TEXT matches the extended regular expression
 #   ok NAME CMD...          CMD succeeds
 #   skip NAME WHY           counted, not run
+#   full TEXT               the command's output onto a full disk is an error that names it
 #   wait_until SECONDS CMD...  until CMD succeeds; false, and told, when it never does.  Machines may be ten
 #                           times slower than yours: no wait without a bound, none that a slow one exceeds
 #   texts N                 a manifest of N texts        cards    one of four sounds
@@ -36,6 +37,14 @@ result() { # result PASS NAME
 }
 run() { st=0; "$@" >"$out" 2>"$tmp/err" </dev/null || st=$?; err=$(cat "$tmp/err"); }
 runsh() { st=0; sh -c "$1" >"$out" 2>"$tmp/err" </dev/null || st=$?; err=$(cat "$tmp/err"); }
+full() {
+    if [ -w /dev/full ]; then
+        runsh "$1 >/dev/full"
+        is "a full disk is one line, and status 111: ${1%% *}" "$st ${err#*: }" '111 cannot write standard output: No space left on device'
+    else
+        skip "a full disk is one line: ${1%% *}" 'no /dev/full'
+    fi
+}
 is() {
     if [ "$2" = "$3" ]; then result 0 "$1"; else result 1 "$1"; printf '# got:  %s\n# want: %s\n' "$2" "$3" | sed '2,$s/^\([^#]\)/# \1/'; fi
 }

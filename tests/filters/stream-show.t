@@ -40,6 +40,7 @@ is 'and is bad input' "$st" 100
 
 runsh "'$tool' make 2000 1 40 | stream-show | head -n 1"
 is 'a reader that leaves early ends it quietly' "$err" ''
+full "stream-show '$tmp/s'"
 run stream-show "$tmp/none"
 like 'a missing file is named' "$err" "^stream-show: cannot read '.*/none': No such file"
 is 'with status 100' "$st" 100

@@ -22,6 +22,9 @@ rows <<'X'
 {"id": "task", "text": "five", "language": "en", "task": "summarise"}
 {"id": "number", "text": "five", "language": "en", "timestamps": "perhaps"}
 X
+show --out "$tmp/shown"
+is '--show goes where --out says' "$st $(wc -c <"$out" | tr -d ' ') $(head -n 1 "$tmp/shown" | cut -c1-6)" '0 0 plain:'
+full "tokenize --model '$W' -q -i '$tmp/in' --show"
 show
 is '--show ends well' "$st" 0
 is '--show puts what is learnt in brackets' "$(line 1)" 'plain: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|> five<|endoftext|>⟧'

@@ -13,6 +13,9 @@ is 'words' "$(sed -n 1p "$out")" 'WER 44.44 %: 4 errors in 9 words (3 substituti
 is 'characters' "$(sed -n 2p "$out")" 'CER 42.86 %: 15 errors in 35 characters'
 is 'the normaliser is named' "$(sed -n 3p "$out")" 'normalizer none; 3 rows compared'
 is 'the worst row first' "$(sed -n 5p "$out")" '  "two": 3 of 2'
+full "wer '$tmp/rows'"
+runsh "trap '' PIPE; (sleep 0.3; wer '$tmp/rows'; echo \$? >&2) | true"
+is 'a reader that leaves early has seen enough' "$err" 0
 run wer --worst 0 "$tmp/rows"
 is '--worst 0 shows none' "$(wc -l <"$out" | tr -d ' ')" 3
 

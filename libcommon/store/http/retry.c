@@ -11,7 +11,7 @@
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"
 
-enum { NAMED_RETRIES = 10, FIRST_PATIENCE = 15 };
+enum { FIRST_PATIENCE = 15 };
 static const double first_wait = 0.25, longest_wait = 32;
 
 static atomic_uint told;
@@ -83,13 +83,8 @@ static int wait_and_go(struct retry *t, const char *why, uint64_t byte, double a
     if (without + wait > most)
         return error_set(e, STATUS_AGAIN, "'%s' byte %llu: %s; given up after %.0f s without progress, %u tries", t->subject,
                          (unsigned long long)byte, why, without, t->tries);
-    unsigned n = atomic_fetch_add(&told, 1);
-    if (n < NAMED_RETRIES)
-        note("'%s' byte %llu: %s; trying again in %.1f s", t->subject, (unsigned long long)byte, why, wait);
-    else
-        debug("'%s' byte %llu: %s; trying again in %.1f s", t->subject, (unsigned long long)byte, why, wait);
-    if (n == NAMED_RETRIES)
-        note("further retries are named with -v");
+    note_alike(atomic_fetch_add(&told, 1), "further retries are named with -v",
+               "'%s' byte %llu: %s; trying again in %.1f s", t->subject, (unsigned long long)byte, why, wait);
     if (!slept(wait))
         return error_set(e, STATUS_AGAIN, "'%s': interrupted", t->subject);
     return 0;
