@@ -7,6 +7,7 @@
 #include "cmd/shared/tensor_list.h"
 #include "cmd/train-step/adapter.h"
 #include "cmd/train-step/trainer.h"
+#include "kernels/nn/optim/optim.h"
 #include "libcommon/sys/log.h"
 
 struct outfile { struct trainer *t; const char *file; };
@@ -110,6 +111,7 @@ int checkpoint_write(struct trainer *t, struct error *e)
 {
     if (t->saved == t->state.step)
         return 0;
+    adamw_end(&t->machine.compute, &t->model->params);
     if (t->evaluated == t->state.step && eval_metric(t) < t->state.best_metric) {
         t->state.best_metric = eval_metric(t);
         t->state.best_step = t->state.step;

@@ -5,6 +5,7 @@
 
 #include "cmd/train-step/predict.h"
 #include "cmd/train-step/trainer.h"
+#include "kernels/nn/optim/optim.h"
 #include "libcommon/sys/log.h"
 
 struct sums { double sum; uint64_t tokens, samples; struct wer_count words; };
@@ -54,6 +55,7 @@ int trainer_eval(struct trainer *t, struct error *e)
 {
     struct source source;
     struct sums s = { 0 };
+    adamw_end(&t->machine.compute, &t->model->params);
     if (source_open(&source, t->o->eval_stream, NULL, NULL, e) < 0)
         return error_prefix(e, "--eval-stream");
     int rc = provenance_check(t, stream_in_header(source.in), e);

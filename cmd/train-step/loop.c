@@ -99,7 +99,7 @@ static int optimize(struct trainer *t, const struct group *g, struct error *e)
         return diverged(t, g, "loss", g->sum, e);
     double norm = 0;
     if (g->tokens)
-        norm = adamw_step(&t->machine.compute, ps, &a, (double)g->tokens);
+        norm = adamw_begin(&t->machine.compute, ps, &a, (double)g->tokens);
     else
         grads_clear(ps);            /* nothing supervised in all of them: the step counts, and changes nothing */
     if (!isfinite(norm))

@@ -10,6 +10,7 @@
 #include "cmd/shared/max_errors.h"
 #include "cmd/train-step/predict.h"
 #include "cmd/train-step/trainer.h"
+#include "kernels/nn/optim/optim.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"
 
@@ -128,8 +129,10 @@ static void trainer_release(struct trainer *t)
     collator_release(&t->collator);
     if (t->tape)
         tape_free(t->tape);
-    if (t->model)
+    if (t->model) {
+        adamw_end(&t->machine.compute, &t->model->params);
         model_free(t->model);
+    }
     modeldir_close(&t->dir);
     machine_close(&t->machine);
     state_release(&t->state);

@@ -48,6 +48,21 @@ static struct fixed fixed_sizes(const struct trainer *t, size_t rows, size_t tok
     return f;
 }
 
+static double machine_bytes(void) { return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE); }
+
+bool plan_lends(const struct trainer *t)
+{
+    const struct params *ps = &t->model->params;
+    double bytes = 0, machine = machine_bytes();
+    if (t->o->accumulation > 1)         /* they add up over several batches */
+        return false;
+    if (t->model->bins || team_size(t->machine.compute.team) == 1)
+        return true;
+    for (size_t i = 0; i < ps->n; i++)
+        bytes += (double)ps->p[i]->count * (ps->p[i]->trained ? 18 : 6);
+    return machine > 0 && bytes > 0.75 * machine;
+}
+
 static double mb(double bytes) { return bytes / 1e6; }
 
 int plan_tell(struct trainer *t, struct error *e)
@@ -69,7 +84,7 @@ int plan_tell(struct trainer *t, struct error *e)
          "%.0f MB with %zu rows of %zu tokens, as in the first batch; at most %.0f MB, with %zu rows of %zu",
          mb(f.weights), lent ? "" : "gradients and ", mb(f.state), mb(f.packed), lent ? " and gradients" : "",
          mb((double)like.arena), mb(f.other), mb(total), b->rows, tokens, mb(most), t->collator.rows, t->longest);
-    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double machine = machine_bytes();
     if (machine > 0 && total > machine)
         warn("this machine has %.0f MB: a smaller --batch-size, --gradient-checkpointing or --lora-r would fit",
              mb(machine));

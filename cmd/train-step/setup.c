@@ -112,7 +112,7 @@ int trainer_setup(struct trainer *t, struct error *e)
     if (!params_count(ps, true))
         return error_set(e, STATUS_BAD, "nothing is left to train: --freeze '%s' matches every tensor",
                          o->freeze ? o->freeze : "");
-    ps->lent = o->accumulation == 1;    /* one batch a step: gradients lie where its activations did */
+    ps->lent = plan_lends(t);
     if (params_from_dir(ps, &t->dir, true, e) < 0)
         return -1;
     modeldir_forget(&t->dir);

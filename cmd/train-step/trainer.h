@@ -65,6 +65,10 @@ struct trainer {
 int trainer_setup(struct trainer *t, struct error *e);
 
 /* --- plan.c -------------------------------------------------------------------------- */
+/* Do gradients lie where the batch's activations did (params.lent)?  Memory of their own is 4 bytes a parameter more,
+ * and lets the optimizer's step pass behind the next forward: worth it for rows of text, whose steps are short, where
+ * the machine has it; a step of sound is long, and the optimizer little of it. */
+bool plan_lends(const struct trainer *t);
 /* Takes the memory of all steps, for the longest rows. */
 int plan_make(struct trainer *t, struct error *e);
 /* Tells what training takes, with the first batch at hand. */

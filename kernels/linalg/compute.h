@@ -24,6 +24,18 @@ int team_size(const struct team *team);
  * which task is not fixed; results must not depend on it.  Not reentrant. */
 void team_run(struct team *team, size_t tasks, void (*task)(void *ctx, size_t i, int worker), void *ctx);
 
+/* Tasks that nobody waits for yet: half of the threads do them, about in order, before they help with
+ * runs; it is for work that waits for memory, of which a few threads get as much as all.  A list
+ * that was there is done first.  task, ctx and what they touch stay until team_behind_end, or team_free,
+ * which does no more of it.  -1: out of memory, and nothing is begun. */
+int team_behind(struct team *team, size_t tasks, void (*task)(void *ctx, size_t i, int worker), void *ctx);
+/* Between runs.  Returns when tasks from ... to - 1 of the list are done, by whoever is free if nobody has begun. */
+void team_need(struct team *team, size_t from, size_t to);
+void team_behind_end(struct team *team);
+
+/* For loops that wait for another thread. */
+void team_pause(void);
+
 /* Memory for intermediates, in huge pages where the system gives them, taken when first
  * touched: of each worker alone, and of all.  Whatever uses it owns it within one
  * call: it holds nothing from one call of kernels/linalg to the next. */

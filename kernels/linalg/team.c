@@ -8,7 +8,7 @@
  * comes within microseconds, and to be woken costs far more than that, above all
  * in a virtual machine: so the spin is long, unless threads outnumber processors
  * and one that spins is in another's way. */
-#include "kernels/linalg/compute.h"
+#include "kernels/linalg/behind.h"
 #include "kernels/linalg/pages.h"
 
 #include <pthread.h>
@@ -35,6 +35,7 @@ struct member {
     struct team *team;
     pthread_t thread;
     int worker, cpu;
+    bool behind;                        /* goes through the list of what is done behind */
 };
 
 struct team {
@@ -50,9 +51,10 @@ struct team {
     _Atomic bool caller_sleeps, stop;
     pthread_mutex_t lock;
     pthread_cond_t work, finished;
+    struct behind behind;
 };
 
-static inline void pause_a_little(void)
+void team_pause(void)
 {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
@@ -98,9 +100,9 @@ static void take(struct team *team, int worker)
     }
 }
 
-static bool work_waits(struct team *team)
+static bool work_waits(struct team *team, const struct member *m)
 {
-    return (uint32_t)atomic_load(&team->ticket) || atomic_load(&team->stop);
+    return (uint32_t)atomic_load(&team->ticket) || atomic_load(&team->stop) || (m->behind && behind_waits(&team->behind));
 }
 
 static void *member_main(void *arg)
@@ -109,17 +111,19 @@ static void *member_main(void *arg)
     struct team *team = m->team;
     pin(m->cpu);
     while (!atomic_load(&team->stop)) {
+        if (m->behind)
+            behind_take(&team->behind, m->worker, &team->stop);
         take(team, m->worker);
         int spin = 0;
-        while (spin < team->spin && !work_waits(team)) {
-            pause_a_little();
+        while (spin < team->spin && !work_waits(team, m)) {
+            team_pause();
             spin++;
         }
         if (spin < team->spin)
             continue;
         pthread_mutex_lock(&team->lock);
         atomic_fetch_add(&team->sleepers, 1);
-        while (!work_waits(team))
+        while (!work_waits(team, m))
             pthread_cond_wait(&team->work, &team->lock);
         atomic_fetch_sub(&team->sleepers, 1);
         pthread_mutex_unlock(&team->lock);
@@ -170,7 +174,7 @@ struct team *team_new(int threads, const int *cpus)
         pin(cpus[0]);
     for (int i = 1; i < threads; i++) {
         struct member *m = &team->members[i];
-        *m = (struct member){.team = team, .worker = i, .cpu = cpus ? cpus[i] : -1};
+        *m = (struct member){.team = team, .worker = i, .cpu = cpus ? cpus[i] : -1, .behind = i >= threads - threads / 2};
         if (pthread_create(&m->thread, NULL, member_main, m)) {
             team_free(team);
             return NULL;
@@ -195,6 +199,7 @@ void team_free(struct team *team)
     pthread_mutex_destroy(&team->lock);
     pages_free(team->memory, team_memory(team->size));
     free(team->members);
+    free((void *)team->behind.state);
     free(team);
 }
 
@@ -208,7 +213,7 @@ static void wait_for_done(struct team *team, uint32_t count)
     for (int spin = 0; spin < team->spin; spin++) {
         if (atomic_load(&team->done) == count)
             return;
-        pause_a_little();
+        team_pause();
     }
     pthread_mutex_lock(&team->lock);
     atomic_store(&team->caller_sleeps, true);
@@ -216,6 +221,20 @@ static void wait_for_done(struct team *team, uint32_t count)
         pthread_cond_wait(&team->finished, &team->lock);
     atomic_store(&team->caller_sleeps, false);
     pthread_mutex_unlock(&team->lock);
+}
+
+void team_wake(struct team *team)
+{
+    if (atomic_load(&team->sleepers)) {
+        pthread_mutex_lock(&team->lock);
+        pthread_cond_broadcast(&team->work);
+        pthread_mutex_unlock(&team->lock);
+    }
+}
+
+struct behind *team_list(struct team *team)
+{
+    return &team->behind;
 }
 
 static void run_part(struct team *team, size_t base, uint32_t count, task_fn *task, void *ctx)
@@ -227,11 +246,7 @@ static void run_part(struct team *team, size_t base, uint32_t count, task_fn *ta
     atomic_store_explicit(&team->done, 0, memory_order_relaxed);
     uint64_t run = (atomic_load(&team->ticket) >> 32) + 1;
     atomic_store(&team->ticket, run << 32 | count);
-    if (atomic_load(&team->sleepers)) {
-        pthread_mutex_lock(&team->lock);
-        pthread_cond_broadcast(&team->work);
-        pthread_mutex_unlock(&team->lock);
-    }
+    team_wake(team);
     take(team, 0);
     wait_for_done(team, count);
 }

@@ -132,8 +132,10 @@ struct tensor *tape_add_table(struct tape *t, struct tensor *x, struct param *w)
     struct tensor *out = x->half ? tensor_make(t, x->rows, x->cols) : tensor_take_over(t, x);
     j.y = out->data;
     j.each = rows_each(j.cols);
-    if (tape_live(t))
+    if (tape_live(t)) {
+        param_settle(t->compute, w);
         rows_run(t, j.rows, j.each, table_task, &j);
+    }
     struct table *r = tape_record(t, sizeof *r, table_backward, out, x->needs_grad || w->trained);
     if (r) {
         struct record head = r->r;

@@ -96,6 +96,8 @@ struct tensor *tape_embedding(struct tape *t, struct param *w, const int32_t *id
     for (size_t i = 0; i < n && tape_live(t); i++)
         if (ids[i] < 0 || (size_t)ids[i] >= w->shape[0])
             tape_fail(t, "id %d at position %zu: '%s' has %zu entries", ids[i], i, w->name, w->shape[0]);
+        else
+            param_settle_row(t->compute, w, (size_t)ids[i]);
     struct tensor *y = tensor_make(t, n, j.cols);
     j.to = y->data;
     j.each = rows_each(j.cols);

@@ -6,6 +6,7 @@ static size_t width(const struct param *w) { return w->count / w->shape[0]; }
 /* The weight's bfloat16 copy, made when it is first asked for; NULL: products are in float32. */
 static const struct packed *packed_of(struct tape *t, struct param *w)
 {
+    param_settle(t->compute, w);
     if (!t->compute->bf16)
         return NULL;
     if (!w->packed) {

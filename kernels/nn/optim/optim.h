@@ -25,6 +25,13 @@ double grad_norm(const struct compute *k, struct params *ps, double tokens);
  * finite nothing was changed but has_grad. */
 double adamw_step(const struct compute *k, struct params *ps, const struct adamw *a, double tokens);
 
+/* The same, but returns while matrices are still being changed, by part of the threads (team_behind): the next
+ * forward waits for each where it first reads it, so that what waits for memory and what computes go on at
+ * once.  (Not where gradients are lent: there it is adamw_step.)  What reads weights or moments otherwise than by
+ * a tape calls adamw_end before, and so does whoever frees them.  The bits are those of adamw_step. */
+double adamw_begin(const struct compute *k, struct params *ps, const struct adamw *a, double tokens);
+void adamw_end(const struct compute *k, struct params *ps);
+
 /* Forgets gradients without a step. */
 void grads_clear(struct params *ps);
 

@@ -84,7 +84,6 @@ int params_reserve(struct params *ps, bool training, char why[WHY])
     }
     if (!total)
         return 0;
-    ps->n_chunked = SIZE_MAX;                   /* the optimizer's list is stale */
     size_t bytes = total * sizeof(float);
     void *map = ps->n_memory < 16 ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) :
                 MAP_FAILED;
@@ -123,9 +122,22 @@ void params_release(struct params *ps)
         munmap(ps->memory[i], ps->memory_size[i]);
     free(ps->p);
     free(ps->by_name);
-    free(ps->chunk);
-    free(ps->partial);
+    free(ps->optim);
     *ps = (struct params){ 0 };
+}
+
+void param_settle(const struct compute *k, struct param *p)
+{
+    if (p->behind.to)
+        team_need(k->team, p->behind.from, p->behind.to);
+    p->behind.to = 0;
+}
+
+void param_settle_row(const struct compute *k, const struct param *p, size_t row)
+{
+    size_t task = p->behind.to ? p->behind.from + row / p->behind.rows : 0;
+    if (p->behind.to)
+        team_need(k->team, task, task + 1);
 }
 
 void param_lend(struct param *p, float *grad, struct param **list)

@@ -20,6 +20,7 @@ enum param_kind {
 
 enum param_init { INIT_NORMAL, INIT_ZERO, INIT_ONE, INIT_SINUSOID, INIT_UNIFORM };
 
+struct optim;                   /* the optimizer's own: kernels/nn/optim/optim.c */
 struct packed;                  /* a bfloat16 copy for the products: kernels/linalg/gemm/gemm.h */
 struct param;
 
@@ -49,6 +50,7 @@ struct param {
     double squares;
     float *m, *v;               /* trained only: AdamW's moments */
     uint64_t steps;             /* AdamW steps taken by this parameter */
+    struct { size_t from, to, rows; } behind;   /* the team's tasks that change it, `rows` each: see param_settle */
 
     struct param *lent_next, **lent_from;       /* grad is a tape's: among those of its run; else NULL */
 
@@ -70,9 +72,7 @@ struct params {
     void *memory[16];           /* what params_reserve gave */
     size_t memory_size[16];
     int n_memory;
-    size_t *chunk;              /* the optimizer's: first chunk of each parameter, n + 1 */
-    double *partial;            /* and a sum a chunk */
-    size_t n_chunked;
+    struct optim *optim;        /* one block of memory; NULL before the first step */
 };
 
 /* Appends one with data NULL, trained = !buffer.  NULL: out of memory, or the name is there already. */
@@ -86,6 +86,10 @@ void params_release(struct params *ps);
 /* A gradient's memory is lent by whoever keeps `list`, which is in one piece again whenever a borrower goes. */
 void param_lend(struct param *p, float *grad, struct param **list);
 void param_unlend(struct param *p);             /* then it has none */
+/* Where the last optimizer step is still being done (adamw_begin): returns when that of this matrix, or of
+ * one row of it, is.  Before its data or its packed copy is read, and before its gradient is written. */
+void param_settle(const struct compute *k, struct param *p);
+void param_settle_row(const struct compute *k, const struct param *p, size_t row);
 size_t params_count(const struct params *ps, bool trained_only);       /* numbers, not bytes */
 
 /* Fills data by p->init; the numbers depend on seed and name alone. */

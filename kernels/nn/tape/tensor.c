@@ -128,6 +128,8 @@ float *tensor_grad(struct tape *t, struct tensor *x, float *beta)
 
 float *param_grad(struct tape *t, struct param *p, float *beta)
 {
+    if (tape_live(t))
+        param_settle(t->compute, p);
     if (!p->grad && !t->failed)
         param_lend(p, arena_lend(t, p->count * sizeof *p->grad), &t->borrower);
     *beta = p->has_grad ? 1.0f : 0.0f;
