@@ -42,9 +42,9 @@ struct asked {
     const char *temperature;    /* one, or a list; NULL: not given */
     double top_p, min_p, penalty, length_penalty;
     double logprob_threshold, compression_threshold, no_speech_threshold;       /* 0: none */
-    int64_t top_k, seed, beams;
+    int64_t top_k, seed, beams, no_repeat, min_new;
     bool gave_top_k, gave_top_p, gave_min_p, gave_penalty, gave_beams, gave_length_penalty;
-    bool gave_logprob_threshold, gave_compression_threshold, gave_no_speech_threshold;
+    bool gave_no_repeat, gave_min_new, gave_logprob_threshold, gave_compression_threshold, gave_no_speech_threshold;
 };
 
 struct job {

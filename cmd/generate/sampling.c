@@ -82,6 +82,9 @@ int sampling_settle(struct job *j, struct error *e)
         return error_set(e, STATUS_BAD, "--temperature %s: --do-sample takes one; without it the list is for answers "
                                         "that are not credible",
                          a->temperature);
+    if (a->sample && g->absent)
+        return error_set(e, STATUS_BAD, "'%s' of the model's generation_config.json is not there for --do-sample: take it out",
+                         g->absent);
     if (!a->sample && needs_draw(j))
         return error_set(e, STATUS_BAD, "%s needs --do-sample: without it the likeliest token is taken", needs_draw(j));
     temperatures_settle(j);
@@ -92,6 +95,10 @@ int sampling_settle(struct job *j, struct error *e)
     };
     j->sampling.temperature = j->temperature[0];
     j->beams = a->sample ? 1 : (size_t)(a->gave_beams ? a->beams : g->beams <= 64 ? g->beams : 64);
+    if (a->gave_no_repeat)
+        j->generation.rules.no_repeat = (size_t)a->no_repeat;
+    if (a->gave_min_new)
+        j->generation.rules.min_new = (size_t)a->min_new;
     j->length_penalty = a->gave_length_penalty ? a->length_penalty : g->length_penalty;
     j->logprob_threshold = threshold(a->gave_logprob_threshold, a->logprob_threshold, g->logprob_threshold);
     j->compression_threshold = threshold(a->gave_compression_threshold, a->compression_threshold, g->compression_threshold);

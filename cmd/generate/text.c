@@ -40,20 +40,12 @@ static void last_span(const struct array *labels, size_t n, size_t *begin, size_
     }
 }
 
-static bool ends(const struct rules *r, int32_t id)
-{
-    for (size_t i = 0; i < r->n_end; i++)
-        if (r->end[i] == id)
-            return true;
-    return false;
-}
-
 /* What was to be said, without the end and what follows it. */
 static int reference_read(const struct job *j, const int32_t *ids, size_t n, struct row *r, struct error *e)
 {
     char why[WHY];
     size_t said = 0;
-    while (said < n && !ends(&j->generation.rules, ids[said]))
+    while (said < n && !rules_end(&j->generation.rules, ids[said]))
         said++;
     if (decode(j->tokenizer, ids, said, true, &r->reference, why))
         return error_set(e, STATUS_AGAIN, "out of memory");

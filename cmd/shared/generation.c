@@ -136,9 +136,36 @@ static int wish_read(const struct reader *r, struct generation *g)
     return 0;
 }
 
+/* Does it say nothing?  null, 0 or 1 as the key has it, an empty list. */
+static bool neutral(const json_t *v, double nothing)
+{
+    return !v || json_is_false(v) || (json_is_number(v) && json_number_value(v) == nothing) ||
+           ((json_is_array(v) || json_is_object(v)) && !json_array_size(v) && !json_object_size(v));
+}
+
+/* What transformers would heed and is not there. */
+static int absent_refuse(const struct reader *r, struct generation *g)
+{
+    static const struct { const char *key; double nothing; bool draw; } keys[] = {
+        { "sequence_bias", 0, false }, { "encoder_repetition_penalty", 1, false },
+        { "encoder_no_repeat_ngram_size", 0, false }, { "exponential_decay_length_penalty", 0, false },
+        { "forced_eos_token_id", -1, false }, { "guidance_scale", 1, false }, { "diversity_penalty", 0, false },
+        { "typical_p", 1, true }, { "epsilon_cutoff", 0, true }, { "eta_cutoff", 0, true }, { "top_h", 1, true },
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (neutral(value_of(r, keys[i].key), keys[i].nothing))
+            continue;
+        if (!keys[i].draw)
+            return error_set(r->e, STATUS_BAD, "'%s': '%s' would change the answers and is not there: take it out", r->name,
+                             keys[i].key);
+        g->absent = keys[i].key;
+    }
+    return 0;
+}
+
 static int settings_read(const struct reader *r, struct generation *g)
 {
-    return temperature_read(r, g) < 0 || whole_read(r, "top_k", 0, &g->top_k) < 0 ||
+    return absent_refuse(r, g) < 0 || temperature_read(r, g) < 0 || whole_read(r, "top_k", 0, &g->top_k) < 0 ||
            real_read(r, "top_p", 0, 1, &g->top_p) < 0 ||
            real_read(r, "min_p", 0, 1, &g->min_p) < 0 ||
                real_read(r, "repetition_penalty", 1e-3, 1e3, &g->repetition_penalty) < 0 ||

@@ -25,6 +25,7 @@ struct generation {
     int32_t previous;           /* prev_sot_token_id, or -1 */
     int language;               /* index of `language`, or -1 */
     bool has_task, translate;   /* task */
+    const char *absent;         /* a key that would change draws and is not there, or NULL */
 };
 
 /* generation_config.json, or config.json, which held the same keys before there was one; forced ids come from the

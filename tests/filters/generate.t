@@ -30,6 +30,13 @@ runsh "generate -q --model '$model' --task translate --language de --return-time
 like 'times become segments' "$(sed -n 4p "$out")" '"text": " five five", .*"segments": \[\{"start": 0.00, "end": 0.72, "text": " five"\}, \{"start": 0.76, "end": 1.54, "text": " five"\}\]'
 runsh "generate -q --model '$model' --language en --max-new-tokens 3 <'$tmp/features'"
 like 'an answer can be cut, and says so' "$(sed -n 1p "$out")" '"tokens": \[71, 68, 390\], "language": "en", "cut": true\}'
+runsh "generate -q --model '$model' --language en --max-new-tokens 20 --min-new-tokens 20 --no-repeat-ngram-size 1 <'$tmp/features'"
+is 'asked for, no token comes twice and no end too early' "$(sed -n '1s/.*"tokens": \[\(.*\)\], "lang.*/\1/p' "$out" | tr -d " " | tr , "\n" | sort | uniq -c | awk '{ n++; twice += $1 > 1; end += $2 == 400 } END { print n, twice, end + 0 }')" "20 0 0"
+cp -r "$model" "$tmp/biased"
+sed 's/^{/{"sequence_bias": [[[5], -3.0]],/' "$model/generation_config.json" >"$tmp/biased/generation_config.json"
+run generate --model "$tmp/biased" --in "$tmp/features"
+is 'a setting that would change the answers and is not there is refused' "$st" 100
+like 'and named' "$err" "generation_config.json': 'sequence_bias' would change"
 runsh "generate --model '$model' --language en --max-errors 0 <'$tmp/features'"
 is 'more failed records than allowed are status 1' "$st" 1
 like 'and counted' "$err" '1 of 4 samples failed'

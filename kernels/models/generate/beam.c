@@ -4,7 +4,8 @@
  * continuations of all beams by the sum of log p, takes the best max(2, 1 + ends) B of
  * them, completes those of the first B that end (their score divided by length^penalty),
  * and goes on with the best B that do not.  It stops when the best going score,
- * divided by its length so far, cannot beat the worst of B complete answers. */
+ * divided by its length so far, cannot beat the worst of B complete answers, or as
+ * early_stopping says. */
 #include "kernels/models/generate/generate.h"
 
 #include <math.h>
@@ -96,14 +97,6 @@ static void log_softmax(float *to, const float *logits, size_t n)
         to[i] = (float)((double)logits[i] - lse);
 }
 
-static bool ends(const struct rules *r, int32_t token)
-{
-    for (size_t i = 0; i < r->n_end; i++)
-        if (r->end[i] == token)
-            return true;
-    return false;
-}
-
 /* Keeps list sorted, best first, with the earlier of equals first. */
 static void candidate_add(struct candidate *list, size_t *n, size_t keep, struct candidate c)
 {
@@ -121,15 +114,17 @@ static size_t candidates(struct search *s, const struct clip *c, const float *lo
     size_t vocab = s->g->m->vocab, n = 0;
     for (size_t b = 0; b < s->beams; b++) {
         log_softmax(s->logp, logits + b * vocab, vocab);
-        repetition_apply(&s->g->sampling, s->logp, vocab, c->prompt, c->n_prompt, c->going[b].token, c->going[b].n);
-        rules_apply(&s->g->rules, s->logp, vocab, c->going[b].token, c->going[b].n, timestamps);
+        const struct beam *at = c->going + b;
+        repetition_apply(&s->g->sampling, s->logp, vocab, c->prompt, c->n_prompt, at->token, at->n);
+        history_apply(&s->g->rules, s->logp, vocab, c->prompt, c->n_prompt, at->token, at->n);
+        rules_apply(&s->g->rules, s->logp, vocab, at->token, at->n, timestamps);
         double left = log_sum_exp(s->logp, vocab);
         for (size_t v = 0; v < vocab; v++) {
-            struct candidate x = { (double)s->logp[v] + c->going[b].score,
-                                   (double)s->logp[v] - left + c->going[b].logprob, b, (int32_t)v, false };
+            struct candidate x = { (double)s->logp[v] + at->score,
+                                   (double)s->logp[v] - left + at->logprob, b, (int32_t)v, false };
             if (n == s->keep && !(x.score > s->best[n - 1].score))
                 continue;
-            x.stops = last || ends(&s->g->rules, (int32_t)v);
+            x.stops = last || rules_end(&s->g->rules, (int32_t)v);
             candidate_add(s->best, &n, s->keep, x);
         }
     }
@@ -148,7 +143,7 @@ static void answer_put(struct search *s, struct clip *c, const struct candidate 
     if (!(score > worst->score))
         return;
     memcpy(worst->token, b->token, b->n * sizeof *b->token);
-    worst->ended = ends(&s->g->rules, x->token);
+    worst->ended = rules_end(&s->g->rules, x->token);
     worst->n = b->n;
     worst->end = x->token;
     if (!worst->ended)
@@ -158,10 +153,25 @@ static void answer_put(struct search *s, struct clip *c, const struct candidate 
     worst->complete = true;
 }
 
-/* One step of a clip; from[0, beams): which beam each going one continues. */
-static void clip_step(struct search *s, struct clip *c, const float *logits, bool timestamps, bool last, size_t *from)
+/* Can no going beam become one of the best any more?  most: tokens of an answer. */
+static bool clip_over(const struct search *s, const struct clip *c, size_t most)
 {
-    size_t n = candidates(s, c, logits, timestamps, last), k = 0;
+    double worst = INFINITY;
+    bool full = true;
+    for (size_t i = 0; i < s->beams; i++) {
+        full &= c->done[i].complete;
+        worst = fmin(worst, c->done[i].complete ? c->done[i].score : NEVER);
+    }
+    if (s->g->rules.early == EARLY_FULL && full)
+        return true;
+    size_t n = s->g->rules.early == EARLY_NEVER && s->penalty > 0 ? most : c->going[0].n;
+    return !(c->going[0].score / pow((double)n, s->penalty) > worst);
+}
+
+/* One step of a clip; most: tokens of an answer; from[0, beams): which beam each going one continues. */
+static void clip_step(struct search *s, struct clip *c, const float *logits, bool timestamps, size_t most, size_t *from)
+{
+    size_t n = candidates(s, c, logits, timestamps, c->going[0].n + 1 >= most), k = 0;
     for (size_t i = 0; i < n && i < s->beams; i++)
         if (s->best[i].stops)
             answer_put(s, c, s->best + i);
@@ -191,11 +201,7 @@ static void clip_step(struct search *s, struct clip *c, const float *logits, boo
     struct beam *swap = c->going;
     c->going = c->next;
     c->next = swap;
-
-    double worst = INFINITY;
-    for (size_t i = 0; i < s->beams; i++)
-        worst = fmin(worst, c->done[i].complete ? c->done[i].score : NEVER);
-    c->over = !(c->going[0].score / pow((double)c->going[0].n, s->penalty) > worst);
+    c->over = clip_over(s, c, most);
 }
 
 static void answer_take(const struct search *s, const struct clip *c, struct generate_row *row)
@@ -249,12 +255,12 @@ static int search_run(struct search *s, const struct batch *b, const struct gene
     while (tokens) {
         for (size_t r = 0; r < b->rows; r++) {
             struct clip *c = s->clip + r;
-            size_t *from = s->from + r * s->beams, n = c->going[0].n + 1;
+            size_t *from = s->from + r * s->beams, most = g->cache.room - (b->start[r + 1] - b->start[r]);
+            most = row[r].room < most ? row[r].room : most;
             for (size_t i = 0; i < s->beams; i++)
                 from[i] = i;
-            bool last = n >= max_new || n >= row[r].room || b->start[r + 1] - b->start[r] + n >= g->cache.room;
             if (!c->over)
-                clip_step(s, c, g->logits + r * s->beams * vocab, row[r].timestamps, last, from);
+                clip_step(s, c, g->logits + r * s->beams * vocab, row[r].timestamps, max_new < most ? max_new : most, from);
             for (size_t i = 0; i < s->beams; i++)
                 from[i] += r * s->beams;
         }

@@ -80,24 +80,19 @@ int generator_expect(struct generator *g, const struct batch *b, int32_t id, dou
     return 0;
 }
 
-static bool ends(const struct rules *r, int32_t token)
-{
-    for (size_t i = 0; i < r->n_end; i++)
-        if (r->end[i] == token)
-            return true;
-    return false;
-}
-
 /* One more token of a row; false: it is complete. */
 static bool row_step(struct generator *g, const struct batch *b, size_t r, struct generate_row *row, size_t max_new)
 {
     float *logits = g->logits + r * g->m->vocab;
     size_t vocab = g->m->vocab;
-    repetition_apply(&g->sampling, logits, vocab, b->ids + b->start[r], b->start[r + 1] - b->start[r], row->token, row->n);
+    const int32_t *prompt = b->ids + b->start[r];
+    size_t n_prompt = b->start[r + 1] - b->start[r];
+    repetition_apply(&g->sampling, logits, vocab, prompt, n_prompt, row->token, row->n);
+    history_apply(&g->rules, logits, vocab, prompt, n_prompt, row->token, row->n);
     rules_apply(&g->rules, logits, vocab, row->token, row->n, row->timestamps);
     uint64_t key = random_key(random_key(g->sampling.seed, row->key), row->n);
     int32_t token = token_choose(&g->sampling, logits, vocab, key, g->scratch, &row->logprob);
-    if (ends(&g->rules, token)) {
+    if (rules_end(&g->rules, token)) {
         row->ended = true;
         row->end = token;
         return false;

@@ -4,6 +4,8 @@
 #ifndef PENSTOCK_GENERATE_H
 #define PENSTOCK_GENERATE_H
 
+#include <jansson.h>
+
 #include "kernels/models/model.h"
 
 /* --- which tokens may come: generation_config.json ------------------------------------ */
@@ -14,12 +16,25 @@ struct rules {
     size_t n_end;
     int32_t no_timestamps, timestamp;       /* Whisper: the token that forbids times, the first time (<|0.00|>); -1: none */
     int32_t max_initial;                    /* the latest first time, in steps of 0.02 s; -1: any */
+    /* by what came before, prompt and answer (history.c) */
+    size_t no_repeat;                       /* no run of so many tokens twice; 0: any */
+    size_t min_length, min_new;             /* no end before so many tokens in all, or in the answer; 0: none */
+    int32_t *words;                         /* bad_words_ids: the length of each, then its ids */
+    size_t n_words;                         /* of all these numbers */
+    /* beams: a search is over when no going one can beat the worst answer at its length so far; when there are
+     * enough answers; when none can beat it at full length */
+    enum { EARLY_GUESS, EARLY_FULL, EARLY_NEVER } early;
 };
 /* json: generation_config.json's text, or config.json's where there is none.  Ids are checked against vocab. */
 int rules_read(struct rules *r, const char *json, size_t size, size_t vocab, char why[WHY]);
 void rules_release(struct rules *r);
 /* Forbidden tokens become -infinity in logits[vocab].  done[0, n): what was generated so far. */
 void rules_apply(const struct rules *r, float *logits, size_t vocab, const int32_t *done, size_t n, bool timestamps);
+bool rules_end(const struct rules *r, int32_t token);   /* does it end a row? */
+/* The same of what stands before: no_repeat to words.  rules_read calls the first. */
+int history_read(struct rules *r, const json_t *config, size_t vocab, char why[WHY]);
+void history_apply(const struct rules *r, float *logits, size_t vocab, const int32_t *prompt, size_t n_prompt,
+                   const int32_t *done, size_t n);
 
 /* --- which of them is taken ------------------------------------------------------------- */
 struct sampling {               /* { 0 }: always the likeliest */

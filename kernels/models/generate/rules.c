@@ -72,7 +72,7 @@ int rules_read(struct rules *r, const char *json, size_t size, size_t vocab, cha
                           why) ||
                  ids_read(json_object_get(c, "begin_suppress_tokens"), "begin_suppress_tokens", vocab, &r->begin_suppress,
                           &r->n_begin, why) ||
-                 end_read(r, json_object_get(c, "eos_token_id"), vocab, why) ? -1 : 0;
+                 end_read(r, json_object_get(c, "eos_token_id"), vocab, why) || history_read(r, c, vocab, why) ? -1 : 0;
     r->no_timestamps = id_of(c, "no_timestamps_token_id", vocab);
     if (r->no_timestamps >= 0)
         r->timestamp = r->no_timestamps + 1;
@@ -87,7 +87,16 @@ void rules_release(struct rules *r)
 {
     free(r->suppress);
     free(r->begin_suppress);
+    free(r->words);
     *r = (struct rules){ .no_timestamps = -1, .timestamp = -1, .max_initial = -1 };
+}
+
+bool rules_end(const struct rules *r, int32_t token)
+{
+    for (size_t i = 0; i < r->n_end; i++)
+        if (r->end[i] == token)
+            return true;
+    return false;
 }
 
 static void forbid(float *logits, size_t from, size_t to)
