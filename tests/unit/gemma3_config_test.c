@@ -121,7 +121,7 @@ static void refused(const char *key, const char *value, const char *words)
 int main(void)
 {
     static const char *const names[] = { "1b-first-release", "270m-list", "270m-release-5", "27b-text", "4b-multimodal",
-                                         "defaults", "odd-pattern" };
+                                         "defaults", "odd-pattern", "one-rope", "rope-and-scaling" };
     golden_compute(&compute, 1);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         test_case(names[i]);
@@ -133,7 +133,7 @@ int main(void)
     refused("layer_types", "[\"full_attention\"]", "8 layers");
     refused("layer_types", "[0, 1, 2, 3, 4, 5, 6, 7]", "layer_types");
     refused("rope_scaling", "{\"rope_type\": \"yarn\", \"factor\": 4}", "yarn");
-    refused("rope_parameters", "{\"sliding_attention\": {\"rope_type\": \"default\"}}", "full_attention");
+    refused("rope_parameters", "{\"full_attention\": 3}", "full_attention");
     refused("rms_norm_eps", "\"small\"", "rms_norm_eps");
     refused("model_type", "\"gemma3\"", "text_config");
     team_free(compute.team);

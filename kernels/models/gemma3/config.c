@@ -106,7 +106,7 @@ static int theta_read(const json_t *c, const char *key, double value, struct gem
     return 0;
 }
 
-/* New files name each layer type; in old ones scaling is for the full layers alone. */
+/* New files name each layer type, or one of them; scaling beside that, as old files have it, is for the full layers alone. */
 static int ropes_read(struct gemma3 *g, const json_t *c, char why[WHY])
 {
     static const char *const names[] = { "sliding_attention", "full_attention" };
@@ -114,19 +114,17 @@ static int ropes_read(struct gemma3 *g, const json_t *c, char why[WHY])
     if (theta_read(c, "rope_local_base_freq", 10000, &g->rope[GEMMA3_SLIDING], why) ||
         theta_read(c, "rope_theta", 1000000, &g->rope[GEMMA3_FULL], why))
         return -1;
-    if (!new || json_is_null(new))
-        return scaling_read(json_object_get(c, "rope_scaling"), "rope_scaling", &g->rope[GEMMA3_FULL], why);
     for (int kind = 0; kind < 2; kind++) {
         const json_t *one = json_object_get(new, names[kind]);
-        if (!json_is_object(one)) {
-            snprintf(why, WHY, "'rope_parameters' has no '%s'", names[kind]);
+        double theta = (double)g->rope[kind].theta;
+        if (one && !json_is_null(one) && !json_is_object(one)) {
+            snprintf(why, WHY, "'rope_parameters': '%s' is no object", names[kind]);
             return -1;
         }
-        double theta = (double)g->rope[kind].theta;
         if (theta_read(one, "rope_theta", theta, &g->rope[kind], why) || scaling_read(one, names[kind], &g->rope[kind], why))
             return -1;
     }
-    return 0;
+    return scaling_read(json_object_get(c, "rope_scaling"), "rope_scaling", &g->rope[GEMMA3_FULL], why);
 }
 
 /* --- layers ------------------------------------------------------------------------------ */
