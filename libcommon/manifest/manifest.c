@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libcommon/manifest/index.h"
 #include "libcommon/format/json.h"
+#include "libcommon/manifest/index.h"
 #include "libcommon/sys/text.h"
 
 int manifest_id(const json_t *row, const char *column, char number[24], const char **id, size_t *n)

@@ -4,8 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* COMBINE_MIN: below, the bytes are summed sooner than their sum is used */
-enum { GIVE_BACK = 64 << 20, PAGE = 1 << 16, COMBINE_MIN = 4 << 10 };
+enum { GIVE_BACK = 64 << 20, PAGE = 1 << 16 };
 static const char magic[8] = { 'P', 'S', 'I', 'N', 'D', 'E', 'X', '1' };
 
 static void put64(struct buf *b, uint64_t v)
@@ -101,8 +100,7 @@ static enum part_event unit_next(struct part_walk *w, struct span map, struct er
     if (w->check && crc32c(0, w->body.data, w->body.size) != w->control.c)
         return bad(w, e, "a unit whose bytes do not match its checksum");
     w->crc = crc32c(w->crc, map.data, map.size);
-    w->crc = w->control.n < COMBINE_MIN ? crc32c(w->crc, w->body.data, w->body.size) :
-             crc32c_combine(w->crc, w->control.c, w->control.n);
+    w->crc = crc32c_append(w->crc, w->body.data, w->body.size, w->control.c);
     w->start = w->at;
     w->at += map.size + w->control.n;
     return PART_UNIT;

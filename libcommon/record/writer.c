@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PENDING = 1 << 20, MAPS = 200, COMBINE_MIN = 4 << 10 };         /* MAPS: more than a control map and an end take */
+enum { PENDING = 1 << 20, MAPS = 200 };         /* MAPS: more than a control map and an end take */
 
 struct record_writer {
     char *dir;
@@ -307,7 +307,7 @@ int record_unit(struct record_writer *w, const struct unit *u, struct error *e)
     control_put(&w->pending, &c);
     if (!w->pending.failed)
         w->crc = crc32c(w->crc, w->pending.data + from, w->pending.size - from);
-    w->crc = c.n < COMBINE_MIN ? crc32c(w->crc, u->body.data, u->body.size) : crc32c_combine(w->crc, c.c, c.n);
+    w->crc = crc32c_append(w->crc, u->body.data, u->body.size, c.c);
     w->bytes += w->pending.size - from + u->body.size;
     buf_append(&w->pending, u->body.data, u->body.size);
     w->here.units++;

@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 256 << 10, COMBINE_MIN = 64 << 10, WAIT_MS = 200 };
+enum { READ_SIZE = 256 << 10, WAIT_MS = 200 };
 
 struct pipe_in {
     struct stream_in base;
@@ -232,7 +232,7 @@ static enum stream_event data_next(struct pipe_in *p, const struct control *c, u
     if (crc != c->c)
         error_set(e, STATUS_BAD, "checksum of the body is %08x, its control map says %08x", crc, c->c);
     else if (unit_decode(u, c->k, e) == 0) {
-        p->crc = c->n < COMBINE_MIN ? crc32c(p->crc, u->body.data, u->body.size) : crc32c_combine(p->crc, crc, c->n);
+        p->crc = crc32c_append(p->crc, u->body.data, u->body.size, crc);
         u->q = c->q;
         u->epoch = c->e;
         p->q = c->q + 1;

@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { PENDING_MAX = 128 << 10, COPY_MAX = 32 << 10, COMBINE_MIN = 64 << 10, VECTORS = 64 };
+enum { PENDING_MAX = 128 << 10, COPY_MAX = 32 << 10, VECTORS = 64 };
 
 struct pipe_out {
     struct stream_out base;
@@ -142,19 +142,18 @@ static int pipe_put_unit(struct stream_out *out, struct unit *u, struct error *e
         return -1;
     struct control c = { .type = CONTROL_DATA, .q = u->q, .e = u->epoch, .k = u->k, .n = g->size, .c = gather_crc(g) };
     control_add(p, &c);
-    if (g->size >= COMBINE_MIN)
+    if (g->size >= COPY_MAX) {
         p->crc = crc32c_combine(p->crc, c.c, g->size);
+        return p->pending.failed ? pipe_failed(p, ENOMEM, e) : gather_write(p, e);
+    }
+    size_t from = p->pending.size;
     for (size_t i = 0; i < 2 * g->n + 1; i++) {
         struct span s = gather_span(g, i);
-        if (g->size < COMBINE_MIN)
-            p->crc = crc32c(p->crc, s.data, s.size);
-        if (g->size < COPY_MAX)
-            buf_append(&p->pending, s.data, s.size);
+        buf_append(&p->pending, s.data, s.size);
     }
     if (p->pending.failed)
         return pipe_failed(p, ENOMEM, e);
-    if (g->size >= COPY_MAX)
-        return gather_write(p, e);
+    p->crc = crc32c_append(p->crc, p->pending.data + from, p->pending.size - from, c.c);
     return p->pending.size >= PENDING_MAX ? pipe_flush(out, e) : 0;
 }
 

@@ -349,14 +349,16 @@ static void checksums(void)
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)(i * 2654435761u >> 13);
     ok(crc32c(0, "123456789", 9) == 0xe3069283, "crc32c of '123456789' is e3069283");
-    int wrong = 0, joined = 0;
+    int wrong = 0, joined = 0, appended = 0;
     for (size_t n = 0; n < sizeof data; n = n < 70 ? n + 1 : n * 3 - 7) {
         wrong += crc32c(5, data + 1, n) != crc32c_table(5, data + 1, n);
         uint32_t a = crc32c(0, data, n), b = crc32c(0, data + n, sizeof data - n);
         joined += crc32c_combine(a, b, sizeof data - n) != crc32c(0, data, sizeof data);
+        appended += crc32c_append(5, data, n, a) != crc32c(5, data, n);
     }
     ok(wrong == 0, "the processor's instruction and the table agree at all lengths (%d not)", wrong);
     ok(joined == 0, "checksums of parts combine (%d not)", joined);
+    ok(appended == 0, "and one that is known is appended, short or long (%d not)", appended);
 }
 
 int main(int argc, char **argv)

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libcommon/store/gs/auth.h"
 #include "libcommon/store/checksum.h"
+#include "libcommon/store/gs/auth.h"
 #include "libcommon/store/http/retry.h"
 
 int gs_name_read(const char *url, struct gs_name *name, bool object_needed, struct error *e)

@@ -5,10 +5,11 @@
 #include "libcommon/stream/crew/crew.h"
 #include "libcommon/stream/crew/wire.h"
 
-/* A copy holds two units, or so many as it computes in DEEP_SECONDS: they wait for it when it is slow, and are tried again when it dies. */
+/* A copy holds two units, or so many as it computes in DEEP_SECONDS: they wait for it when it is slow, and are
+ * tried again when it dies. */
 #define DEEP_SECONDS 0.05
 enum { DEPTH = 256, DEEP_BYTES = 1 << 20, AHEAD_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16,
-       COMBINE_MIN = 64 << 10, PATIENCE = 200, SMALL = 32 << 10, GATHER = 60 << 10 };
+       PATIENCE = 200, SMALL = 32 << 10, GATHER = 60 << 10 };
 
 struct member {
     bool up, headed, ending;            /* its header came; its end of stream was sent */

@@ -1,152 +1,28 @@
-/* libcommon/stream/crew/local.c - see local.h */
+/* libcommon/stream/crew/local.c - see local.h: units in, and the loop; results go out in local_out.c */
 #include "libcommon/stream/crew/local.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include "libcommon/stream/facts.h"
 #include "libcommon/cli/metrics.h"
-#include "libcommon/cli/pipe.h"
-#include "libcommon/stream/crew/wire.h"
+#include "libcommon/stream/crew/local_impl.h"
+#include "libcommon/stream/facts.h"
 #include "libcommon/sys/clock.h"
-#include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"
 
-enum { WINDOW = 8192, COPY_MAX = 32 << 10, COMBINE_MIN = 64 << 10, PENDING = 256 << 10, STOP_SECONDS = 30 };
+enum { STOP_SECONDS = 30 };
 
-struct fan_run {
-    const struct fan *f;
-    const struct common *c;
-    struct metrics *metrics;
-    struct pipe_end in, out;
-    struct wire wire;
-    struct shadows shadows;
-    struct crew *crew;
-    /* drain: what is inside goes out, nothing comes in */
-    bool any, inside, hungry, drain, ending, at_end, eof, gone, truncated;
-    uint64_t first, taken, put;                         /* of this stream: its first q; units in; units out */
-    struct { struct control c; struct blob *body; } ring[WINDOW];      /* results by number */
-    uint64_t bytes;                                     /* between in and out, as they came in */
-    uint64_t size[WINDOW];                              /* of each input */
-    struct buf pending;
-    uint32_t crc;
-    struct stream_end end, total;
-    double began, stopped, told, wait_in, wait_crew, wait_out;
-    struct error error;
-    bool failed;
-};
-
-static int fail(struct fan_run *r, const struct error *e)
+int fan_fail(struct fan_run *r, const struct error *e)
 {
     if (!r->failed)
         r->error = *e;
     r->failed = true;
     return -1;
-}
-
-/* --- output ------------------------------------------------------------------------- */
-
-/* As writev, of what is pending and a body (NULL: none) behind it, of which `at` bytes are written. */
-static ssize_t some_write(struct fan_run *r, struct blob *body, size_t at)
-{
-    size_t first = at < r->pending.size ? at : r->pending.size, second = at - first, text = r->pending.size - first;
-    size_t here = body ? shadow_before(body, second) : 0;
-    if (!text && !here)
-        return shadow_pass(body, r->out.fd, true);
-    struct iovec v[2] = { { r->pending.data + first, text }, { body ? body->data + second : NULL, here } };
-    return writev(r->out.fd, v, 2);
-}
-
-/* What is pending, and body (NULL: none) behind it. */
-static int flush(struct fan_run *r, struct blob *body)
-{
-    struct error e;
-    double began = clock_seconds();
-    size_t size = r->pending.size + (body ? body->size : 0);
-    for (size_t at = 0; at < size && !r->pending.failed;) {
-        ssize_t n = some_write(r, body, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            r->gone = errno == EPIPE;
-            error_set(&e, error_errno_status(errno), "cannot write %s: %s", r->out.name, strerror(errno));
-            return fail(r, &e);
-        }
-        at += (size_t)n;
-    }
-    r->wait_out += clock_seconds() - began;
-    if (r->pending.failed) {
-        error_set(&e, STATUS_AGAIN, "out of memory");
-        return fail(r, &e);
-    }
-    buf_clear(&r->pending);
-    return 0;
-}
-
-static int unit_put(struct fan_run *r, const struct control *c, struct blob *body)
-{
-    size_t from = r->pending.size;
-    int64_t bad = body_failed(blob_span(body), c->k);
-    struct error e;
-    if (bad < 0) {
-        error_set(&e, STATUS_BAD, "unit %llu came back as no list of %llu samples", (unsigned long long)c->q,
-                  (unsigned long long)c->k);
-        return fail(r, &e);
-    }
-    control_put(&r->pending, c);
-    r->crc = crc32c(r->crc, r->pending.data + from, r->pending.failed ? 0 : r->pending.size - from);
-    r->crc = c->n < COMBINE_MIN ? crc32c(r->crc, body->data, body->size) : crc32c_combine(r->crc, c->c, c->n);
-    r->end.units++;
-    r->end.samples += c->k;
-    r->end.errors += (uint64_t)bad;
-    if (body->size >= COPY_MAX)
-        return flush(r, body);
-    buf_append(&r->pending, body->data, body->size);
-    return r->pending.size >= PENDING ? flush(r, NULL) : 0;
-}
-
-/* Results whose turn has come. */
-static int in_order_put(struct fan_run *r)
-{
-    for (;;) {
-        uint64_t at = r->put % WINDOW;
-        if (r->failed)
-            return -1;
-        if (r->put == r->taken || !r->ring[at].body)
-            return 0;
-        int rc = unit_put(r, &r->ring[at].c, r->ring[at].body);
-        blob_drop(r->ring[at].body);
-        r->ring[at].body = NULL;
-        r->bytes -= r->size[at];
-        r->put++;
-        if (rc < 0)
-            return -1;
-    }
-}
-
-static void on_header(void *ctx, struct blob *header)
-{
-    struct fan_run *r = ctx;
-    buf_append(&r->pending, header->data, header->size);
-    r->crc = crc32c(0, header->data, header->size);
-    r->end = (struct stream_end){ 0 };
-    blob_drop(header);
-}
-
-static void on_result(void *ctx, const struct control *c, struct blob *body)
-{
-    struct fan_run *r = ctx;
-    uint64_t at = (c->q - r->first) % WINDOW;
-    r->ring[at].c = *c;
-    r->ring[at].body = body;
-    (void)in_order_put(r);                      /* at once, while it is in the cache; the loop sees r->failed */
 }
 
 /* --- input --------------------------------------------------------------------------- */
@@ -159,13 +35,13 @@ static int header_take(struct fan_run *r, struct span map)
     int rc = header_read(&h, map, &e);          /* every part of it is checked */
     header_release(&h);
     if (rc < 0)
-        return fail(r, &e);
+        return fan_fail(r, &e);
     r->crew = crew_new(&r->f->pipeline, r->f->copies, &r->f->cpus, r->f->timeout,
-                       shadow_fits(r->out.fd) ? &r->shadows : NULL, &(struct crew_out){ r, on_header, on_result }, &e);
+                       shadow_fits(r->out.fd) ? &r->shadows : NULL, &(struct crew_out){ r, fan_header, fan_result }, &e);
     r->any = r->inside = true;
     r->taken = r->put = 0;
     if (!r->crew || crew_header(r->crew, map, clock_seconds(), &e) < 0)
-        return fail(r, &e);
+        return fan_fail(r, &e);
     return 0;
 }
 
@@ -179,12 +55,12 @@ static int unit_take(struct fan_run *r, struct blob *body)
         blob_drop(body);
         error_set(&e, STATUS_BAD, "unit %llu comes where %llu was expected", (unsigned long long)c->q,
                   (unsigned long long)(r->first + r->taken));
-        return fail(r, &e);
+        return fan_fail(r, &e);
     }
     r->size[r->taken % WINDOW] = c->n;
     r->bytes += c->n;
     r->taken++;
-    return crew_give(r->crew, c, body, clock_seconds(), &e) < 0 ? fail(r, &e) : 0;
+    return crew_give(r->crew, c, body, clock_seconds(), &e) < 0 ? fan_fail(r, &e) : 0;
 }
 
 static bool has_room(const struct fan_run *r)
@@ -209,7 +85,7 @@ static int input_take(struct fan_run *r)
         }
         if (event == WIRE_BAD) {
             error_prefix(&e, "%s", r->in.name);
-            fail(r, &e);
+            fan_fail(r, &e);
             r->failed = false;                  /* what came before goes out first */
             r->drain = r->truncated = true;
         } else if (event == WIRE_HEADER && header_take(r, header) < 0) {
@@ -233,24 +109,6 @@ static void input_ended(struct fan_run *r)
     error_set(&r->error, file ? STATUS_BAD : STATUS_AGAIN, "%s is cut off: %s", r->in.name,
               file ? "the file is not complete" : "the stage before it died or was stopped");
     r->drain = r->truncated = true;
-}
-
-/* --- the end of a stream ------------------------------------------------------------------ */
-
-static int stream_ended(struct fan_run *r)
-{
-    if (r->at_end) {
-        struct control end = { .type = CONTROL_END, .end = r->end, .c = r->crc };
-        control_put(&r->pending, &end);
-    }
-    r->total.units += r->end.units;
-    r->total.samples += r->end.samples;
-    r->total.errors += r->end.errors;
-    r->end = (struct stream_end){ 0 };
-    crew_free(r->crew);
-    r->crew = NULL;
-    r->inside = r->drain = r->at_end = r->ending = false;
-    return flush(r, NULL);
 }
 
 /* --- what it says of itself ----------------------------------------------------------------- */
@@ -313,7 +171,7 @@ static int wait_for_events(struct fan_run *r)
     int rc = wire_fill(&r->wire, &e);
     if (rc < 0) {
         error_prefix(&e, "cannot read %s", r->in.name);
-        return fail(r, &e);
+        return fan_fail(r, &e);
     }
     if (rc == 0)
         input_ended(r);
@@ -327,8 +185,8 @@ static int loop(struct fan_run *r)
         if (input_take(r) < 0)
             return -1;
         if (r->crew && crew_step(r->crew, clock_seconds(), &e) < 0)
-            return fail(r, &e);
-        if (in_order_put(r) < 0)
+            return fan_fail(r, &e);
+        if (fan_put(r) < 0)
             return -1;
         if (r->crew && r->drain && r->put == r->taken && !r->ending) {
             r->ending = true;
@@ -337,14 +195,14 @@ static int loop(struct fan_run *r)
         }
         if (r->crew && crew_ended(r->crew)) {
             bool cut = r->truncated;
-            if (stream_ended(r) < 0)
+            if (fan_stream_end(r) < 0)
                 return -1;
             if (cut)
-                return fail(r, &r->error);
+                return fan_fail(r, &r->error);
             continue;
         }
         if ((r->eof || r->drain) && !r->crew)
-            return r->truncated ? fail(r, &r->error) : 0;
+            return r->truncated ? fan_fail(r, &r->error) : 0;
         if (stop_asked() && !r->truncated) {
             error_set(&r->error, STATUS_AGAIN, "stopped by a signal after %llu units", (unsigned long long)r->put);
             r->drain = r->truncated = r->eof = true;
@@ -352,8 +210,8 @@ static int loop(struct fan_run *r)
             continue;
         }
         if (r->stopped > 0 && clock_seconds() - r->stopped > STOP_SECONDS)
-            return fail(r, &r->error);
-        if (r->pending.size && flush(r, NULL) < 0)
+            return fan_fail(r, &r->error);
+        if (r->pending.size && fan_flush(r, NULL) < 0)
             return -1;
         tell(r, false);
         if (wait_for_events(r) < 0)
@@ -377,9 +235,9 @@ int fan_local(const struct fan *f, const struct common *c)
     if (pipe_end_open(&r->in, c->in, O_RDONLY, "a stream is binary: pipe one in, or name it with --in", &e) < 0 ||
         pipe_end_open(&r->out, c->out, O_WRONLY | O_CREAT | O_TRUNC,
                       "a stream is binary: pipe it on, or name a file with --out", &e) < 0)
-        rc = fail(r, &e);
+        rc = fan_fail(r, &e);
     if (rc == 0 && !(r->metrics = metrics_open(c->metrics, &e)) && e.status)
-        rc = fail(r, &e);
+        rc = fan_fail(r, &e);
     shadows_init(&r->shadows);
     wire_init(&r->wire, r->in.fd);
     r->wire.shadows = shadow_fits(r->in.fd) ? &r->shadows : NULL;

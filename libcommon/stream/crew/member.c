@@ -107,7 +107,7 @@ int member_give(struct crew *c, struct member *m, struct job *j, double now)
         blob_drop(body);
         return seg_add(c, m, NULL);
     }
-    m->crc = ctl.n < COMBINE_MIN ? crc32c(m->crc, body->data, body->size) : crc32c_combine(m->crc, ctl.c, ctl.n);
+    m->crc = crc32c_append(m->crc, body->data, body->size, ctl.c);
     return body_add(c, m, body);
 }
 

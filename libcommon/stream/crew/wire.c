@@ -6,7 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { CHUNK = 256 << 10, LITTLE = 4 << 10, SKIP_MIN = 16 << 10, LARGE = 64 << 10, COMBINE_MIN = 64 << 10 };
+enum { CHUNK = 256 << 10, LITTLE = 4 << 10, SKIP_MIN = 16 << 10, LARGE = 64 << 10 };
 
 void wire_init(struct wire *w, int fd)
 {
@@ -58,8 +58,7 @@ static enum wire_event body_next(struct wire *w, struct blob **body, struct erro
         return WIRE_BAD;
     }
     if (!w->trusts)
-        w->crc = w->c.n < COMBINE_MIN ? crc32c(w->crc, w->body->data, w->body->size) :
-                 crc32c_combine(w->crc, w->c.c, w->c.n);
+        w->crc = crc32c_append(w->crc, w->body->data, w->body->size, w->c.c);
     w->in_body = false;
     w->units++;
     w->samples += w->c.k;

@@ -139,3 +139,9 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t n)
 #endif
     return crc32c_table(crc, data, n);
 }
+
+uint32_t crc32c_append(uint32_t crc, const void *data, size_t n, uint32_t sum)
+{
+    enum { COMBINE_MIN = 4 << 10 };     /* below, the bytes are summed sooner than their sum is used */
+    return n < COMBINE_MIN ? crc32c(crc, data, n) : crc32c_combine(crc, sum, n);
+}
