@@ -2,12 +2,12 @@
  *
  * Between pipes it takes units in and puts them out; with --in and --out as
  * endpoints it is a worker of N copies for a head and a consumer elsewhere; with
- * one of each what lp1/ends.h says. */
+ * one of each what net/ends.h says. */
 #include <string.h>
 #include <unistd.h>
 
-#include "libcommon/stream/lp1/ends.h"
-#include "libcommon/stream/lp1/supervise.h"
+#include "libcommon/stream/net/ends.h"
+#include "libcommon/stream/net/supervise.h"
 #include "libcommon/sys/log.h"
 
 static int64_t copies;

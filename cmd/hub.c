@@ -1,6 +1,6 @@
 /* cmd/hub.c - between two pools of workers: takes what one makes, hands it to the other */
 #include "libcommon/stream/end.h"
-#include "libcommon/stream/lp1/hub_run.h"
+#include "libcommon/stream/net/hub_run.h"
 #include "libcommon/sys/log.h"
 
 static const char *head;

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "libcommon/cli/opt.h"
-#include "libcommon/stream/lp1/security.h"
+#include "libcommon/stream/net/security.h"
 #include "libcommon/sys/log.h"
 
 static const char *const roles[] = { "head", "worker", "tail", "hub", NULL };

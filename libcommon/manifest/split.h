@@ -2,8 +2,8 @@
  *
  * A worker gives one unit for each, of as many samples, so rows are cut where the
  * plan is made: each piece is a row of its own, with an id, an offset and a duration. */
-#ifndef PENSTOCK_SPLIT_H
-#define PENSTOCK_SPLIT_H
+#ifndef PENSTOCK_MANIFEST_SPLIT_H
+#define PENSTOCK_MANIFEST_SPLIT_H
 
 #include <jansson.h>
 

@@ -6,7 +6,7 @@
 #include "libcommon/cli/opt.h"
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/format/mp.h"
-#include "libcommon/stream/lp1/socket.h"
+#include "libcommon/stream/net/socket.h"
 #include "tap.h"
 
 static char dir[] = "/tmp/penstock.XXXXXX", spec[64];

@@ -2,8 +2,8 @@
  *
  * Counted, so that a body can be sent again while libzmq still sends it; the
  * count is atomic, since libzmq lets go in a thread of its own. */
-#ifndef PENSTOCK_LP1_BLOB_H
-#define PENSTOCK_LP1_BLOB_H
+#ifndef PENSTOCK_BLOB_H
+#define PENSTOCK_BLOB_H
 
 #include <stdatomic.h>
 

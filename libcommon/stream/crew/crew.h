@@ -3,8 +3,8 @@
  * Units go in with any numbers, and come out computed, in any order.  A copy that
  * dies is started again; what it held is tried as job.h says.  Nothing here
  * blocks: the owner polls the descriptors and calls crew_step. */
-#ifndef PENSTOCK_LP1_CREW_H
-#define PENSTOCK_LP1_CREW_H
+#ifndef PENSTOCK_CREW_H
+#define PENSTOCK_CREW_H
 
 #include <poll.h>
 

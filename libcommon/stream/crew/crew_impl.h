@@ -1,6 +1,6 @@
 /* libcommon/stream/crew/crew_impl.h - what crew.c (who gets what) and member.c (one copy) share */
-#ifndef PENSTOCK_LP1_CREW_IMPL_H
-#define PENSTOCK_LP1_CREW_IMPL_H
+#ifndef PENSTOCK_CREW_IMPL_H
+#define PENSTOCK_CREW_IMPL_H
 
 #include "libcommon/stream/crew/crew.h"
 #include "libcommon/stream/crew/wire.h"

@@ -2,8 +2,8 @@
  *
  * Tried whole; a unit that was held alone at a child's death is tried sample by
  * sample; a sample held alone at three deaths becomes an error record. */
-#ifndef PENSTOCK_LP1_JOB_H
-#define PENSTOCK_LP1_JOB_H
+#ifndef PENSTOCK_JOB_H
+#define PENSTOCK_JOB_H
 
 #include "libcommon/stream/crew/blob.h"
 #include "libcommon/stream/format/control.h"

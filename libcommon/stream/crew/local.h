@@ -1,6 +1,6 @@
 /* libcommon/stream/crew/local.h - fan between two pipes: units out to the copies of a pipeline, back in their order */
-#ifndef PENSTOCK_LP1_LOCAL_H
-#define PENSTOCK_LP1_LOCAL_H
+#ifndef PENSTOCK_LOCAL_H
+#define PENSTOCK_LOCAL_H
 
 #include "libcommon/cli/opt.h"
 #include "libcommon/stream/crew/crew.h"

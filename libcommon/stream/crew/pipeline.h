@@ -3,8 +3,8 @@
  * sh -c would show the status of c only.  The words are split as a shell splits
  * them, with quotes and backslashes; what only a shell can do (; & < > $ ` * in
  * bare words) is refused, not guessed. */
-#ifndef PENSTOCK_LP1_PIPELINE_H
-#define PENSTOCK_LP1_PIPELINE_H
+#ifndef PENSTOCK_PIPELINE_H
+#define PENSTOCK_PIPELINE_H
 
 #include <stdbool.h>
 #include <sys/types.h>

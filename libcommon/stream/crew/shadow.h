@@ -7,8 +7,8 @@
  * for looking at, and for a second time; of what is passed on once, only what is
  * looked at is read.  Where the kernel has no such calls, or grants no more pipes,
  * bodies have no shadow and are written as ever. */
-#ifndef PENSTOCK_LP1_SHADOW_H
-#define PENSTOCK_LP1_SHADOW_H
+#ifndef PENSTOCK_SHADOW_H
+#define PENSTOCK_SHADOW_H
 
 #include <sys/types.h>
 

@@ -3,8 +3,8 @@
  * For those who pass units on without looking into them and must not block: a
  * worker on its child's output, fan on its input.  A body's checksum is checked
  * as it comes, the stream's at its end, or both are left to whoever decodes them. */
-#ifndef PENSTOCK_LP1_WIRE_H
-#define PENSTOCK_LP1_WIRE_H
+#ifndef PENSTOCK_WIRE_H
+#define PENSTOCK_WIRE_H
 
 #include "libcommon/stream/crew/shadow.h"
 #include "libcommon/stream/format/control.h"

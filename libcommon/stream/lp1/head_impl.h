@@ -1,4 +1,4 @@
-/* libcommon/stream/lp1/head_impl.h - what head.c (who says what) and lease.c (who holds what) share */
+/* libcommon/stream/lp1/head_impl.h - what head.c (who says what), settle.c (what TAIL says) and lease.c (who holds what) share */
 #ifndef PENSTOCK_LP1_HEAD_IMPL_H
 #define PENSTOCK_LP1_HEAD_IMPL_H
 
@@ -39,6 +39,7 @@ bool head_session_send(struct lp1_head *h, struct lp1_session *s);        /* h->
 void head_tail_send(struct lp1_head *h);
 void head_reject(struct lp1_head *h, uint64_t peer, uint64_t to, enum lp1_code code, const char *text);
 void head_eos_make(struct lp1_head *h, uint64_t to);        /* h->m: the total, and whether all is over */
+void head_welcome_make(struct lp1_head *h, uint64_t to);
 bool head_awaited(const struct lp1_head *h, uint64_t q);        /* made, and not acknowledged */
 bool head_held_take(struct lp1_session *s, uint64_t q, struct lp1_held *held);        /* an entry leaves a worker's list */
 /* and with it the lease; delivered: its result is at the present TAIL */
@@ -46,5 +47,8 @@ void head_held_end(struct lp1_head *h, struct lp1_held held, bool delivered);
 /* a worker holds q: from now on, or since before */
 void head_held_add(struct lp1_head *h, struct lp1_session *s, uint64_t q);
 void head_session_end(struct lp1_head *h, struct lp1_session *s);
+void head_ring_empty(struct lp1_head *h, uint64_t end);        /* all units below end are dropped */
+void head_tail_hello(struct lp1_head *h, uint64_t peer, const struct lp1_message *m);
+void head_ack(struct lp1_head *h, const struct lp1_message *m);
 
 #endif

@@ -1,5 +1,6 @@
 /* libcommon/stream/lp1/lease.c - HEAD's units and who holds them: the ring, the workers' lists, handing out */
 #include <stdio.h>
+#include <string.h>
 
 #include "libcommon/stream/lp1/head_impl.h"
 
@@ -60,6 +61,13 @@ void head_eos_make(struct lp1_head *h, uint64_t to)
     struct lp1_message *m = head_message(h, LP1_EOS, to);
     m->total = h->total;
     m->final = h->complete;
+}
+
+void head_welcome_make(struct lp1_head *h, uint64_t to)
+{
+    struct lp1_message *m = head_message(h, LP1_WELCOME, to);
+    memcpy(m->run, h->run, 16);
+    m->header = h->header;
 }
 
 /* --- leases --------------------------------------------------------------------- */

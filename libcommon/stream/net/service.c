@@ -1,5 +1,5 @@
-/* libcommon/stream/lp1/service.c - see service.h */
-#include "libcommon/stream/lp1/service.h"
+/* libcommon/stream/net/service.c - see service.h */
+#include "libcommon/stream/net/service.h"
 
 #include <errno.h>
 #include <fcntl.h>

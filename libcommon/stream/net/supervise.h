@@ -1,9 +1,9 @@
-/* libcommon/stream/lp1/supervise.h - a WORKER's process: LP1 on one side, a crew of children on the other
+/* libcommon/stream/net/supervise.h - a WORKER's process: LP1 on one side, a crew of children on the other
  *
  * Every filter with endpoints at both ends is one, with a single child, the same
  * program between pipes; fan is one with N copies of a pipeline. */
-#ifndef PENSTOCK_LP1_SUPERVISE_H
-#define PENSTOCK_LP1_SUPERVISE_H
+#ifndef PENSTOCK_SUPERVISE_H
+#define PENSTOCK_SUPERVISE_H
 
 #include "libcommon/stream/crew/local.h"
 

@@ -1,5 +1,5 @@
-/* libcommon/stream/lp1/socket.c - see socket.h: sockets are opened, limited and guarded here; packet.c is what goes through them */
-#include "libcommon/stream/lp1/socket.h"
+/* libcommon/stream/net/socket.c - sockets are opened, limited and guarded; packet.c is what goes through; see socket.h */
+#include "libcommon/stream/net/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "libcommon/cli/opt.h"
-#include "libcommon/stream/lp1/security.h"
+#include "libcommon/stream/net/security.h"
 #include "libcommon/stream/stream.h"
 
 enum { FRAME_MAX = UNIT_MAX + (64 << 10), SEND_QUEUE = 1024, RECV_QUEUE = 64,

@@ -1,5 +1,5 @@
-/* libcommon/stream/lp1/hub_run.c - a HUB's process: three sockets and the state machine */
-#include "libcommon/stream/lp1/hub_run.h"
+/* libcommon/stream/net/hub_run.c - a HUB's process: three sockets and the state machine */
+#include "libcommon/stream/net/hub_run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,8 +8,8 @@
 #include "libcommon/cli/metrics.h"
 #include "libcommon/stream/facts.h"
 #include "libcommon/stream/lp1/hub.h"
-#include "libcommon/stream/lp1/socket.h"
 #include "libcommon/stream/mixture.h"
+#include "libcommon/stream/net/socket.h"
 #include "libcommon/stream/stream.h"
 #include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"

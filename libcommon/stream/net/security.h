@@ -1,10 +1,10 @@
-/* libcommon/stream/lp1/security.h - who may speak to us over TCP, and who we speak to
+/* libcommon/stream/net/security.h - who may speak to us over TCP, and who we speak to
  *
  * The list of keys (--curve-peers) has a line for each: public key (Z85, 40
  * characters), role (head, worker, tail, hub), name; # begins a comment.  The own
  * key (--curve-key) is what keygen wrote; nobody else may be able to read it. */
-#ifndef PENSTOCK_LP1_SECURITY_H
-#define PENSTOCK_LP1_SECURITY_H
+#ifndef PENSTOCK_SECURITY_H
+#define PENSTOCK_SECURITY_H
 
 #include "libcommon/stream/lp1/message.h"
 #include "libcommon/sys/error.h"

@@ -1,5 +1,5 @@
-/* libcommon/stream/lp1/security.c - see security.h */
-#include "libcommon/stream/lp1/security.h"
+/* libcommon/stream/net/security.c - see security.h */
+#include "libcommon/stream/net/security.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,11 +1,11 @@
-/* libcommon/stream/lp1/ends.h - what a filter is, by its two ends (docs/protocol.7, ENDS)
+/* libcommon/stream/net/ends.h - what a filter is, by its two ends (docs/protocol.7, ENDS)
  *
  * A pipe at both is a filter between pipes, endpoints that connect at both make a
  * WORKER.  One of each joins the two worlds: what binds its --out is the HEAD of
  * what it reads from a pipe; what connects its --in and writes to a pipe is a
  * TAIL with a worker of its own; both together are a hub with one. */
-#ifndef PENSTOCK_LP1_ENDS_H
-#define PENSTOCK_LP1_ENDS_H
+#ifndef PENSTOCK_ENDS_H
+#define PENSTOCK_ENDS_H
 
 #include "libcommon/cli/opt.h"
 #include "libcommon/sys/error.h"

@@ -1,5 +1,5 @@
-/* libcommon/stream/lp1/ends.c - see ends.h; one process more computes, this one stands between it and the other world */
-#include "libcommon/stream/lp1/ends.h"
+/* libcommon/stream/net/ends.c - see ends.h; one process more computes, this one stands between it and the other world */
+#include "libcommon/stream/net/ends.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #endif
 
 #include "libcommon/stream/end.h"
-#include "libcommon/stream/lp1/hub_run.h"
+#include "libcommon/stream/net/hub_run.h"
 #include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"

@@ -1,9 +1,9 @@
-/* libcommon/stream/lp1/socket.h - LP1's messages over libzmq: sockets with limits and keys, and nothing of the protocol
+/* libcommon/stream/net/socket.h - LP1's messages over libzmq: sockets with limits and keys, and nothing of the protocol
  *
  * The context and the keys belong to the process and are made at first use, from
  * the common options.  A socket is used by one thread at a time. */
-#ifndef PENSTOCK_LP1_SOCKET_H
-#define PENSTOCK_LP1_SOCKET_H
+#ifndef PENSTOCK_SOCKET_H
+#define PENSTOCK_SOCKET_H
 
 #include <zmq.h>
 
@@ -18,7 +18,8 @@ void *socket_connect(const char *spec, unsigned roles, struct error *e);
 void socket_close(void *socket, int linger_ms);
 bool socket_keyed(void);                /* on TCP peers show keys, and libzmq says which role each has */
 
-/* peer: 0 on a DEALER.  m's header or bodies are struct blobs; a large one is shared, not copied.  false: nobody is there now. */
+/* peer: 0 on a DEALER.  m's header or bodies are struct blobs; a large one is shared, not copied.  false: nobody
+ * is there now. */
 bool socket_send(void *socket, uint64_t peer, const struct lp1_message *m);
 
 struct packet {

@@ -1,4 +1,4 @@
-/* libcommon/stream/lp1/packet.c - messages to frames and back; see socket.h
+/* libcommon/stream/net/packet.c - messages to frames and back; see socket.h
  *
  * The body of a unit that goes alone is neither copied on its way out nor on its
  * way in: libzmq sends it from the blob, and a blob keeps the frame it came in.
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libcommon/stream/lp1/socket.h"
+#include "libcommon/stream/net/socket.h"
 #include "libcommon/stream/stream.h"
 
 /* --- sending --------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* libcommon/stream/lp1/tail_in.c - a TAIL behind struct stream_in: workers deliver, the program reads in order */
+/* libcommon/stream/net/tail_in.c - a TAIL behind struct stream_in: workers deliver, the program reads in order */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "libcommon/stream/end.h"
-#include "libcommon/stream/lp1/service.h"
 #include "libcommon/stream/lp1/tail.h"
 #include "libcommon/stream/mixture.h"
+#include "libcommon/stream/net/service.h"
 #include "libcommon/sys/clock.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"

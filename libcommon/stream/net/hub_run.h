@@ -1,6 +1,6 @@
-/* libcommon/stream/lp1/hub_run.h - a HUB's process */
-#ifndef PENSTOCK_LP1_HUB_RUN_H
-#define PENSTOCK_LP1_HUB_RUN_H
+/* libcommon/stream/net/hub_run.h - a HUB's process */
+#ifndef PENSTOCK_HUB_RUN_H
+#define PENSTOCK_HUB_RUN_H
 
 #include "libcommon/cli/opt.h"
 #include "libcommon/sys/error.h"

@@ -1,4 +1,4 @@
-/* libcommon/stream/lp1/head_out.c - a HEAD behind struct stream_out: a source writes units, workers fetch them
+/* libcommon/stream/net/head_out.c - a HEAD behind struct stream_out: a source writes units, workers fetch them
  *
  * A thread owns the socket, and hands out; the state machine is shared under a lock.  The source
  * asks what to put next (stream_out_wants), since a TAIL that is started anew may
@@ -15,7 +15,7 @@
 #include "libcommon/stream/end.h"
 #include "libcommon/stream/format/unit.h"
 #include "libcommon/stream/lp1/head.h"
-#include "libcommon/stream/lp1/service.h"
+#include "libcommon/stream/net/service.h"
 #include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"

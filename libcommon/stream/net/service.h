@@ -1,12 +1,12 @@
-/* libcommon/stream/lp1/service.h - the thread behind an end: it owns the sockets, the program works meanwhile
+/* libcommon/stream/net/service.h - the thread behind an end: it owns the sockets, the program works meanwhile
  *
  * One lock guards the state machine; only the thread sends and receives. */
-#ifndef PENSTOCK_LP1_SERVICE_H
-#define PENSTOCK_LP1_SERVICE_H
+#ifndef PENSTOCK_SERVICE_H
+#define PENSTOCK_SERVICE_H
 
 #include <pthread.h>
 
-#include "libcommon/stream/lp1/socket.h"
+#include "libcommon/stream/net/socket.h"
 
 enum { SERVICE_BATCH = 256, SERVICE_SOCKETS = 2 };
 

@@ -1,5 +1,5 @@
-/* libcommon/stream/lp1/supervise.c - see supervise.h */
-#include "libcommon/stream/lp1/supervise.h"
+/* libcommon/stream/net/supervise.c - see supervise.h */
+#include "libcommon/stream/net/supervise.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 
 #include "libcommon/cli/metrics.h"
 #include "libcommon/stream/facts.h"
-#include "libcommon/stream/lp1/socket.h"
 #include "libcommon/stream/lp1/worker.h"
+#include "libcommon/stream/net/socket.h"
 #include "libcommon/sys/clock.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/stop.h"
