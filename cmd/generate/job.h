@@ -2,6 +2,7 @@
 #ifndef PENSTOCK_GENERATE_JOB_H
 #define PENSTOCK_GENERATE_JOB_H
 
+#include "cmd/generate/row.h"
 #include "cmd/shared/generation.h"
 #include "cmd/shared/machine.h"
 #include "cmd/shared/model_load.h"
@@ -12,29 +13,6 @@
 #include "libcommon/stream/stream.h"
 
 enum { TEXT_NEW_TOKENS = 256 };  /* of an answer, unless asked otherwise; speech ends by itself */
-
-struct row {                    /* a sample on its way out */
-    struct text id, reference;
-    bool referenced;            /* the sample had a reference */
-    char *error;                /* malloc'd, NULL: it is a row of the batch */
-    char *stage;                /* of the error */
-    int language;               /* index, or -1: to be detected */
-    bool detected;
-    enum task { TASK_UNSAID, TASK_TRANSCRIBE, TASK_TRANSLATE } task;
-    size_t limit;               /* tokens of prompt and answer; 0: not asked yet */
-    bool condition;             /* its next window hears what the last ones said */
-    uint64_t key;               /* for draws */
-    struct tokens said;         /* the answer, without its end */
-    bool ended;
-    int32_t end;                /* which token, if ended */
-    bool timestamps;
-    struct sound {              /* of speech, what is heard window by window */
-        float *features;        /* [bins, frames], malloc'd */
-        size_t frames, at;      /* all; where the window begins */
-    } sound;
-    struct utterance *utterance;        /* malloc'd; tokens are those of `said` */
-    size_t utterances;
-};
 
 /* How a token is chosen, as asked; what was not given comes from generation_config.json. */
 struct asked {
@@ -111,12 +89,8 @@ int chat_run(struct job *j, struct error *e);
 
 /* batch.c: adds a sample; answers and writes the batch when it is full.  -1: the run is over. */
 int job_sample(struct job *j, const struct sample *s, struct error *e);
-void row_clear(struct row *r);
 /* Answers and writes what has been added. */
 int job_flush(struct job *j, struct error *e);
-
-/* n tokens more of a row's answer. */
-int row_extend(struct row *r, const struct generate_row *answer, size_t n, struct error *e);
 
 /* answer.c: answers to the batch, and the windows that follow. */
 int batch_answer(struct job *j, struct error *e);

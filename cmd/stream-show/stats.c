@@ -143,22 +143,8 @@ static void value_add(struct field_stats *f, struct span value)
     }
 }
 
-/* The stage that an error record names. */
-static struct span stage_of(struct span error)
+static int failure_add(struct stats *st, struct span name)
 {
-    struct mp_cursor c = mp_cursor(error);
-    struct mp_value map, key;
-    struct span value;
-    if (mp_read(&c, &map) == 0 && map.type == MP_MAP)
-        while (map.n-- && mp_read(&c, &key) == 0 && mp_skip(&c, &value) == 0)
-            if (mp_str_is(&key, "stage") && mp_read_span(value, &key) == 0 && key.type == MP_STR)
-                return key.bytes;
-    return span_of("?", 1);
-}
-
-static int failure_add(struct stats *st, struct span error)
-{
-    struct span name = stage_of(error);
     st->errors++;
     for (size_t i = 0; i < st->n_stages; i++)
         if (st->stage[i].size == name.size && !memcmp(st->stage[i].name, name.data, name.size)) {
@@ -193,10 +179,11 @@ int stats_unit(struct stats *st, const struct unit *u, bool fields)
     st->samples += u->k;
     for (uint32_t i = 0; i < u->k; i++) {
         const struct sample *s = &u->sample[i];
-        const struct span *error = sample_get(s, "error");
-        if (error && failure_add(st, *error) < 0)
+        struct sample_error what;
+        bool failed = sample_error(s, &what);
+        if (failed && failure_add(st, what.stage.data ? what.stage : span_of("?", 1)) < 0)
             return -1;
-        for (size_t k = 0; fields && k < s->n && !error; k++) {
+        for (size_t k = 0; fields && k < s->n && !failed; k++) {
             struct field_stats *f = field_of(st, s->field[k].key);
             if (!f)
                 return -1;

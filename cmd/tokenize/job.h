@@ -44,7 +44,7 @@ int job_sample(void *ctx, struct sample *s, uint64_t epoch, struct error *e);
 int whisper_row(struct job *j, struct sample *s, uint64_t epoch, struct error *e);
 int chat_row(struct job *j, const struct sample *s, struct error *e);
 
-/* A result of kernels/text as an error: returns -1. */
+/* row.c: a result of kernels/text as an error: returns -1. */
 int text_error(int bad, const char *why, struct error *e);
 /* Marks tokens [from, n) of the row as learnt, those before not. */
 int learnt_from(struct job *j, size_t from, struct error *e);

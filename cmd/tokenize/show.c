@@ -38,31 +38,11 @@ static void row_put(struct buf *b, const struct job *j)
     text_release(&text);
 }
 
-/* error.message of a record that failed before. */
-static void failure_put(struct buf *b, const struct sample *s)
-{
-    const struct span *value = sample_get(s, "error");
-    struct mp_cursor c = mp_cursor(*value);
-    struct mp_value v, key;
-
-    buf_printf(b, "error: ");
-    if (mp_read(&c, &v) < 0 || v.type != MP_MAP)
-        return;
-    for (uint32_t i = 0; i < v.n; i++) {
-        struct span item;
-        struct mp_value text;
-        if (mp_read(&c, &key) < 0 || mp_skip(&c, &item) < 0)
-            return;
-        if (mp_str_is(&key, "message") && mp_read_span(item, &text) == 0 && text.type == MP_STR)
-            line_put(b, (const char *)text.bytes.data, text.bytes.size);
-    }
-}
-
 static int sample_put(struct buf *b, struct job *j, struct sample *s, uint64_t epoch, struct error *e)
 {
     struct span id = sample_id(s);
-    bool came_failed = sample_failed(s);
-    int rc = came_failed ? 0 : job_sample(j, s, epoch, e);
+    struct sample_error what;
+    int rc = sample_failed(s) ? 0 : job_sample(j, s, epoch, e);
 
     if (rc < 0 && e->status == STATUS_AGAIN)
         return -1;
@@ -71,8 +51,9 @@ static int sample_put(struct buf *b, struct job *j, struct sample *s, uint64_t e
     if (rc < 0) {
         buf_printf(b, "error: ");
         line_put(b, e->text, strlen(e->text));
-    } else if (sample_failed(s)) {
-        failure_put(b, s);
+    } else if (sample_error(s, &what)) {
+        buf_printf(b, "error: ");
+        line_put(b, (const char *)what.message.data, what.message.size);
     } else {
         row_put(b, j);
     }

@@ -67,10 +67,11 @@ static struct sample *unit_take(struct source *s)
 {
     while (s->at < s->unit.k) {
         struct sample *sample = &s->unit.sample[s->at++];
-        bool failed = sample_failed(sample);
+        struct sample_error what;
+        bool failed = sample_error(sample, &what);
         s->cursor.offset = s->at;
         s->samples++;
-        s->failed += failed && !sample_passed_over(sample);     /* dropped on request: no failure */
+        s->failed += failed && !what.dropped;     /* dropped on request: no failure */
         s->cursor.skipped += failed;
         if (s->at == s->unit.k) {
             s->cursor.next++;

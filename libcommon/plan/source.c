@@ -1,6 +1,8 @@
 /* libcommon/plan/source.c - see source.h */
 #include "libcommon/plan/source.h"
 
+#include <string.h>
+
 #include "libcommon/cli/metrics.h"
 #include "libcommon/stream/facts.h"
 #include "libcommon/sys/clock.h"
@@ -41,38 +43,15 @@ static int tell(struct run *r, bool final, struct error *e)
     return facts_put(r->metrics, &f, e);
 }
 
-/* The message of an error that this program made; what a replayed stream holds was told when it was made. */
-static bool own_failure(const struct sample *s, struct span *message)
-{
-    const struct span *error = sample_get(s, "error");
-    struct mp_cursor c = error ? mp_cursor(*error) : mp_cursor((struct span){ 0 });
-    struct mp_value map, key, value;
-    bool own = false;
-    *message = (struct span){ 0 };
-    if (mp_read(&c, &map) < 0 || map.type != MP_MAP)
-        return false;
-    for (uint32_t i = 0; i < map.n && mp_read(&c, &key) == 0; i++) {
-        struct span whole;
-        struct mp_cursor v;
-        if (mp_skip(&c, &whole) < 0)
-            return false;
-        v = mp_cursor(whole);
-        if (mp_read(&v, &value) < 0 || value.type != MP_STR)
-            continue;
-        own |= mp_str_is(&key, "stage") && mp_str_is(&value, log_program());
-        if (mp_str_is(&key, "message"))
-            *message = value.bytes;
-    }
-    return own;
-}
-
+/* Of errors that this program made; what a replayed stream holds was told when it was made. */
 static void failures_tell(struct run *r, const struct unit *u)
 {
     for (uint32_t i = 0; i < u->k; i++) {
-        struct span id = sample_id(&u->sample[i]), message;
-        if (!sample_failed(&u->sample[i]) || !own_failure(&u->sample[i], &message))
-            continue;
-        failure_tell(r->failed++, id, message);
+        const char *own = log_program();
+        struct sample_error what;
+        if (sample_error(&u->sample[i], &what) && what.stage.size == strlen(own) &&
+            !memcmp(what.stage.data, own, what.stage.size))
+            failure_tell(r->failed++, sample_id(&u->sample[i]), what.message);
     }
 }
 

@@ -95,10 +95,13 @@ static bool show(void *ctx, const struct sample *s, size_t number)
 {
     struct span id = sample_id(s);
 
+    struct sample_error what;
+    bool failed = sample_error(s, &what);
+
     (void)ctx;
     (void)number;
     printf("%.*s:%s", (int)id.size, (const char *)id.data,
-           sample_passed_over(s) ? " dropped" : sample_failed(s) ? " failed" : "");
+           failed && what.dropped ? " dropped" : failed ? " failed" : "");
     list_put(s, "input_ids");
     list_put(s, "labels");
     for (size_t i = 0; i < s->n; i++)

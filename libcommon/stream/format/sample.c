@@ -338,18 +338,25 @@ static void fail(struct sample *s, const char *stage, const char *message, bool 
 void sample_fail(struct sample *s, const char *stage, const char *message) { fail(s, stage, message, false); }
 void sample_pass_over(struct sample *s, const char *stage, const char *message) { fail(s, stage, message, true); }
 
-bool sample_passed_over(const struct sample *s)
+bool sample_error(const struct sample *s, struct sample_error *what)
 {
     const struct field *f = find(s, "error");
-    struct mp_value map, v;
-    struct mp_cursor c = f ? mp_cursor(f->value) : (struct mp_cursor){ NULL, NULL };
+    struct mp_cursor c = f ? mp_cursor(f->value) : mp_cursor((struct span){ 0 });
+    struct mp_value map, key, v;
+    *what = (struct sample_error){ 0 };
     if (!f || mp_read(&c, &map) < 0 || map.type != MP_MAP)
-        return false;
-    for (uint32_t i = 0; i < map.n && mp_read(&c, &v) == 0 && v.type == MP_STR; i++) {
-        if (mp_str_is(&v, "dropped"))
-            return mp_read(&c, &v) == 0 && v.type == MP_BOOL && v.b;
-        if (mp_skip(&c, NULL) < 0)
-            return false;
+        return f != NULL;
+    for (uint32_t i = 0; i < map.n && mp_read(&c, &key) == 0 && key.type == MP_STR; i++) {
+        struct span value;
+        if (mp_skip(&c, &value) < 0)
+            break;
+        if (mp_read_span(value, &v) < 0)
+            continue;
+        if (v.type == MP_STR && mp_str_is(&key, "stage"))
+            what->stage = v.bytes;
+        if (v.type == MP_STR && mp_str_is(&key, "message"))
+            what->message = v.bytes;
+        what->dropped |= v.type == MP_BOOL && v.b && mp_str_is(&key, "dropped");
     }
-    return false;
+    return true;
 }

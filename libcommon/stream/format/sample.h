@@ -55,6 +55,11 @@ void sample_fail(struct sample *s, const char *stage, const char *message);
 /* The same for a sample that was left out because an option asked for it (--over-long drop): error also
  * has dropped: true, so that who judges failures (--max-errors) can tell wishes from failures. */
 void sample_pass_over(struct sample *s, const char *stage, const char *message);
-bool sample_passed_over(const struct sample *s);
+/* What that says.  false: the sample has not failed. */
+struct sample_error {
+    struct span stage, message; /* data NULL: it has none */
+    bool dropped;
+};
+bool sample_error(const struct sample *s, struct sample_error *what);
 
 #endif
