@@ -12,8 +12,8 @@
 
 #include "cmd/gcs-fetch/media.h"
 #include "libcommon/format/json.h"
-#include "libcommon/format/json_mp.h"
 #include "libcommon/plan/source.h"
+#include "libcommon/stream/format/json_mp.h"
 
 static const char *const audio_names[] = { "audio", "audio_filepath", "audio_path", "path", NULL };
 static const char *const image_names[] = { "image", "image_path", NULL };

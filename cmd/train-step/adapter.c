@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "kernels/nn/random.h"
-#include "libcommon/stream/format/crc32c.h"
+#include "libcommon/sys/crc32c.h"
 
 static bool is_list(const char *pattern) { return !strpbrk(pattern, "\\*+?()[]{}|^$") && strcmp(pattern, "all-linear"); }
 

@@ -16,7 +16,7 @@
 
 #include "libcommon/ckpt/remote_impl.h"
 #include "libcommon/store/cache/mirror.h"
-#include "libcommon/stream/format/crc32c.h"
+#include "libcommon/sys/crc32c.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/temporary.h"
 

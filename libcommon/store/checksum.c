@@ -12,7 +12,7 @@
 #include <zlib.h>
 
 #include "libcommon/store/base64.h"
-#include "libcommon/stream/format/crc32c.h"
+#include "libcommon/sys/crc32c.h"
 
 static const struct { const char *name; size_t size; } known[CHECKSUM_KINDS] = {
     { "none", 0 }, { "crc32c", 4 }, { "crc32", 4 }, { "crc64nvme", 8 }, { "md5", 16 }, { "sha1", 20 }, { "sha256", 32 },

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "libcommon/format/json.h"
-#include "libcommon/format/json_mp.h"
 #include "libcommon/format/json_peek.h"
+#include "libcommon/stream/format/json_mp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -9,7 +9,7 @@
 
 #include "libcommon/store/gs/auth.h"
 #include "libcommon/store/gs/google.h"
-#include "libcommon/stream/format/crc32c.h"
+#include "libcommon/sys/crc32c.h"
 #include "libcommon/sys/file.h"
 #include "libcommon/sys/log.h"
 #include "tests/unit/tap.h"

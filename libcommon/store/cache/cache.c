@@ -15,7 +15,7 @@
 #include "libcommon/cli/opt.h"
 #include "libcommon/store/cache/lru.h"
 #include "libcommon/store/checksum.h"
-#include "libcommon/stream/format/crc32c.h"
+#include "libcommon/sys/crc32c.h"
 #include "libcommon/sys/file.h"
 
 enum { NAME = 32, TRAILER = 4, STALE_SECONDS = 3600 };  /* a file is the bytes, then their crc32c */

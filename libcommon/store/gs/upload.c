@@ -16,7 +16,7 @@
 #include "libcommon/store/gs/google.h"
 #include "libcommon/store/gs/note.h"
 #include "libcommon/store/http/retry.h"
-#include "libcommon/stream/format/crc32c.h"
+#include "libcommon/sys/crc32c.h"
 #include "libcommon/sys/log.h"
 #include "libcommon/sys/temporary.h"
 

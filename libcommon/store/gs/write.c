@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "libcommon/store/gs/google.h"
-#include "libcommon/stream/format/crc32c.h"
+#include "libcommon/sys/crc32c.h"
 
 char *gs_upload_url(const char *url, const char *type, struct error *e)
 {

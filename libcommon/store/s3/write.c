@@ -10,7 +10,7 @@
 
 #include "libcommon/store/checksum.h"
 #include "libcommon/store/s3/uploads.h"
-#include "libcommon/stream/format/crc32c.h"
+#include "libcommon/sys/crc32c.h"
 
 enum { PART = 16 << 20, ANSWER_MAX = 1 << 20 };
 

@@ -4,8 +4,8 @@
 #include <sys/uio.h>
 
 #include "libcommon/stream/crew/local_impl.h"
-#include "libcommon/stream/format/crc32c.h"
 #include "libcommon/sys/clock.h"
+#include "libcommon/sys/crc32c.h"
 
 enum { COPY_MAX = 32 << 10, PENDING = 256 << 10 };
 

@@ -2,8 +2,8 @@
 #ifndef PENSTOCK_UNIT_H
 #define PENSTOCK_UNIT_H
 
-#include "libcommon/stream/format/crc32c.h"
 #include "libcommon/stream/format/sample.h"
+#include "libcommon/sys/crc32c.h"
 
 /* The largest body and the largest control map before it, in bytes, and the most samples of a unit. */
 enum { UNIT_MAX = 64 << 20, CONTROL_MAX = 2048, UNIT_SAMPLES = 1 << 20 };

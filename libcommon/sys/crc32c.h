@@ -1,4 +1,4 @@
-/* libcommon/stream/format/crc32c.h - the checksum of streams and of object stores (Castagnoli) */
+/* libcommon/sys/crc32c.h - the checksum of streams and of object stores (Castagnoli) */
 #ifndef PENSTOCK_CRC32C_H
 #define PENSTOCK_CRC32C_H
 

@@ -1,4 +1,4 @@
-/* libcommon/format/json_mp.h - a JSON value as msgpack, types kept */
+/* libcommon/stream/format/json_mp.h - a JSON value as msgpack, types kept */
 #ifndef PENSTOCK_JSON_MP_H
 #define PENSTOCK_JSON_MP_H
 

@@ -1,10 +1,10 @@
-/* libcommon/stream/format/crc32c.c - see crc32c.h
+/* libcommon/sys/crc32c.c - see crc32c.h
  *
  * Polynomials over GF(2) are held reflected: bit 31 is x^0, bit 0 is x^31; P is
  * Castagnoli's.  Appending n zero bytes to a message multiplies its remainder by
  * x^(8n) mod P, which is what crc32c_combine does, and how three runs of the
  * processor's instruction, which has a latency of three, are made one. */
-#include "libcommon/stream/format/crc32c.h"
+#include "libcommon/sys/crc32c.h"
 
 #include <pthread.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* libcommon/format/json_mp.c - see json_mp.h */
-#include "libcommon/format/json_mp.h"
+/* libcommon/stream/format/json_mp.c - see json_mp.h */
+#include "libcommon/stream/format/json_mp.h"
 
 #include "libcommon/stream/format/mp.h"
 
