@@ -224,6 +224,34 @@ static void gemma(void)
     tokenizer_free(s.t);
 }
 
+static bool check_ids(void *ctx, json_t *row)
+{
+    struct subject *s = ctx;
+    char why[WHY];
+    struct tokens ids = { 0 };
+    json_t *text = json_object_get(row, "text");
+    bool good = !encode(s->e, json_string_value(text), json_string_length(text), ADDED_ALL, &ids, why) &&
+                same_ids(&ids, json_object_get(row, "ids"));
+
+    tokens_release(&ids);
+    return good;
+}
+
+/* Tokens that take white space, that want whole words, that stand in the normalised text. */
+static void added_tokens_of_all_kinds(const char *name)
+{
+    char path[200];
+    snprintf(path, sizeof path, GOLDEN "added/%s.json", name);
+    struct subject s = { .t = load(path) };
+    if (!s.t)
+        return;
+    s.e = encoder_new(s.t);
+    snprintf(path, sizeof path, GOLDEN "added/%s.jsonl", name);
+    ok(rows_all(path, check_ids, &s), "%s: ids among added tokens of all kinds", path);
+    encoder_free(s.e);
+    tokenizer_free(s.t);
+}
+
 /* --- files that are no tokenizers ----------------------------------------------- */
 static const char *reason(const char *json)
 {
@@ -285,6 +313,8 @@ int main(void)
     whisper("english");
     whisper("v3");
     gemma();
+    added_tokens_of_all_kinds("byte-level");
+    added_tokens_of_all_kinds("byte-fallback");
     broken_files_are_refused();
     return done();
 }

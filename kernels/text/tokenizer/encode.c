@@ -131,45 +131,25 @@ static int encode_piece(struct encoder *e, const char *s, size_t n, struct token
     return 0;
 }
 
-/* The longest added token at s: its length (0: none) and id. */
-static size_t added_find(const struct tokenizer *t, const char *s, size_t n, enum added added, int32_t *id)
-{
-    size_t best = 0;
-    uint32_t at = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        uint32_t next = t->tree[at].child;
-        while (next && t->tree[next].byte != (unsigned char)s[i])
-            next = t->tree[next].sibling;
-        if (!next)
-            break;
-        at = next;
-        if (t->tree[at].id >= 0 && (added == ADDED_ALL || !(t->flag[t->tree[at].id] & FLAG_SPECIAL))) {
-            *id = t->tree[at].id;
-            best = i + 1;
-        }
-    }
-    return best;
-}
-
-static int encode_text(struct encoder *e, const char *s, size_t n, enum added added, struct tokens *out)
+/* Text in which the trees from this one on are still to be searched for. */
+static int encode_text(struct encoder *e, size_t tree, const char *s, size_t n, int but, struct tokens *out)
 {
     const struct tokenizer *t = e->t;
-    size_t start = 0;
+    size_t start = 0, at = 0;
+    struct added_match m;
 
-    for (size_t at = 0; added != ADDED_NONE && at < n;) {
-        int32_t id = -1;
-        size_t size = t->first[(unsigned char)s[at]] ? added_find(t, s + at, n - at, added, &id) : 0;
-        if (!size) {
-            at++;
-            continue;
-        }
-        if (encode_piece(e, s + start, at - start, out) || tokens_add(out, id))
+    while (tree < TREES && !t->tree[tree].n)
+        tree++;
+    if (tree == TREES)
+        return encode_piece(e, s, n, out);
+    while (added_next(t->tree + tree, t->flag, but, s, n, start, &at, &m)) {
+        if (m.begin > start && encode_text(e, tree + 1, s + start, m.begin - start, but, out))
             return -1;
-        at += size;
-        start = at;
+        if (tokens_add(out, m.id))
+            return -1;
+        start = m.end;
     }
-    return encode_piece(e, s + start, n - start, out);
+    return start < n ? encode_text(e, tree + 1, s + start, n - start, but, out) : 0;
 }
 
 int encode(struct encoder *e, const char *text, size_t n, enum added added, struct tokens *out, char why[WHY])
@@ -185,7 +165,8 @@ int encode(struct encoder *e, const char *text, size_t n, enum added added, stru
         snprintf(why, WHY, "the text is not UTF-8 at byte %zu", valid);
         return TEXT_BAD;
     }
-    if (encode_text(e, text, n, added, out)) {
+    int but = added == ADDED_ALL ? 0 : FLAG_SPECIAL;
+    if (encode_text(e, added == ADDED_NONE ? TREES : 0, text, n, but, out)) {
         snprintf(why, WHY, "out of memory");
         out->n = before;
         return TEXT_MEMORY;

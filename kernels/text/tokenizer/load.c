@@ -201,7 +201,8 @@ void tokenizer_free(struct tokenizer *t)
     text_release(&t->raw);
     free(t->bytes);
     free(t->flag);
-    free(t->tree);
+    for (size_t i = 0; i < TREES; i++)
+        added_tree_release(t->tree + i);
     free(t->char_id);
     free(t->seam);
     free(t);

@@ -2,24 +2,20 @@
 #ifndef PENSTOCK_TEXT_TABLES_H
 #define PENSTOCK_TEXT_TABLES_H
 
+#include "kernels/text/tokenizer/added.h"
 #include "kernels/text/tokenizer/split.h"
 #include "kernels/text/tokenizer/tokenizer.h"
 #include "kernels/text/tokenizer/vocab.h"
 
-/* Added tokens as a tree of bytes: children of a node are a list. */
-struct branch { uint32_t child, sibling; int32_t id; unsigned char byte; };     /* id -1: no token ends here */
-
-enum { FLAG_ADDED = 1, FLAG_SPECIAL = 2 };
-enum { SEAM_BITS = 19 };
+enum { FLAG_ADDED = 1, FLAG_SPECIAL = 2 };       /* and those of added.h */
+enum { SEAM_BITS = 19, TREES = 2 };
 
 struct tokenizer {
     bool byte_level;
     struct vocab vocab;
     struct pairs pairs;
     unsigned char *flag;        /* by id */
-    struct branch *tree;        /* node 0 is the root */
-    size_t branches, tree_room;
-    bool first[256];            /* bytes that begin an added token */
+    struct added_tree tree[TREES];  /* added tokens of the text as it is, and as it is normalised */
     uint64_t hash;
 
     int32_t byte_id[256];       /* the symbols of single bytes */

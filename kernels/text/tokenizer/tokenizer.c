@@ -207,12 +207,16 @@ int encode_offsets(const struct tokenizer *t, const int32_t *ids, size_t n, cons
         int b = t->byte_level || !name.s ? -1 : byte_of(name);
         if (!name.s)
             return TEXT_BAD;
+        if (t->flag[ids[i]] & FLAG_LSTRIP)
+            at += spaces_before(text + at, size - at, false);
         if (t->byte_level)
             name = str_of(t->raw.s + t->bytes[ids[i]].at, t->bytes[ids[i]].size);
         if (b >= 0 && at < size && (unsigned char)text[at] == b)
             at++;
         else if (follow(name, text, size, &at))
             return TEXT_BAD;
+        if (t->flag[ids[i]] & FLAG_RSTRIP)
+            at += spaces_before(text + at, size - at, false);
         end[i] = at;
     }
     return at == size ? 0 : TEXT_BAD;

@@ -5,7 +5,7 @@
  *                  each byte is a symbol, merges join symbols within a word;
  *   byte fallback  Gemma: a space becomes U+2581, each code point is a symbol
  *                  (its bytes are, if it has none), merges join them anywhere.
- * Added tokens (<|en|>, <start_of_turn>, runs of newlines) are found first,
+ * Added tokens (<|en|>, <start_of_turn>, runs of newlines) are found first (added.h),
  * leftmost, and of those the longest.  Ids equal those of the `tokenizers`
  * library on every well-formed text (tests/golden/tokenizer-*).
  *
