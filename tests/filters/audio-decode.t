@@ -62,7 +62,8 @@ head -c 200 "$tmp/pcm" >"$tmp/cut"
 run audio-decode -i "$tmp/cut"
 is 'a cut stream ends in 100' "$st" 100
 run audio-decode --sampling-rat 8000
-is 'an unknown option names the nearest' "$err" "audio-decode: unknown option '--sampling-rat'; the nearest is '--sampling-rate'"
+is 'an unknown option names the nearest' "$err" \
+    "audio-decode: unknown option '--sampling-rat'; the nearest is '--sampling-rate'"
 is 'and is 100' "$st" 100
 run audio-decode --sampling-rate 5
 is 'a rate of 5 Hz is 100' "$st" 100

@@ -30,7 +30,8 @@ sound() { python3 sound.py "root/b/$1" 2>&1; }
 stream 500 config.json='{}' model.safetensors=weights >one
 run ckpt-write --in one gs://b/run
 is 'a checkpoint is written' "$st:$(sound run)" 0:step-000500
-is 'its objects' "$(cd root/b/run && find . -type f | sort | tr '\n' ' ')" './latest ./step-000500/complete.json ./step-000500/config.json ./step-000500/model.safetensors '
+is 'its objects' "$(cd root/b/run && find . -type f | sort | tr '\n' ' ')" \
+    './latest ./step-000500/complete.json ./step-000500/config.json ./step-000500/model.safetensors '
 stream 1 f=1 -- 2 f=2 -- 3:2 f=3 -- 4:2 f=4 -- 5:2 f=5 >five
 run ckpt-write -q --save-total-limit 2 --in five gs://b/limit/
 is 'a limit keeps the newest and the best' "$st:$(ls root/b/limit | tr '\n' ' ')" '0:latest step-000002 step-000005 '
@@ -39,7 +40,8 @@ run ckpt-write -q --in cut gs://b/run
 is 'what is cut short leaves the checkpoint before' "$st:$(sound run)" 111:step-000500
 mkdir -p root/b/run/step-000700 && echo half >root/b/run/step-000700/f
 run ckpt-write -q --in one gs://b/run
-is 'leftovers of a kill go; a step is written anew' "$st:$(sound run):$(ls root/b/run | tr '\n' ' ')" '0:step-000500:latest step-000500 '
+is 'leftovers of a kill go; a step is written anew' "$st:$(sound run):$(ls root/b/run | tr '\n' ' ')" \
+    '0:step-000500:latest step-000500 '
 server_stop
 
 server_start --rate 0.1 --seed 3
@@ -97,17 +99,20 @@ is 'a checkpoint that broke off is none' "$(sound again)" none
 run ckpt-write --in long gs://b/again
 is 'started again, it is written' "$st:$(sound again)" 0:step-000900
 like 'a file that is there already is not sent' "$err" "'gs://b/again/step-000900/a.bin' is there already"
-like 'one that broke off is gone on with' "$err" "'gs://b/again/step-000900/b.bin': going on with an upload that has 1[0-9]* bytes"
+like 'one that broke off is gone on with' "$err" \
+    "'gs://b/again/step-000900/b.bin': going on with an upload that has 1[0-9]* bytes"
 sent=$(($(received) - before))
 ok "of 29 MB, sent were $sent bytes" [ "$sent" -lt 33000000 ]
 killed_in $broken_off ckpt-write -q gs://b/other
 stream 900 a.bin=@8000000 b.bin=y d=d >differs
 run ckpt-write -q --in differs gs://b/other
-is 'and if other bytes come, those are written' "$st:$(sound other):$(ls root/b/other/step-000900 | tr '\n' ' ')" '0:step-000900:a.bin b.bin complete.json d '
+is 'and if other bytes come, those are written' "$st:$(sound other):$(ls root/b/other/step-000900 | tr '\n' ' ')" \
+    '0:step-000900:a.bin b.bin complete.json d '
 s3="env -u STORAGE_EMULATOR_HOST AWS_ENDPOINT_URL=http://$server/s3 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=secret AWS_REGION=eu-north-1"
 killed_in $((long - 200000)) 16000000 $s3 ckpt-write -q s3://b/s3
 run $s3 ckpt-write --in long s3://b/s3
-is 'the same on s3://' "$st:$(sound s3):$(printf '%s\n' "$err" | grep -c -e 'a.bin. is there already' -e 'going on with an upload that has 1 parts')" 0:step-000900:2
+is 'the same on s3://' \
+    "$st:$(sound s3):$(printf '%s\n' "$err" | grep -c -e 'a.bin. is there already' -e 'going on with an upload that has 1 parts')" 0:step-000900:2
 is 'no unfinished uploads stay' "$($s3 "$tool" drop s3://b/; stats | perl -ne 'print /"unfinished": (\d+)/')" 0
 
 # --- the whole river, out of a bucket and into it ----------------------------------------------
@@ -118,7 +123,8 @@ for n in 1 2 3 4 5; do echo "{\"id\": \"c$n\", \"audio\": \"00$n.wav\", \"text\"
 train() { # MANIFEST MODEL DEST OPTIONS...
     manifest=$1 model=$2 dest=$3; shift 3
     gcs-fetch -q --num-train-epochs 4 "$manifest" | audio-decode -q | mel-features -q --model "$model" --over-long cut |
-        tokenize -q --model "$model" | train-step -q --model "$model" --batch-size 5 --learning-rate 1e-3 --lr-scheduler-type constant \
+        tokenize -q --model "$model" | train-step -q --model "$model" --batch-size 5 --learning-rate 1e-3 \
+            --lr-scheduler-type constant \
         --save-steps 2 "$@" | ckpt-write -q "$dest"
 }
 same_weights() { cmp "$1/step-000004/model.safetensors" here/step-000004/model.safetensors; }
@@ -128,11 +134,13 @@ server_stop
 server_start --rate 0.05 --seed 5
 export STORAGE_EMULATOR_HOST="$server"
 train gs://b/set/train.jsonl gs://b/model gs://b/out 2>log
-is 'data, model and checkpoints in a bucket, 5 % of requests failing: the same weights, bit by bit' "$(same_weights root/b/out 2>&1)" ''
+is 'data, model and checkpoints in a bucket, 5 % of requests failing: the same weights, bit by bit' \
+    "$(same_weights root/b/out 2>&1)" ''
 train gs://b/set/train.jsonl gs://b/model gs://b/again --max-steps 2 2>log
 train gs://b/set/train.jsonl gs://b/model gs://b/again --resume gs://b/again 2>log2
 is 'and so does a run that is resumed from the bucket' "$(same_weights root/b/again 2>&1)" ''
-is 'latest names a model, too' "$(gcs-fetch -q gs://b/set/train.jsonl | audio-decode -q | mel-features -q --model gs://b/out/latest --over-long cut |
+is 'latest names a model, too' \
+    "$(gcs-fetch -q gs://b/set/train.jsonl | audio-decode -q | mel-features -q --model gs://b/out/latest --over-long cut |
     generate -q --model gs://b/out/latest | wc -l | tr -d ' ')" 5
 server_stop
 server_start

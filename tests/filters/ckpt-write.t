@@ -22,7 +22,8 @@ is 'a limit keeps the newest and the best' "$(ls "$tmp/b" | tr '\n' ' ')" 'lates
 run ckpt-write --save-total-limit 3 --in "$tmp/five" "$tmp/c"
 is 'then the latest before it' "$(ls "$tmp/c" | tr '\n' ' ')" 'latest step-000002 step-000004 step-000005 '
 run ckpt-write --in "$tmp/five" "$tmp/d"
-is 'without a limit all stay' "$(ls "$tmp/d" | tr '\n' ' ')" 'latest step-000001 step-000002 step-000003 step-000004 step-000005 '
+is 'without a limit all stay' "$(ls "$tmp/d" | tr '\n' ' ')" \
+    'latest step-000001 step-000002 step-000003 step-000004 step-000005 '
 
 # --- what is cut short ---
 stream --no-end 1 f=1 >"$tmp/endless"
@@ -42,7 +43,8 @@ is 'cut anywhere: one line, 111, and no half of a checkpoint' "$bad" 0
 stream 7 f=@3000000 | head -c 1500000 >"$tmp/cut"
 cp -r "$tmp/a" "$tmp/g"
 run ckpt-write --in "$tmp/cut" "$tmp/g"
-is 'the checkpoint before it stays' "$(readlink "$tmp/g/latest") $(cat "$tmp/g/latest/model.safetensors")" 'step-000500 weights'
+is 'the checkpoint before it stays' "$(readlink "$tmp/g/latest") $(cat "$tmp/g/latest/model.safetensors")" \
+    'step-000500 weights'
 is 'nothing is left of it' "$(ls -A "$tmp/g" | tr '\n' ' ')" '.lock latest step-000500 '
 
 # --- kills ---

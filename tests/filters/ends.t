@@ -1,5 +1,5 @@
 #!/bin/sh
-# Filters between a pipe and a socket: the bytes of plain pipes; what cannot keep that is refused, with what would
+# tests/filters/ends.t - filters between a pipe and a socket: the bytes of plain pipes; what cannot keep that is refused, with what would
 . "$(dirname "$0")/lib.sh"
 
 texts 400 >"$tmp/m.jsonl"
@@ -77,7 +77,8 @@ from=$tmp/nine.stream bg head audio-decode --out "@$h"
 bg tail record --in "@$t" --head "$h" "$tmp/nine"
 left head
 stop tail
-like 'a stream that begins too late is said to' "$left$(tail -n 1 "$tmp/head.err")" '^100 .*goes on at unit 0, and the stream begins at unit 9: give its source --start 0'
+like 'a stream that begins too late is said to' "$left$(tail -n 1 "$tmp/head.err")" \
+    '^100 .*goes on at unit 0, and the stream begins at unit 9: give its source --start 0'
 
 # --- ends of a process ------------------------------------------------------------------------------
 printf '%s\n' '{"id": "a", "text": "segv"}' >"$tmp/bad.jsonl"

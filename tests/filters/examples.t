@@ -27,7 +27,8 @@ world() { # what the examples speak of, in a fresh directory
     for f in test.jsonl clips.jsonl questions.jsonl; do cp train.jsonl $f; done
     cp train.csv test.csv
     gcs-fetch -q -o raw.stream train.jsonl
-    audio-decode -q <raw.stream 2>/dev/null | mel-features -q --model M | tokenize -q --model M --language en >features.stream
+    audio-decode -q <raw.stream 2>/dev/null | mel-features -q --model M | tokenize -q --model M --language en \
+        >features.stream
 }
 # What the pages before have made.
 more() {

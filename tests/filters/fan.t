@@ -1,5 +1,5 @@
 #!/bin/sh
-# fan: many copies, one order; what dies is tried again, what kills is named
+# tests/filters/fan.t - fan: many copies, one order; what dies is tried again, what kills is named
 . "$(dirname "$0")/lib.sh"
 
 texts 400 >"$tmp/m.jsonl"
@@ -22,12 +22,16 @@ runsh "cat '$tmp/a.stream' '$tmp/a9.stream' | fan -j 2 cat | stream-show --stats
 like 'a stream behind a stream is legal' "$(cat "$out")" '"headers": 2, "units": 445, "samples": 800, .*"complete": true'
 runsh "head -c 9000 '$tmp/a.stream' | fan -j 2 cat >'$tmp/cut'"
 like 'a cut input is an error' "$st $err" '^111 .*cut off'
-like 'after all that was whole' "$(stream-show --stats "$tmp/cut" 2>/dev/null </dev/null || stream-show --stats <"$tmp/cut" 2>/dev/null)" '"units": 1[0-9][0-9],'
+like 'after all that was whole' \
+    "$(stream-show --stats "$tmp/cut" 2>/dev/null </dev/null || stream-show --stats <"$tmp/cut" 2>/dev/null)" \
+    '"units": 1[0-9][0-9],'
 perl -e 'local $/; open F, "<", $ARGV[0]; $_ = <F>; /row 200/g; substr($_, pos() - 1, 1) = "1"; print' "$tmp/a.stream" >"$tmp/damaged"
 for j in 1 3; do
     run fan -j $j cat --in "$tmp/damaged"
-    like "a damaged body is told once, with input, place and unit ($j copies)" "$st $err" "^100 fan: '$tmp/damaged': byte [0-9]+: unit 200: checksum of the body is [0-9a-f]+, its control map says [0-9a-f]+\$"
-    is 'and all before it went out' "$(head -c "$(wc -c <"$out")" "$tmp/a.stream" | cmp - "$out" && stream-show --stats <"$out" 2>/dev/null | grep -o '"units": [0-9]*')" '"units": 200'
+    like "a damaged body is told once, with input, place and unit ($j copies)" "$st $err" \
+        "^100 fan: '$tmp/damaged': byte [0-9]+: unit 200: checksum of the body is [0-9a-f]+, its control map says [0-9a-f]+\$"
+    is 'and all before it went out' \
+        "$(head -c "$(wc -c <"$out")" "$tmp/a.stream" | cmp - "$out" && stream-show --stats <"$out" 2>/dev/null | grep -o '"units": [0-9]*')" '"units": 200'
 done
 run fan -j 2 cat --in "$tmp/m.jsonl"
 like 'what is no stream is refused' "$st $err" '^100 '
@@ -39,7 +43,8 @@ ok 'more units than the window are no matter' sh -c "fan -j 2 cat <'$tmp/many.st
 
 # --- configuration ---------------------------------------------------------------------
 run fan -j 2 nosuch-filter --in "$tmp/a.stream"
-is 'a program that is not there is told once, whatever the copies' "$st $err" "100 fan: cannot run 'nosuch-filter': No such file or directory"
+is 'a program that is not there is told once, whatever the copies' "$st $err" \
+    "100 fan: cannot run 'nosuch-filter': No such file or directory"
 run fan -j 2 'cat | nosuch-filter | cat' --in "$tmp/a.stream"
 is 'also in the midst' "$st $err" "100 fan: cannot run 'nosuch-filter': No such file or directory"
 run fan -j 0 cat --in "$tmp/a.stream"
@@ -71,11 +76,14 @@ for unit in 1 9; do
 done
 like 'the error says how' "$(stream-show <"$tmp/made1")" 'killed by signal 11 \(.*\) at this sample alone, 3 times'
 gcs-fetch "$tmp/bad.jsonl" >"$tmp/bad.stream"
-ok 'what kills once only is no error' sh -c "fan -q -j 2 '$bad -once $tmp/once' <'$tmp/bad.stream' 2>/dev/null | cmp - '$tmp/bad.stream'"
+ok 'what kills once only is no error' sh -c \
+    "fan -q -j 2 '$bad -once $tmp/once' <'$tmp/bad.stream' 2>/dev/null | cmp - '$tmp/bad.stream'"
 perl -e 'printf qq({"id": "s%d", "text": "%s%s"}\n), $_, "x" x (2e5 + 5e4 * $_), $_ % 13 == 7 ? "segv" : "" for 0 .. 29' | gcs-fetch -q - >"$tmp/large.stream"
 fan -q -j 2 --in "$tmp/large.stream" --out "$tmp/made" "$bad" 2>/dev/null
 for j in 1 3; do
-    is "large units through pipes: the same ($j copies)" "$(cat "$tmp/large.stream" | fan -q -j $j "$bad" 2>/dev/null | cat >"$tmp/made$j"; errors <"$tmp/made$j")" 's7 perl s20 perl '
+    is "large units through pipes: the same ($j copies)" \
+        "$(cat "$tmp/large.stream" | fan -q -j $j "$bad" 2>/dev/null | cat >"$tmp/made$j"; errors <"$tmp/made$j")" \
+        's7 perl s20 perl '
     ok 'and through files, byte for byte' cmp "$tmp/made$j" "$tmp/made"
 done
 sed 's/row 50"/hang"/' "$tmp/m.jsonl" | gcs-fetch - | fan -q --timeout 2 -j 2 "$bad" 2>/dev/null >"$tmp/hung"
@@ -104,10 +112,12 @@ exec 3>&-
 run fan --cpus 0-x cat --in "$tmp/a.stream"
 like 'a bad list of processors is refused' "$st $err" "^100 .*'0-x'"
 if [ -e /proc/self/status ]; then
-    ok 'the copies are put where they belong' sh -c "fan -j 1 --cpus 0 'sh -c \"grep Cpus_allowed_list /proc/self/status >$tmp/where; exec cat\"' <'$tmp/a.stream' >/dev/null && grep -q '	0\$' '$tmp/where'"
+    ok 'the copies are put where they belong' sh -c \
+        "fan -j 1 --cpus 0 'sh -c \"grep Cpus_allowed_list /proc/self/status >$tmp/where; exec cat\"' <'$tmp/a.stream' >/dev/null && grep -q '	0\$' '$tmp/where'"
 else
     skip 'the copies are put where they belong' 'no /proc to ask'
 fi
 run fan --metrics "$tmp/nowhere/m" cat --in "$tmp/a.stream"
-like 'metrics that cannot be written are told before anything else' "$st $err $([ -s "$out" ] || echo nothing)" "^100 fan: cannot write metrics to '.*nowhere/m': .* nothing\$"
+like 'metrics that cannot be written are told before anything else' "$st $err $([ -s "$out" ] || echo nothing)" \
+    "^100 fan: cannot write metrics to '.*nowhere/m': .* nothing\$"
 plan

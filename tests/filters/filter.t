@@ -15,7 +15,8 @@ like 'metrics count both' "$(tail -n 1 "$tmp/m")" \
     '^\{"stage": "pass", "units_in": 40, "units": 40, "samples": 120, "errors": 8, "window": 0, "rate": [0-9.e+]+, "seconds": [0-9.e-]+, "wait_in": [0-9.e-]+, "wait_out": [0-9.e-]+\}$'
 
 # the slowest stage is found by looking once: here the source
-perl "$here/micro-stream.pl" "$golden/whisper-micro" --epochs 3 --sleep 0.25 | "$tool" pass --metrics "$tmp/m1" | record -q --metrics "$tmp/m2" "$tmp/kept"
+perl "$here/micro-stream.pl" "$golden/whisper-micro" --epochs 3 --sleep 0.25 | "$tool" pass --metrics "$tmp/m1" | record -q \
+    --metrics "$tmp/m2" "$tmp/kept"
 waits() { perl -MJSON::PP -ne '$l = decode_json($_); END { print $l->{units}, $l->{wait_in} > 0.7 * $l->{seconds} ? " starved" : "", $l->{wait_out} > 0.3 * $l->{seconds} ? " blocked" : "" }' "$1"; }
 is 'behind a slow source all say that they are starved' "$(waits "$tmp/m1"), $(waits "$tmp/m2")" '9 starved, 9 starved'
 ok 'and each second' [ "$(wc -l <"$tmp/m2")" -ge 3 ]
@@ -28,9 +29,11 @@ is 'samples that fail do not fail the run' "$st" 0
 like 'they are named on standard error' "$err" "^flip: sample 'clip-7-2': the third is never good$"
 like 'as many as a person reads' "$err" '^flip: further failed samples are counted, and named with -v$'
 run "$tool" flip -v --in "$tmp/s" --out "$tmp/f"
-is 'with -v all are named, and nobody is told so' "$(echo "$err" | grep -c "^flip: sample '") $(echo "$err" | grep -c further)" '18 0'
+is 'with -v all are named, and nobody is told so' \
+    "$(echo "$err" | grep -c "^flip: sample '") $(echo "$err" | grep -c further)" '18 0'
 like 'and counted at the end' "$err" '^flip: 18 samples failed here; they travel on as error records$'
-like 'they travel on as error records' "$(show "$tmp/f")" '\{"id": "clip-7-2", "error": \{"stage": "flip", "message": "the third is never good"\}\}'
+like 'they travel on as error records' "$(show "$tmp/f")" \
+    '\{"id": "clip-7-2", "error": \{"stage": "flip", "message": "the third is never good"\}\}'
 like 'the counts add up' "$(show --stats "$tmp/f")" '"units": 20, "samples": 60, "errors": 22'
 
 head -c 20000 "$tmp/s" >"$tmp/cut"
@@ -59,11 +62,14 @@ runsh "'$tool' make 5000 1 4000 | ('$tool' pass; echo pass \$? >&2) | head -c 10
 is 'a reader that leaves early ends a filter quietly' "$err" 'pass 0'
 full "'$tool' pass <'$tmp/s'"
 runsh "ulimit -f 1; '$tool' pass --out '$tmp/small' <'$tmp/s'"
-is 'so is a limit of the size of files, in place of a signal' "$st $err" "111 pass: cannot write '$tmp/small': File too large"
+is 'so is a limit of the size of files, in place of a signal' "$st $err" \
+    "111 pass: cannot write '$tmp/small': File too large"
 run record "" --in "$tmp/s"
-is 'an operand that is empty does not become the root of all files' "$st $err" '100 record: operand 1 is empty, where DIR is wanted'
+is 'an operand that is empty does not become the root of all files' "$st $err" \
+    '100 record: operand 1 is empty, where DIR is wanted'
 runsh "audio-decode <&- >/dev/null"
-is 'a closed input is an error, not a wait for something else' "$st $err" '111 audio-decode: standard input: byte 0: cannot read: Bad file descriptor'
+is 'a closed input is an error, not a wait for something else' "$st $err" \
+    '111 audio-decode: standard input: byte 0: cannot read: Bad file descriptor'
 runsh "audio-decode <'$tmp/s' >&-"
 is 'and a closed output one, not silence' "$st $err" '111 audio-decode: cannot write standard output: Bad file descriptor'
 run "$tool" pass --in "$tmp/s" --out "$tmp/s"

@@ -21,8 +21,10 @@ export STORAGE_EMULATOR_HOST="$server"
 gcs-fetch --base gs://b/set - <root/b/set/m.jsonl >remote 2>err
 is 'with 5 % of requests failing, the stream is the same bytes as from disk' "$?:$(cmp local remote)" 0:
 ok 'and they did fail' grep -q 'trying again' err
-is 'a manifest in the bucket, media beside it' "$(gcs-fetch -q gs://b/set/m.jsonl | stream-show | cksum)" "$(stream-show local | cksum)"
-is 'the run is the same, wherever it lies' "$(gcs-fetch -q gs://b/set/m.jsonl | stream-show --header | sed 's/.*"run": "\([^"]*\)".*/\1/')" \
+is 'a manifest in the bucket, media beside it' "$(gcs-fetch -q gs://b/set/m.jsonl | stream-show | cksum)" \
+    "$(stream-show local | cksum)"
+is 'the run is the same, wherever it lies' \
+    "$(gcs-fetch -q gs://b/set/m.jsonl | stream-show --header | sed 's/.*"run": "\([^"]*\)".*/\1/')" \
     "$(gcs-fetch root/b/set/m.jsonl | stream-show --header | sed 's/.*"run": "\([^"]*\)".*/\1/')"
 printf '{"audio": "http://%s/plain/b/set/media/1.wav"}\n{"audio": "gs://b/set/media/2.wav"}\n{"audio": "gs://b/nothing.wav"}\n' "$server" >mixed.jsonl
 gcs-fetch -q mixed.jsonl | stream-show -q >got
@@ -45,7 +47,8 @@ is '--jobs 5' $? 0
 ok 'no more at once than --jobs' [ "$(stats | sed 's/.*"most": \([0-9]*\).*/\1/')" -le 5 ]
 gcs-fetch --plan-only --base gs://b/set - <root/b/set/m.jsonl | tee plan.stream | gcs-fetch --fetch | stream-show >got
 is '--plan-only and --fetch are the two halves' "$(cksum <got)" "$(stream-show local | cksum)"
-like 'a plan names what is to be fetched' "$(stream-show plan.stream | head -n 1)" '"fetch.audio": \{"audio": "gs://b/set/media/0.wav"\}'
+like 'a plan names what is to be fetched' "$(stream-show plan.stream | head -n 1)" \
+    '"fetch.audio": \{"audio": "gs://b/set/media/0.wav"\}'
 if command -v fan >/dev/null; then
     gcs-fetch --plan-only --base gs://b/set - <root/b/set/m.jsonl | fan -j 8 'gcs-fetch --fetch' | stream-show >got
     is 'and fan out' "$(cksum <got)" "$(stream-show local | cksum)"
@@ -75,8 +78,10 @@ gcs-fetch -q --cache cache --cache-size 1M list.jsonl >/dev/null
 ok 'it is bounded' [ "$(du -k cache | tail -n 1 | cut -f1)" -le 1400 ]
 head -c 100000 /dev/urandom >root/b/set/media/0.wav
 gcs-fetch -q list.jsonl | stream-show -q >got
-like 'and pins versions: an object replaced since then is an error record' "$(head -n 1 got)" '"id": "set/media/0.wav", "error": .*object changed'
-is 'by workers of a fan, too' "$(gcs-fetch -q --plan-only list.jsonl | fan -q -j 4 'gcs-fetch -q --fetch' 2>err | stream-show -q | grep -c '"error": .*object changed')" 1
+like 'and pins versions: an object replaced since then is an error record' "$(head -n 1 got)" \
+    '"id": "set/media/0.wav", "error": .*object changed'
+is 'by workers of a fan, too' \
+    "$(gcs-fetch -q --plan-only list.jsonl | fan -q -j 4 'gcs-fetch -q --fetch' 2>err | stream-show -q | grep -c '"error": .*object changed')" 1
 run gcs-fetch --list gs://b/none/
 like 'nothing there' "$st:$err" '^100:.*no objects'
 run gcs-fetch gs://b/nothing.jsonl

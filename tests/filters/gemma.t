@@ -65,13 +65,15 @@ runsh "printf 'One?\nFour?\n' | generate --model '$tmp/run/latest' --chat"
 is 'a talk of two turns is answered line by line' "$st $(tr '\n' ';' <"$out")" '0 One.;Four.;'
 full "echo 'One?' | generate --model '$tmp/run/latest' --chat"
 runsh "printf 'Two?\n<image_soft_token>\nOne?' | generate --model '$tmp/run/latest' --chat --max-new-tokens 8"
-is 'a line that the model cannot read is said and passed over' "$st $(sed -n 1p "$out" | cut -c1-3) $(wc -l <"$out" | tr -d ' ') $err" \
+is 'a line that the model cannot read is said and passed over' \
+    "$st $(sed -n 1p "$out" | cut -c1-3) $(wc -l <"$out" | tr -d ' ') $err" \
    "0 Two 2 generate: the model has no token for '<image_soft_token>'"
 
 # adapters
 # --- what is another kind of model's is refused, not passed by in silence ---
 run train-step --model "$tmp/m" --in "$tmp/four" --mask-time-prob 0.1
-like 'SpecAugment, which would stand in the config of a model of texts' "$st $err" "^100 train-step: --mask-.*is a model of texts"
+like 'SpecAugment, which would stand in the config of a model of texts' "$st $err" \
+    "^100 train-step: --mask-.*is a model of texts"
 run tokenize --model "$tmp/m" --in "$tmp/four" --timestamp-probability 0.5
 like 'a mixture with times' "$st $err" '^100 tokenize: .*are for Whisper'
 run tokenize --model "$golden/whisper-micro/model" --in "$tmp/four" --loss-on all
@@ -83,7 +85,8 @@ like 'a stream, with --chat' "$st $err" '^100 generate: --chat reads standard in
 
 runsh "train-step -q --model '$tmp/m' --in '$tmp/four' --lora-r 4 --lora-target-modules 'q_proj,v_proj,down_proj' --learning-rate 1e-2 | ckpt-write -q '$tmp/lora'"
 is 'an adapter trains' "$st $(ls "$tmp/lora/latest" | grep -c adapter_)" '0 2'
-like "and names its task, by which PEFT finds the base's class" "$(cat "$tmp/lora/latest/adapter_config.json")" '"task_type": "CAUSAL_LM"'
+like "and names its task, by which PEFT finds the base's class" "$(cat "$tmp/lora/latest/adapter_config.json")" \
+    '"task_type": "CAUSAL_LM"'
 runsh "generate -q --model '$tmp/lora/latest' --base-model '$tmp/m' --max-new-tokens 4 <'$tmp/four'"
 is 'and answers on its base' "$st $(grep -c tokens "$out")" '0 4'
 
@@ -91,7 +94,8 @@ is 'and answers on its base' "$st $(grep -c tokens "$out")" '0 4'
 run generate --model "$tmp/m" --language en --in "$tmp/four"
 like 'options of speech are refused' "$st $err" '^100 generate: --language: .* is a model of texts'
 runsh "gcs-fetch -q '$tmp/rows.jsonl' | generate -q --model '$tmp/m' --max-errors 100%"
-like 'rows that are no tokens fail one by one' "$(sed -n 1p "$out")" '"error": \{"stage": "generate", "message": "no .input_ids.: tokenize makes them'
+like 'rows that are no tokens fail one by one' "$(sed -n 1p "$out")" \
+    '"error": \{"stage": "generate", "message": "no .input_ids.: tokenize makes them'
 perl -0pe 's/(tokenizer\xb0)[0-9a-f]{4}/${1}0000/' "$tmp/four" >"$tmp/other"
 run generate --model "$tmp/m" --in "$tmp/other"
 like 'tokens of another tokenizer are refused' "$st $err" '^100 .*tokens of another tokenizer'
@@ -100,7 +104,8 @@ sed 's/262144/262400/' "$tmp/config.json" >"$tmp/roomy.json"
 run model-init -q --tokenizer "$tok" "$tmp/roomy.json" "$tmp/roomy"
 printf '{"suppress_tokens": [%s]}' "$(seq 0 262144 | paste -s -d , -)" >"$tmp/roomy/generation_config.json"
 runsh "generate -q --model '$tmp/roomy' --max-new-tokens 3 <'$tmp/four'"
-like 'tokens that the tokenizer does not know have no text' "$st $(sed -n 1p "$out")" '^0 .*"text": "", .*"tokens": \[262[0-9]+, 262[0-9]+, 262[0-9]+\]'
+like 'tokens that the tokenizer does not know have no text' "$st $(sed -n 1p "$out")" \
+    '^0 .*"text": "", .*"tokens": \[262[0-9]+, 262[0-9]+, 262[0-9]+\]'
 
 # an output layer of its own
 sed 's/"pad_token_id": 0/"pad_token_id": 0, "tie_word_embeddings": false/' "$tmp/config.json" >"$tmp/untied.json"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/filters/generate-long.t - long sound window by window: the ids, times and silences of transformers (tests/oracle/long.py)
+# tests/filters/generate-long.t - long sound window by window: the ids, times and silences of transformers
+# (tests/oracle/long.py)
 . "$(dirname "$0")/lib.sh"
 
 case=$golden/whisper-micro
@@ -53,7 +54,8 @@ features 1 4 2 3 >"$tmp/features"
 runsh "generate -q --model '$tmp/trained' --language de --batch-size 3 <'$tmp/features'"
 cp "$out" "$tmp/batched"
 is 'a batch of long and short sounds is done' "$st" 0
-is 'what is long goes on window by window' "$(sed -n 1p "$out" | tokens | sed 's/, 400$//')" "$(sed -n '2s/}\], "segments.*//; 2s/, "segments.*//p' "$long" | tokens)"
+is 'what is long goes on window by window' "$(sed -n 1p "$out" | tokens | sed 's/, 400$//')" \
+    "$(sed -n '2s/}\], "segments.*//; 2s/, "segments.*//p' "$long" | tokens)"
 like 'in the order of the stream' "$(sed 's/^{"id": "\(.\)".*/\1/' "$out" | tr -d '\n')" '^1423$'
 ok 'what is short has no times' sh -c "sed -n 2p '$out' | grep -qv segments"
 runsh "generate -q --model '$tmp/trained' --language de --batch-size 1 <'$tmp/features'"

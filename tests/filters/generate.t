@@ -12,14 +12,16 @@ cat >"$tmp/rows.jsonl" <<'END'
 {"id": "lost", "audio": "cards/nothing.wav", "text": "x"}
 {"id": "d", "audio": "cards/004.wav", "text": "five five"}
 END
-gcs-fetch -q --base "$data/speech" "$tmp/rows.jsonl" 2>/dev/null | audio-decode | mel-features --model "$model" >"$tmp/features"
+gcs-fetch -q --base "$data/speech" "$tmp/rows.jsonl" 2>/dev/null | audio-decode | mel-features --model "$model" \
+    >"$tmp/features"
 
 runsh "generate -q --model '$model' --language en <'$tmp/features'"
 is 'four rows are done' "$st" 0
 is 'and no more' "$(wc -l <"$out" | tr -d ' ')" 4
 is 'a clip it was trained on comes back' "$(sed -n 1p "$out")" \
     '{"id": "a", "text": "he was not an ill disposed young man", "reference": "he was not an ill disposed young man", "tokens": [71, 68, 390, 297, 310, 364, 220, 373, 274, 271, 79, 329, 292, 291, 77, 70, 275, 282, 400], "language": "en"}'
-like 'a failed record keeps its place and its reason' "$(sed -n 3p "$out")" '^\{"id": "lost", "error": \{"stage": "gcs-fetch", "message": ".*nothing.wav'
+like 'a failed record keeps its place and its reason' "$(sed -n 3p "$out")" \
+    '^\{"id": "lost", "error": \{"stage": "gcs-fetch", "message": ".*nothing.wav'
 cp "$out" "$tmp/eight"
 
 runsh "generate -q --model '$model' --language English --batch-size 1 --threads 1 <'$tmp/features'"
@@ -27,11 +29,13 @@ ok 'one row at a time gives the same' cmp "$out" "$tmp/eight"
 runsh "generate -q --model '$model' --batch-size 3 <'$tmp/features' | sed -n 's/.*\"id\": \"\(.\)\".*\"language\": \"\(..\)\".*/\1 \2/p' | tr '\n' ' '"
 is 'the language is detected where the row names none' "$(cat "$out")" 'a en b en d de '
 runsh "generate -q --model '$model' --task translate --language de --return-timestamps <'$tmp/features'"
-like 'times become segments' "$(sed -n 4p "$out")" '"text": " five five", .*"segments": \[\{"start": 0.00, "end": 0.72, "text": " five"\}, \{"start": 0.76, "end": 1.54, "text": " five"\}\]'
+like 'times become segments' "$(sed -n 4p "$out")" \
+    '"text": " five five", .*"segments": \[\{"start": 0.00, "end": 0.72, "text": " five"\}, \{"start": 0.76, "end": 1.54, "text": " five"\}\]'
 runsh "generate -q --model '$model' --language en --max-new-tokens 3 <'$tmp/features'"
 like 'an answer can be cut, and says so' "$(sed -n 1p "$out")" '"tokens": \[71, 68, 390\], "language": "en", "cut": true\}'
 runsh "generate -q --model '$model' --language en --max-new-tokens 20 --min-new-tokens 20 --no-repeat-ngram-size 1 <'$tmp/features'"
-is 'asked for, no token comes twice and no end too early' "$(sed -n '1s/.*"tokens": \[\(.*\)\], "lang.*/\1/p' "$out" | tr -d " " | tr , "\n" | sort | uniq -c | awk '{ n++; twice += $1 > 1; end += $2 == 400 } END { print n, twice, end + 0 }')" "20 0 0"
+is 'asked for, no token comes twice and no end too early' \
+    "$(sed -n '1s/.*"tokens": \[\(.*\)\], "lang.*/\1/p' "$out" | tr -d " " | tr , "\n" | sort | uniq -c | awk '{ n++; twice += $1 > 1; end += $2 == 400 } END { print n, twice, end + 0 }')" "20 0 0"
 cp -r "$model" "$tmp/biased"
 sed 's/^{/{"sequence_bias": [[[5], -3.0]],/' "$model/generation_config.json" >"$tmp/biased/generation_config.json"
 run generate --model "$tmp/biased" --in "$tmp/features"
@@ -87,9 +91,11 @@ setting '"temperature": [0, 0.6], "compression_ratio_threshold": 0.1' '--tempera
 setting '"logprob_threshold": -1e-3, "no_speech_threshold": 1e-30' '--temperature 0,0 --logprob-threshold -1e-3 --no-speech-threshold 1e-30' '--no-speech-threshold 0 --logprob-threshold 0'
 settings '"language": "german"'
 answers '' "$tmp/read"
-is 'a language of the configuration is for rows that name none' "$(sed -n 's/.*"language": "\(..\)".*/\1/p' "$tmp/read" | tr '\n' ' ')" 'de en de '
+is 'a language of the configuration is for rows that name none' \
+    "$(sed -n 's/.*"language": "\(..\)".*/\1/p' "$tmp/read" | tr '\n' ' ')" 'de en de '
 answers '--language spanish' "$tmp/read"
-is 'an option comes before it, a row before both' "$(sed -n 's/.*"language": "\(..\)".*/\1/p' "$tmp/read" | tr '\n' ' ')" 'es en es '
+is 'an option comes before it, a row before both' "$(sed -n 's/.*"language": "\(..\)".*/\1/p' "$tmp/read" | tr '\n' ' ')" \
+    'es en es '
 settings '"forced_decoder_ids": [[1, 405], [2, 406]]'
 answers '' "$tmp/read"
 settings '"language": "es", "task": "translate"'
@@ -105,7 +111,8 @@ settings '"max_length": 64'
 # odd rows
 perl "$here/micro-stream.pl" "$case" --nan 1 >"$tmp/nan"
 runsh "generate -q --model '$model' --language en --max-new-tokens 2 <'$tmp/nan'"
-is 'features that are no numbers are a failed record' "$(grep -c '"error": .*is -*nan' "$out"):$(grep -c '"tokens"' "$out")" 1:2
+is 'features that are no numbers are a failed record' \
+    "$(grep -c '"error": .*is -*nan' "$out"):$(grep -c '"tokens"' "$out")" 1:2
 printf '{"id": "a\\u0000b", "audio": "cards/004.wav", "text": "c\\u0000d"}\n' >"$tmp/rows.jsonl"
 runsh "gcs-fetch -q --base '$data/speech' '$tmp/rows.jsonl' | audio-decode | mel-features --model '$model' | generate -q --model '$model' --max-new-tokens 2"
 like 'a NUL in an id and a text stays' "$(cat "$out")" '^\{"id": "a\\u0000b", .*"reference": "c\\u0000d"'
@@ -125,7 +132,8 @@ like 'an unknown language is a failed record' "$(cat "$out")" "\"error\": .*unkn
 row '"task": "sing"'
 runsh "generate -q --model '$model' <'$tmp/row'"
 like 'so is an unknown task' "$(cat "$out")" "task 'sing' is neither transcribe nor translate"
-sed 's/"is_multilingual": true/"is_multilingual": false/' "$case/model/generation_config.json" >"$model/generation_config.json"
+sed 's/"is_multilingual": true/"is_multilingual": false/' "$case/model/generation_config.json" \
+    >"$model/generation_config.json"
 row '"language": "English"'
 runsh "generate -q --model '$model' <'$tmp/row'"
 is 'an English-only model may be told English' "$st $(grep -c error "$out")" '0 0'
@@ -144,7 +152,8 @@ runsh "gcs-fetch -q --base '$data/speech' '$tmp/rows.jsonl' 2>/dev/null | audio-
 is 'features of 128 bands are refused' "$st" 100
 like 'with both numbers' "$err" 'features of 128 mel bands, .* takes 80'
 runsh "gcs-fetch -q --base '$data/speech' '$tmp/rows.jsonl' 2>/dev/null | generate -q --model '$model' --max-errors 100%"
-like 'records without features fail one by one' "$(sed -n 1p "$out")" '"error": \{"stage": "generate", "message": "no .input_features'
+like 'records without features fail one by one' "$(sed -n 1p "$out")" \
+    '"error": \{"stage": "generate", "message": "no .input_features'
 runsh "head -c 2000 '$tmp/features' | generate -q --model '$model'"
 is 'a stream cut short may be whole the next time' "$st" 111
 runsh "generate -q --model '$model' --out '$tmp/no/such/place' <'$tmp/features'"

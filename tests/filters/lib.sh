@@ -17,7 +17,8 @@
 #   left NAME...            waits for these to end; their statuses are in $left, the last words of those that failed are told
 #   stop NAME...            kills these, as does a machine that fails
 #   plan                    last line of every test
-# The system's own tools for these differ from one to the next.  $data is tests/data, $golden tests/golden, $tmp a fresh directory that goes away.
+# The system's own tools for these differ from one to the next.  $data is tests/data, $golden tests/golden,
+# $tmp a fresh directory that goes away.
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -40,7 +41,8 @@ runsh() { st=0; sh -c "$1" >"$out" 2>"$tmp/err" </dev/null || st=$?; err=$(cat "
 full() {
     if [ -w /dev/full ]; then
         runsh "$1 >/dev/full"
-        is "a full disk is one line, and status 111: ${1%% *}" "$st ${err#*: }" '111 cannot write standard output: No space left on device'
+        is "a full disk is one line, and status 111: ${1%% *}" "$st ${err#*: }" \
+            '111 cannot write standard output: No space left on device'
     else
         skip "a full disk is one line: ${1%% *}" 'no /dev/full'
     fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Streams over ZeroMQ: the bytes of a pipe, whoever computes, with keys, and through kills
+# tests/filters/lp1.t - streams over ZeroMQ: the bytes of a pipe, whoever computes, with keys, and through kills
 . "$(dirname "$0")/lib.sh"
 
 texts 500 >"$tmp/m.jsonl"
@@ -29,7 +29,8 @@ ok 'in the order of a pipe' sh -c "replay --shuffle --seed 3 '$tmp/d1' >'$tmp/x'
 
 # --- a filter by itself, and a hub between two pools ------------------------------------
 cp "$data/speech/cards/001.wav" "$data/speech/cards/002.wav" "$tmp"
-printf '%s\n' '{"id": "a", "audio": "001.wav"}' '{"id": "b", "audio": "nothing.wav"}' '{"id": "c", "audio": "002.wav"}' >"$tmp/sound.jsonl"
+printf '%s\n' '{"id": "a", "audio": "001.wav"}' '{"id": "b", "audio": "nothing.wav"}' '{"id": "c", "audio": "002.wav"}' \
+    >"$tmp/sound.jsonl"
 gcs-fetch "$tmp/sound.jsonl" 2>/dev/null | audio-decode 2>/dev/null | mel-features 2>/dev/null >"$tmp/mel.stream"
 a=ipc://$tmp/s/a b=ipc://$tmp/s/b
 bg head gcs-fetch --out "@$h" "$tmp/sound.jsonl"
@@ -92,14 +93,16 @@ else
     bg w1 mel-features --metrics "$tmp/w1.json" --in "$h" --out "$t"
     bg w2 env PENSTOCK_KERNELS=ref mel-features --metrics "$tmp/w2.json" --in "$h" --out "$t"
     left head tail w1 w2
-    like 'workers of two instruction sets contribute, and that is told' "$left$(cat "$tmp/tail.err")" '^0 0 0 0 .*several instruction sets.*mel-features: [a-z0-9]* beside [a-z0-9]*\)'
+    like 'workers of two instruction sets contribute, and that is told' "$left$(cat "$tmp/tail.err")" \
+        '^0 0 0 0 .*several instruction sets.*mel-features: [a-z0-9]* beside [a-z0-9]*\)'
 fi
 
 # --- keys ----------------------------------------------------------------------------------------
 for r in head tail worker; do keygen --role $r "$tmp/$r.key" >>"$tmp/peers"; done
 keygen --role worker "$tmp/stranger.key" >/dev/null
 run keygen --role worker "$tmp/stranger.key"
-like 'a key that is there is kept, and trying again would not help' "$st $err" "^100 keygen: '.*/stranger.key' is there already, and is kept"
+like 'a key that is there is kept, and trying again would not help' "$st $err" \
+    "^100 keygen: '.*/stranger.key' is there already, and is kept"
 is 'a secret key is for its owner only' "$(mode_of "$tmp/head.key")" 600
 port=$(ports 2) p="--curve-peers $tmp/peers"
 H=tcp://127.0.0.1:$port T=tcp://127.0.0.1:$((port + 1))

@@ -30,12 +30,15 @@ for p in $programs; do
     for o in $(grep -Eo '(^|[ (])--[a-z][a-z0-9-]*' "$tmp/help" | tr -d ' (' | sort -u); do
         # split: an answer of mel-features and tokenize that says who does it
         for choice in $(cd "$tmp" && "$p" "$o=no such choice" 2>&1 </dev/null | sed -n 's/.* wants one of \(.*\), not .*/\1/p' | tr '|' ' '); do
-            [ "$choice" = split ] || grep -E -e "^\.It Fl (.* )?${o#-}( |\$)" "$page" | words /dev/stdin | grep -qxe "$choice" || lacks="$lacks $o:$choice"
+            [ "$choice" = split ] || grep -E -e "^\.It Fl (.* )?${o#-}( |\$)" "$page" | words /dev/stdin | grep \
+                -qxe "$choice" || lacks="$lacks $o:$choice"
         done
     done
     is "$p: its page has each choice of each option" "$lacks" ''
-    is "$p: its page gives synopsis, exit status and examples" "$(grep -Ec '^\.Sh (SYNOPSIS|EXIT STATUS|EXAMPLES)$' "$page")" 3
-    like "$p: an unknown option is one line and status 100" "$("$p" --no-such-option 2>&1; echo "$?")" "^$p: unknown option '--no-such-option'"
+    is "$p: its page gives synopsis, exit status and examples" \
+        "$(grep -Ec '^\.Sh (SYNOPSIS|EXIT STATUS|EXAMPLES)$' "$page")" 3
+    like "$p: an unknown option is one line and status 100" "$("$p" --no-such-option 2>&1; echo "$?")" \
+        "^$p: unknown option '--no-such-option'"
     is "$p: of status 100" "$("$p" --no-such-option 2>/dev/null; echo $?)" 100
 done
 if command -v mandoc >/dev/null; then

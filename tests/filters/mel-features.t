@@ -24,7 +24,8 @@ like '--keep leaves the samples' "$(list "$tmp/mel" | sed -n 2p)" 'pcm=<f4\[1600
 mkdir "$tmp/old" "$tmp/new" "$tmp/none" "$tmp/other" "$tmp/broken"
 echo '{"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 128, "hop_length": 160, "n_fft": 400,
   "chunk_length": 2, "sampling_rate": 16000, "dither": 0.0, "padding_value": 0.0}' >"$tmp/old/preprocessor_config.json"
-echo '{"feature_extractor": {"feature_size": 40, "chunk_length": 3}, "processor_class": "WhisperProcessor"}' >"$tmp/new/processor_config.json"
+echo '{"feature_extractor": {"feature_size": 40, "chunk_length": 3}, "processor_class": "WhisperProcessor"}' \
+    >"$tmp/new/processor_config.json"
 echo '{"feature_extractor_type": "Wav2Vec2FeatureExtractor"}' >"$tmp/other/preprocessor_config.json"
 echo '{"feature_size": "many"}' >"$tmp/broken/preprocessor_config.json"
 features --model "$tmp/old"
@@ -44,7 +45,8 @@ is 'is 100' "$st" 100
 
 make 'pcm=#48000:0.1,rate=16000' 'pcm=#32000:0.1,rate=16000'
 features --model "$tmp/old"
-like 'longer sound than the model takes is an error record' "$(list "$tmp/mel" | head -1)" 'error=.*3.00 s of sound, but the model takes 2 '
+like 'longer sound than the model takes is an error record' "$(list "$tmp/mel" | head -1)" \
+    'error=.*3.00 s of sound, but the model takes 2 '
 like 'the model'"'"'s length is not too long' "$(list "$tmp/mel" | sed -n 2p)" '<f4\[128,200\]'
 features --model "$tmp/old" --over-long cut
 like 'or cut' "$(list "$tmp/mel" | head -1)" '<f4\[128,200\]'
@@ -63,7 +65,8 @@ make 'pcm=#8000:0.1,rate=8000' 'pcm=#8000:0.1' 'pcm=#800:nan,rate=16000' 'pcm=#8
     'pcm=#800:0.1,rate=16000'
 features
 is 'bad samples are error records, not the end' "$st" 0
-like 'another rate' "$(list "$tmp/mel" | sed -n 1p)" 'its rate is 8000 Hz, but the model takes 16000: audio-decode --sampling-rate 16000'
+like 'another rate' "$(list "$tmp/mel" | sed -n 1p)" \
+    'its rate is 8000 Hz, but the model takes 16000: audio-decode --sampling-rate 16000'
 like 'no rate' "$(list "$tmp/mel" | sed -n 2p)" "'pcm' without a 'rate'"
 like 'samples that are no numbers' "$(list "$tmp/mel" | sed -n 3p)" "'pcm': sample 0 is -?nan: not sound"
 like 'samples beyond all sound' "$(list "$tmp/mel" | sed -n 4p)" 'sample 0 is 1e\+30: not sound'
@@ -73,9 +76,11 @@ like 'the next good one is taken' "$(list "$tmp/mel" | sed -n 6p)" '<f4\[80,7\]'
 make "audio=@$golden/mel/sine.wav"
 run sh -c 'audio-decode --sampling-rate 8000 <"$1" | mel-features' - "$tmp/in"
 is 'samples decoded at another rate end the run with 100' "$st" 100
-like 'before the first sample' "$err" 'audio-decode made samples at 8000 Hz, but the model takes 16000: give it --sampling-rate 16000'
+like 'before the first sample' "$err" \
+    'audio-decode made samples at 8000 Hz, but the model takes 16000: give it --sampling-rate 16000'
 run env PENSTOCK_KERNELS=abacus mel-features -i "$tmp/in"
 is 'an unknown variant of kernels is 100' "$st" 100
 run mel-features --feature-siz 80
-is 'an unknown option names the nearest' "$err" "mel-features: unknown option '--feature-siz'; the nearest is '--feature-size'"
+is 'an unknown option names the nearest' "$err" \
+    "mel-features: unknown option '--feature-siz'; the nearest is '--feature-size'"
 plan

@@ -48,7 +48,8 @@ done
 ok 'into a whole model' test -f "$tmp/lora-qv/tokenizer.json" -a -f "$tmp/lora-qv/config.json"
 cp -r "$micro/lora-qv" "$tmp/moved"; chmod -R u+w "$tmp/moved"
 run lora-merge "$tmp/moved" "$tmp/d"
-like 'a base that is not found is refused' "$st $err" "^100 .*base model of adapter '$tmp/moved': '../model' is no directory, from here or from the adapter"
+like 'a base that is not found is refused' "$st $err" \
+    "^100 .*base model of adapter '$tmp/moved': '../model' is no directory, from here or from the adapter"
 run lora-merge --model "$micro/model" "$tmp/moved" "$tmp/d"
 ok 'unless it is named' cmp "$tmp/d/model.safetensors" "$tmp/lora-qv/model.safetensors"
 change 's/"use_dora": false/"use_dora": true/' "$tmp/moved/adapter_config.json"
@@ -63,7 +64,8 @@ patterns() {
 }
 q=base_model.model.model.encoder.layers.1.self_attn.q_proj
 patterns rename $q.lora_A.weight ${q%.q_proj}.r_proj.lora_A.weight
-like 'a layer that the base does not have is named' "$st $err" "^100 .*'${q%.q_proj}.r_proj.lora_A.weight' belongs to no layer of its base model"
+like 'a layer that the base does not have is named' "$st $err" \
+    "^100 .*'${q%.q_proj}.r_proj.lora_A.weight' belongs to no layer of its base model"
 patterns rename $q.lora_A.weight ${q%.q_proj}.v_proj.lora_A.weight
 like 'a half of a pair too' "$st $err" "^100 .*lacks tensor '${q%.q_proj}.v_proj.lora_B.weight'"
 patterns drop $q.lora_A.weight
@@ -74,14 +76,16 @@ patterns rename $q.base_layer.bias ${q%.q_proj}.q_proj.bias.base_layer.bias
 like 'and a name that says nothing' "$st" '^100$'
 n=${q%.self_attn.q_proj}.final_layer_norm.bias
 patterns rename $q.base_layer.bias ${n%.bias}.base_layer.bias
-like 'and two tensors for one weight' "$st $err" "^100 .*is the second tensor to replace 'model.encoder.layers.1.final_layer_norm.bias'"
+like 'and two tensors for one weight' "$st $err" \
+    "^100 .*is the second tensor to replace 'model.encoder.layers.1.final_layer_norm.bias'"
 patterns rename $q.base_layer.bias ${n%.bias}.original_module.bias
 is 'what PEFT itself passes by is no hindrance' "$st" 0
 rm -rf "$tmp/e"
 patterns rename $q.base_layer.bias other.bias
 like 'and one that is no part of an adapter' "$st $err" "^100 .*'other.bias' is not named as PEFT does"
 patterns shape $q.lora_A.weight 2,128
-like 'a rank that is not that of the configuration is told' "$st $err" "^100 .*shape \[2, 128\], but its configuration says \[4, 64\]"
+like 'a rank that is not that of the configuration is told' "$st $err" \
+    "^100 .*shape \[2, 128\], but its configuration says \[4, 64\]"
 patterns first $q.lora_A.weight 0
 change 's/"fc1": 2/"(fc1": 2/' "$tmp/edited/adapter_config.json"
 run lora-merge --model "$micro/model" "$tmp/edited" "$tmp/e2"
@@ -90,7 +94,8 @@ run lora-merge "$micro/model" "$tmp/e"
 is 'a model is no adapter' "$st" 100
 
 # what the trainer makes of an adapter, merged, gives the loss it had
-run train-step -q --model "$micro/model" --in "$tmp/one" --lora-r 4 --learning-rate 1e-2 --lr-scheduler-type constant --out "$tmp/ck" \
+run train-step -q --model "$micro/model" --in "$tmp/one" --lora-r 4 --learning-rate 1e-2 --lr-scheduler-type constant \
+    --out "$tmp/ck" \
     --eval-stream "$tmp/one" --metrics "$tmp/m1"
 run ckpt-write -q --in "$tmp/ck" "$tmp/adapter"
 run lora-merge "$tmp/adapter/latest" "$tmp/merged"
@@ -99,7 +104,8 @@ loss() { perl -MJSON::PP -ne 'printf "%.5f", decode_json($_)->{eval_loss}' "$1";
 is 'an adapter of ours, merged, gives the loss it had' "$(loss "$tmp/m2")" "$(loss "$tmp/m1")"
 if [ "$(id -u)" = 0 ] && mkdir -p "$tmp/fixed" && mount -t tmpfs -o ro none "$tmp/fixed" 2>/dev/null; then
     run model-init "$micro/model" "$tmp/fixed/m"
-    is 'a file system that is read only is named so' "$st $err" "100 model-init: cannot make directory '$tmp/fixed/m': Read-only file system"
+    is 'a file system that is read only is named so' "$st $err" \
+        "100 model-init: cannot make directory '$tmp/fixed/m': Read-only file system"
     umount "$tmp/fixed"
 else
     skip 'a file system that is read only' 'needs root, to mount one'

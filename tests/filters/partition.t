@@ -1,5 +1,5 @@
 #!/bin/sh
-# A network that drops packets without a word (half-open connections), for longer than a lease: the same weights
+# tests/filters/partition.t - a network that drops packets without a word (half-open connections), for longer than a lease: the same weights
 #
 # Heads, trainers and far workers in network namespaces of their own, a router between them, all of
 # it inside namespaces that go away with this test; the router swallows what it is told to.
@@ -83,6 +83,7 @@ finished gone 'a worker whose packets vanish for ever'
 finished head 'a head whose packets vanish and come back'
 wait_until 300 test -s "$tmp/head/head.st"
 # A worker that could not hear the farewell looks for its head for ten minutes: that is no error.
-is 'and those who can be reached leave in the end' "$(cat "$tmp/head/head.st")$(cat "$tmp/head/T.st" 2>/dev/null || echo 0)" 00
+is 'and those who can be reached leave in the end' \
+    "$(cat "$tmp/head/head.st")$(cat "$tmp/head/T.st" 2>/dev/null || echo 0)" 00
 rm -rf "$tmp"
 plan

@@ -1,5 +1,5 @@
 #!/bin/sh
-# pipelines.t - the ready pipelines do what they say, and their own tools accept them
+# tests/filters/pipelines.t - the ready pipelines do what they say, and their own tools accept them
 . "$(dirname "$0")/lib.sh"
 model=$golden/whisper-micro/model
 cards >"$tmp/train.jsonl"
@@ -52,7 +52,8 @@ unit=$top/pipelines/systemd/penstock@.service
 if command -v systemd-analyze >/dev/null 2>&1; then
     mkdir -p "$tmp/units" && cp "$unit" "$tmp/units/penstock@trainer.service"
     run systemd-analyze verify --man=no "$tmp/units/penstock@trainer.service"
-    is 'systemd accepts the unit' "$st$(printf '%s' "$err" | grep -i penstock | grep -v 'Failed to prepare\|network-online')" 0
+    is 'systemd accepts the unit' \
+        "$st$(printf '%s' "$err" | grep -i penstock | grep -v 'Failed to prepare\|network-online')" 0
 else
     skip 'systemd accepts the unit' 'no systemd-analyze here'
 fi
@@ -75,7 +76,8 @@ if slurm_can; then
     for r in head tail worker; do keygen --role $r "$tmp/keys/$r.key" >>"$tmp/keys/peers"; done
     cd "$tmp"
     run env MODEL="$model" MANIFEST="$tmp/train.jsonl" DEST="$tmp/job" KEYS="$tmp/keys" SEED=1 JOBS=1 HEAD_PORT=$((port + 2)) TRAINER_PORT=$((port + 3)) \
-        PENSTOCK_PIPELINES="$top/pipelines" TRAIN_OPTIONS="$options" $within 600 sbatch --wait "$top/pipelines/slurm/penstock.sbatch"
+        PENSTOCK_PIPELINES="$top/pipelines" TRAIN_OPTIONS="$options" $within 600 sbatch \
+        --wait "$top/pipelines/slurm/penstock.sbatch"
     is 'and runs it on two nodes of this machine, with keys' "$st" 0
     is 'to the bits of the plain pipe' "$(digest <"$tmp/job/latest/model.safetensors")" "$want"
     slurm_down "$tmp/slurm"

@@ -11,7 +11,8 @@ venv_make() {
     command -v python3 >/dev/null || { echo 'no python3'; return 1; }
     rm -rf "$venv"
     python3 -m venv "$venv" >/dev/null 2>&1 || { rm -rf "$venv"; echo 'python3 has no venv'; return 1; }
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check --retries 1 --timeout 15 msgpack msgpack-numpy >/dev/null 2>&1 \
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --retries 1 --timeout 15 msgpack msgpack-numpy \
+        >/dev/null 2>&1 \
         || { rm -rf "$venv"; echo 'pip cannot install msgpack and msgpack-numpy'; return 1; }
 }
 if ! why=$(venv_make); then
@@ -33,7 +34,8 @@ is 'and two streams one after another, with large values' "$(cat "$out")$err" '2
 check write "$tmp/py"
 run stream-show "$tmp/py"
 is 'we read a stream that Python wrote' "$st:$err" 0:
-is 'arrays, numbers and texts' "$(cat "$out")" '{"id": "floats", "input_features": {"shape": [3, 4], "dtype": "float32", "min": 0, "mean": 0.6875, "max": 1.375}, "padding_value": -1.5}
+is 'arrays, numbers and texts' "$(cat "$out")" \
+    '{"id": "floats", "input_features": {"shape": [3, 4], "dtype": "float32", "min": 0, "mean": 0.6875, "max": 1.375}, "padding_value": -1.5}
 {"id": "ints", "input_ids": {"shape": [3], "dtype": "int32", "min": 1, "mean": 2, "max": 3}, "labels": {"shape": [3], "dtype": "int32", "min": -100, "mean": -31.66667, "max": 3}}
 {"id": "others", "d": {"shape": [2], "dtype": "float64", "min": 0.5, "mean": 0.5, "max": 0.5, "nan": 1}, "l": {"shape": [1], "dtype": "int64", "min": 1099511627776, "mean": 1.099512e+12, "max": 1099511627776}, "u": {"shape": [0, 2], "dtype": "uint8"}, "b": {"shape": [1], "dtype": "bool", "min": 1, "mean": 1, "max": 1}, "s": {"shape": [1], "dtype": "int16", "min": -7, "mean": -7, "max": -7}}
 {"id": "bfloat16", "w": {"shape": [2], "dtype": "bfloat16", "min": -2, "mean": -0.5, "max": 1}}

@@ -1,5 +1,5 @@
 #!/bin/sh
-# record and replay: a stream on disk is the same bytes, survives kills, and can be begun anywhere
+# tests/filters/record.t - record and replay: a stream on disk is the same bytes, survives kills, and can be begun anywhere
 . "$(dirname "$0")/lib.sh"
 
 texts 300 | sed 's/"}$/ of some length, so that a part fills up"}/' >"$tmp/m.jsonl"
@@ -8,7 +8,8 @@ gcs-fetch --unit 7 "$tmp/m.jsonl" >"$tmp/u7.stream"
 
 run record --part-size 5K "$tmp/d" --in "$tmp/a.stream"
 is 'record says that it is done' "$st" 0
-ok 'into files no larger than asked for' sh -c "[ \$(ls $tmp/d/*.stream | wc -l) -gt 4 ] && [ -z \"\$(find $tmp/d -name '*.stream' -size +5k)\" ]"
+ok 'into files no larger than asked for' sh -c \
+    "[ \$(ls $tmp/d/*.stream | wc -l) -gt 4 ] && [ -z \"\$(find $tmp/d -name '*.stream' -size +5k)\" ]"
 runsh "replay '$tmp/d' | cmp - '$tmp/a.stream'"
 is 'replay puts the same bytes again' "$st$err" 0
 runsh "cat '$tmp'/d/*.stream | stream-show --stats"
@@ -20,7 +21,8 @@ run record "$tmp/d" --in "$tmp/u7.stream"
 like 'but not when another stream comes, which would be lost' "$st $err" "^100 record: '.*/d' holds another stream"
 run record "$tmp/d"
 is 'nor when none does' "$st" 0
-is 'and of a directory that is not there, without making it' "$(record --next "$tmp/none") $(test -e "$tmp/none"; echo $?)" '0 1'
+is 'and of a directory that is not there, without making it' "$(record --next "$tmp/none") $(test -e "$tmp/none"; echo $?)" \
+    '0 1'
 is '--next says how many units there are' "$(record --next "$tmp/d")" 300
 
 # --- orders -----------------------------------------------------------------------
@@ -28,8 +30,10 @@ ids() { stream-show | sed -n 's/.*"id": "\([^"]*\)".*/\1/p'; }
 runsh "replay --shuffle --seed 1 --num-train-epochs 3 '$tmp/d' >'$tmp/x.stream'; replay --shuffle --seed 1 --num-train-epochs 3 '$tmp/a.stream' | cmp - '$tmp/x.stream'"
 is 'a plain file and a recording are shuffled alike' "$st$err" 0
 ids <"$tmp/x.stream" >"$tmp/ids"
-is 'three epochs are three times all samples' "$(awk 'END { print NR }' "$tmp/ids") $(sort "$tmp/ids" | uniq -c | awk '{print $1}' | sort -u)" '900 3'
-ok 'and no epoch has the order of another' [ "$(sed -n 1,300p "$tmp/ids" | digest)" != "$(sed -n 301,600p "$tmp/ids" | digest)" ]
+is 'three epochs are three times all samples' \
+    "$(awk 'END { print NR }' "$tmp/ids") $(sort "$tmp/ids" | uniq -c | awk '{print $1}' | sort -u)" '900 3'
+ok 'and no epoch has the order of another' [ "$(sed -n 1,300p "$tmp/ids" | digest)" != \
+    "$(sed -n 301,600p "$tmp/ids" | digest)" ]
 replay --shuffle --seed 1 --num-train-epochs 3 --start 700 "$tmp/d" | ids >"$tmp/late"
 is '--start begins in the midst of it' "$(cat "$tmp/late")" "$(sed -n '701,$p' "$tmp/ids")"
 record "$tmp/d7" <"$tmp/u7.stream"
@@ -41,7 +45,8 @@ is '--unit groups anew' "$(digest <"$tmp/grouped")" "$(ids <"$tmp/a.stream" | di
 run replay --num-train-epochs 2 "$tmp/x.stream"
 like 'epochs of epochs are refused' "$st $err" '^100 .*holds 3 epochs already'
 run replay "$tmp/a.stream" "$tmp/d"
-is 'two recordings of the same stages are one' "$(stream-show --stats <"$out" | sed -n 's/.*"units": \([0-9]*\),.*/\1/p')" 600
+is 'two recordings of the same stages are one' \
+    "$(stream-show --stats <"$out" | sed -n 's/.*"units": \([0-9]*\),.*/\1/p')" 600
 TMPDIR="$tmp/none" run replay "$tmp/a.stream"
 like 'a file is indexed where TMPDIR says' "$st $err" "^111 .*temporary file in '$tmp/none'"
 
@@ -57,7 +62,8 @@ is 'a stream cut anywhere can be gone on with, to the same bytes' "$bad" ''
 rm -rf "$tmp/t"
 head -c 9000 "$tmp/a.stream" | record "$tmp/t" 2>/dev/null
 n=$(record --next "$tmp/t")
-ok '--start and --next go on without reading again' sh -c "gcs-fetch --start $n $tmp/m.jsonl | record $tmp/t && replay $tmp/t | cmp - $tmp/a.stream"
+ok '--start and --next go on without reading again' sh -c \
+    "gcs-fetch --start $n $tmp/m.jsonl | record $tmp/t && replay $tmp/t | cmp - $tmp/a.stream"
 rm -rf "$tmp/t"
 head -c 9000 "$tmp/a.stream" | record "$tmp/t" 2>/dev/null
 run record "$tmp/t" --in "$tmp/x.stream"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# One training, however its parts are spread and whatever befalls them: the weights are the bytes of a plain pipe
+# tests/filters/remote-training.t - one training, however its parts are spread and whatever befalls them: the weights are the bytes of a plain pipe
 . "$(dirname "$0")/lib.sh"
 model=$golden/whisper-micro/model
 cards >"$tmp/train.jsonl"
@@ -24,7 +24,8 @@ worker_of() { part "$1" "worker$2" fan -q --cpus none -j 1 --in "ipc://$tmp/$1/h
 trainer_of() {
     mkfifo "$tmp/$1/checkpoints"
     exec 7<>"$tmp/$1/checkpoints"       # held by the trainer, so that the writer ends with it, whatever befalls
-    part "$1" trainer train-step $options --in "@ipc://$tmp/$1/t" --head "ipc://$tmp/$1/h" --resume "$tmp/$1/out" --out "$tmp/$1/checkpoints"
+    part "$1" trainer train-step $options --in "@ipc://$tmp/$1/t" --head "ipc://$tmp/$1/h" --resume "$tmp/$1/out" \
+        --out "$tmp/$1/checkpoints"
     ckpt-write -q "$tmp/$1/out" <"$tmp/$1/checkpoints" 7>&- 2>"$tmp/$1/writer.err" &
     writers="$writers $!"
     exec 7>&-
@@ -97,6 +98,7 @@ for c in $cases; do
     ok "$what: the weights are those of the pipe" cmp "$want" "$tmp/$c/out/latest/model.safetensors"
     case $c in late | second | stop-*) ok "$what: it befell while it trained" test -s "$tmp/$c/befell" ;; esac
 done
-like 'the second trainer on a run directory refuses' "$(cat "$tmp/second/two.st" "$tmp/second/two.err")" "another consumer works on"
+like 'the second trainer on a run directory refuses' "$(cat "$tmp/second/two.st" "$tmp/second/two.err")" \
+    "another consumer works on"
 is 'with a status that says: later, perhaps' "$(cat "$tmp/second/two.st")" 111
 plan

@@ -111,7 +111,8 @@ part() { # NAME OPTIONS...: a run with a stop, against one without
     runsh "train-step -q $hyper $* --in $tmp/all --max-steps 8 | ckpt-write -q $tmp/$n-1"
     runsh "head -c 400000 $tmp/all | train-step -q $hyper $* --max-steps 8 --resume $tmp/$n-2 | ckpt-write -q $tmp/$n-2"
     runsh "train-step -q $hyper $* --in $tmp/all --max-steps 8 --resume $tmp/$n-2 | ckpt-write -q $tmp/$n-2"
-    is "$n: the whole and the parts give the same bits" "$(cd "$tmp/$n-1/latest" && for f in *.safetensors; do cmp "$f" "$tmp/$n-2/latest/$f" && echo same; done | tr '\n' ' ')" 'same same '
+    is "$n: the whole and the parts give the same bits" \
+        "$(cd "$tmp/$n-1/latest" && for f in *.safetensors; do cmp "$f" "$tmp/$n-2/latest/$f" && echo same; done | tr '\n' ' ')" 'same same '
 }
 part adapter --lora-r 4 --lora-dropout 0.1
 run train-step -q $hyper --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
@@ -120,12 +121,16 @@ like 'and that is said' "$err" 'is of an adapter: go on with its --lora'
 cp -R "$micro/model" "$tmp/model"
 chmod -R u+w "$tmp/model"
 perl "$here/safetensors-edit.pl" "$micro/model/model.safetensors" "$tmp/model/model.safetensors" first model.decoder.layers.0.fc1.weight 0.5
-run train-step -q $hyper --lora-r 4 --lora-dropout 0.1 --model "$tmp/model" --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
+run train-step -q $hyper --lora-r 4 --lora-dropout 0.1 --model "$tmp/model" --in "$tmp/all" --resume "$tmp/adapter-1" \
+    --out "$tmp/null"
 is 'nor on another base' "$st" 100
-like 'naming both' "$err" "'.*/adapter-1/step-000008' is an adapter of another base model: the weights in --model '$tmp/model' are not"
-run train-step -q $hyper --lora-r 4 --lora-alpha 16 --lora-dropout 0.1 --max-steps 8 --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
+like 'naming both' "$err" \
+    "'.*/adapter-1/step-000008' is an adapter of another base model: the weights in --model '$tmp/model' are not"
+run train-step -q $hyper --lora-r 4 --lora-alpha 16 --lora-dropout 0.1 --max-steps 8 --in "$tmp/all" \
+    --resume "$tmp/adapter-1" --out "$tmp/null"
 like 'another scale is told' "$st $err" "^0 .*had --lora-alpha 8"
-run train-step -q $hyper --lora-r 8 --lora-dropout 0.1 --max-steps 8 --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
+run train-step -q $hyper --lora-r 8 --lora-dropout 0.1 --max-steps 8 --in "$tmp/all" --resume "$tmp/adapter-1" \
+    --out "$tmp/null"
 like 'another rank is refused, naming the checkpoint once' "$st $err" \
     "^100 train-step: checkpoint '$tmp/adapter-1/step-[0-9]*': tensor '[^']*' has another shape .*--lora options"
 part bfloat16 --save-dtype bfloat16 --dtype bfloat16
@@ -134,7 +139,8 @@ part augmented --mask-time-prob 0.3 --mask-feature-prob 0.2
 if [ "$(id -u)" = 0 ] && mkdir -p "$tmp/small" && mount -t tmpfs -o size=4m none "$tmp/small" 2>/dev/null; then
     runsh "{ train-step -q $hyper --in $tmp/all; echo \$? >$tmp/status; } | ckpt-write -q $tmp/small"
     is 'a full disk: both leave with 111' "$st $(cat "$tmp/status")" '111 111'
-    like 'and the last good checkpoint stays' "$err" "No space left on device; the newest complete checkpoint is '.*step-000003'"
+    like 'and the last good checkpoint stays' "$err" \
+        "No space left on device; the newest complete checkpoint is '.*step-000003'"
     umount "$tmp/small"
 else
     skip 'a full disk' 'needs root, to mount a small one'

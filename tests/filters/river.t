@@ -19,10 +19,12 @@ is 'to the losses of PyTorch' "$(perl -MJSON::PP -e '
     my $worst = 0; for (0 .. 9) { my $d = abs($got[$_]{loss} - $want->[$_]{loss}); $worst = $d unless $d <= $worst }
     print $worst <= 2e-5 ? "near" : "off by $worst"' "$tmp/m" <"$micro/adamw.json")" near
 runsh "gcs-fetch -q --num-train-epochs 10 --unit 2 $tmp/golden.jsonl | fan -q -j 3 '$ready' | train-step -q $hyper | ckpt-write -q $tmp/fan"
-ok 'three copies of the middle give the same bits' cmp "$tmp/plain/latest/model.safetensors" "$tmp/fan/latest/model.safetensors"
+ok 'three copies of the middle give the same bits' cmp "$tmp/plain/latest/model.safetensors" \
+    "$tmp/fan/latest/model.safetensors"
 gcs-fetch -q "$tmp/golden.jsonl" | sh -c "$ready" >"$tmp/once"
 runsh "replay -q --num-train-epochs 10 $tmp/once | train-step -q $hyper | ckpt-write -q $tmp/replay"
-ok 'so does a recorded stream, replayed ten times' cmp "$tmp/plain/latest/model.safetensors" "$tmp/replay/latest/model.safetensors"
+ok 'so does a recorded stream, replayed ten times' cmp "$tmp/plain/latest/model.safetensors" \
+    "$tmp/replay/latest/model.safetensors"
 
 # --- broken rows among good ones ---
 echo 'this is text' >"$tmp/text.wav"
@@ -46,9 +48,11 @@ is 'bad rows do not end the pipeline' "$st" 0
 stream-show -q -i "$tmp/broken" >"$tmp/rows"
 is 'each comes out once' "$(wc -l <"$tmp/rows" | tr -d ' ')" 10
 for row in text cut head missing directory tongue long; do
-    like "'$row' is an error record" "$(grep "\"id\": \"$row\"" "$tmp/rows")" '"error": \{"stage": "[a-z-]+", "message": "[^"]+'
+    like "'$row' is an error record" "$(grep "\"id\": \"$row\"" "$tmp/rows")" \
+        '"error": \{"stage": "[a-z-]+", "message": "[^"]+'
 done
-like 'so is a line of the manifest that is broken, named by its number' "$(tail -n 1 "$tmp/rows")" '"id": "[^"]*broken.jsonl:10".*"error"'
+like 'so is a line of the manifest that is broken, named by its number' "$(tail -n 1 "$tmp/rows")" \
+    '"id": "[^"]*broken.jsonl:10".*"error"'
 runsh "train-step --model $m --in $tmp/broken --batch-size 8 --metrics $tmp/m2 --out $tmp/null"
 is 'the good ones are trained on, the bad ones counted' "$st $(grep -o '"samples": [0-9]*' "$tmp/m2")" '0 "samples": 2'
 run train-step -q --model "$m" --in "$tmp/broken" --max-errors 10% --out "$tmp/null"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/filters/shapes.t - every kind of Whisper: whisper-tiny at its true size, the other shapes narrow, through the whole pipeline
+# tests/filters/shapes.t - every kind of Whisper: whisper-tiny at its true size, the other shapes narrow,
+# through the whole pipeline
 . "$(dirname "$0")/lib.sh"
 speech=$data/speech
 for f in cards/cards.transcription librivox/transcription; do
@@ -50,7 +51,9 @@ while read -r name kind set prefix; do
     is "$name: it answers, with times" "$st $(grep -c '"segments": \[{"start": ' "$tmp/said")" '0 4'
     runsh "train-step -q --model '$tmp/$name' --in '$tmp/in' --batch-size 4 --lora-r 4 --lora-target-modules q_proj,fc2 --dtype bfloat16 --logging-steps 1 \
            --metrics '$tmp/$name.l' | ckpt-write -q '$tmp/$name.lora'; lora-merge -q '$tmp/$name.lora/latest' '$tmp/$name.merged'"
-    is "$name: an adapter trains in bfloat16 and is merged" "$st $err $(losses "$tmp/$name.l" | wc -l | tr -d ' ') $(ls "$tmp/$name.merged" | grep -c '^model.safetensors')" '0  5 1'
+    is "$name: an adapter trains in bfloat16 and is merged" \
+        "$st $err $(losses "$tmp/$name.l" | wc -l | tr -d ' ') $(ls "$tmp/$name.merged" | grep -c '^model.safetensors')" \
+        '0  5 1'
     n=$((n + 1))
 done <<'END'
 english english encoder_layers=2,decoder_layers=2,num_mel_bins=80
@@ -74,11 +77,14 @@ shape tiny multilingual d_model=384,encoder_layers=4,decoder_layers=4,encoder_at
 ready tiny 6 >"$tmp/in"
 is 'whisper-tiny: six clips of 30 s are ready' "$(stream-show "$tmp/in" | grep -c '"input_features": {"shape": \[80, ')" 6
 rm -f "$tmp/m"
-run train-step --model "$tmp/tiny" --in "$tmp/in" --batch-size 3 --max-steps 2 --learning-rate 1e-3 --lr-scheduler-type constant --logging-steps 1 --metrics "$tmp/m" --out "$tmp/ck"
+run train-step --model "$tmp/tiny" --in "$tmp/in" --batch-size 3 --max-steps 2 --learning-rate 1e-3 \
+    --lr-scheduler-type constant --logging-steps 1 --metrics "$tmp/m" --out "$tmp/ck"
 is 'whisper-tiny: it trains on the shipped speech' "$st $(falls "$tmp/m" | cut -c1)" '0 2'
-is 'whisper-tiny: and learns' "$(losses "$tmp/m" | awk 'NR == 1 { a = $1 } { b = $1 } END { print (b < a && a < 13 ? "learns" : a " " b) }')" learns
+is 'whisper-tiny: and learns' \
+    "$(losses "$tmp/m" | awk 'NR == 1 { a = $1 } { b = $1 } END { print (b < a && a < 13 ? "learns" : a " " b) }')" learns
 ckpt-write -q --in "$tmp/ck" "$tmp/tiny.out"
-is 'whisper-tiny: its checkpoint has the size of 37.76 million weights' "$(($(wc -c <"$tmp/tiny.out/latest/model.safetensors") / 1000000))" 151
+is 'whisper-tiny: its checkpoint has the size of 37.76 million weights' \
+    "$(($(wc -c <"$tmp/tiny.out/latest/model.safetensors") / 1000000))" 151
 planned=$(printf '%s\n' "$err" | sed -n 's/.*: \([0-9]*\) MB with 3 rows.*/\1/p') peak=$(sed -n 's/.*"peak_memory": \([0-9]*\)[0-9]\{6\}[,}].*/\1/p' "$tmp/m" | tail -1)
 ok "whisper-tiny: the memory planned ($planned MB) is within 10 % of the peak ($peak MB)" \
    [ "$((planned * 10))" -ge "$((peak * 9))" -a "$((planned * 10))" -le "$((peak * 11))" ]

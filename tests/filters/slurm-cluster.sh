@@ -19,7 +19,8 @@ slurm_up() {
     chmod 700 "$d/munge"
     dd if=/dev/urandom of="$d/munge/key" bs=128 count=1 2>/dev/null
     chmod 600 "$d/munge/key"
-    munged --force --key-file="$d/munge/key" --socket="$d/munge.socket" --pid-file="$d/munge.pid" --log-file="$d/munge/log" --seed-file="$d/munge/seed" >/dev/null 2>&1
+    munged --force --key-file="$d/munge/key" --socket="$d/munge.socket" --pid-file="$d/munge.pid" --log-file="$d/munge/log" \
+        --seed-file="$d/munge/seed" >/dev/null 2>&1
     cat >"$d/slurm.conf" <<END
 ClusterName=penstock
 SlurmctldHost=$host(127.0.0.1)

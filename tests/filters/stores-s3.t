@@ -26,7 +26,8 @@ same 'an empty one' s3://b/empty empty
 same 'a name of odd characters' 's3://b/a name+(1)&é=%.wav' small
 run "$tool" get s3://b/nothing
 is 'a missing object' "$st:$err" "100:store_test: 's3://b/nothing': no such object"
-is 'a listing of several pages' "$("$tool" list 's3://b/many &' | tr '\n' ' ' | cut -c1-34)" 's3://b/many &0 2 s3://b/many &1 2 '
+is 'a listing of several pages' "$("$tool" list 's3://b/many &' | tr '\n' ' ' | cut -c1-34)" \
+    's3://b/many &0 2 s3://b/many &1 2 '
 is 'all of it' "$("$tool" list s3://b/many | wc -l | tr -d ' ')" 10
 for f in 503 reset cut stall; do
     fault get $f 2 large

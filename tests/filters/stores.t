@@ -104,7 +104,8 @@ fault put wrong_crc 1
 run sh -c "'$tool' put gs://b/one <small"
 like 'the store kept something else' "$st:$err" '^111:.*the store kept'
 "$tool" write gs://b/none <small; fault start 412
-is 'what is deleted is gone' "$("$tool" delete gs://b/one; "$tool" stat gs://b/one; "$tool" delete gs://b/one; echo $?)" 'not there
+is 'what is deleted is gone' "$("$tool" delete gs://b/one; "$tool" stat gs://b/one; "$tool" delete gs://b/one; echo $?)" \
+    'not there
 0'
 
 # --- an upload that is killed ----------------------------------------------------------------
@@ -127,7 +128,8 @@ same_as() { # NAME OBJECT FILE WORD: FILE is written there, and WORD is told
 }
 before=$(received)
 killed kept
-is 'what is kept of an upload only its owner may read' "$(ls -l .cache/penstock/uploads/* | cut -c1-10):$(ls -ld .cache/penstock/uploads | cut -c1-10)" '-rw-------:drwx------'
+is 'what is kept of an upload only its owner may read' \
+    "$(ls -l .cache/penstock/uploads/* | cut -c1-10):$(ls -ld .cache/penstock/uploads | cut -c1-10)" '-rw-------:drwx------'
 same_as 'an upload that was killed is gone on with' kept huge 'going on with an upload that has 2[0-9]* bytes'
 sent=$(($(received) - before))
 ok "of 40 MB, sent were $sent bytes" [ "$sent" -lt 49000000 ]
@@ -218,7 +220,8 @@ server_start --payer me
 unset CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE
 export STORAGE_EMULATOR_HOST="$server"
 GCS_REQUESTER_PAYS_PROJECT=me same 'who pays is named when reading' gs://b/small small
-ok 'and when listing and writing' env GCS_REQUESTER_PAYS_PROJECT=me sh -c "'$tool' list gs://b/many- | grep -q many-9 && '$tool' write gs://b/paid <small && '$tool' put gs://b/paid <small && '$tool' delete gs://b/paid"
+ok 'and when listing and writing' env GCS_REQUESTER_PAYS_PROJECT=me sh -c \
+    "'$tool' list gs://b/many- | grep -q many-9 && '$tool' write gs://b/paid <small && '$tool' put gs://b/paid <small && '$tool' delete gs://b/paid"
 run "$tool" get gs://b/small
 like 'else the store says so' "$st:$err" '^100:.*requester pays'
 plan

@@ -27,8 +27,10 @@ is '--show goes where --out says' "$st $(wc -c <"$out" | tr -d ' ') $(head -n 1 
 full "tokenize --model '$W' -q -i '$tmp/in' --show"
 show
 is '--show ends well' "$st" 0
-is '--show puts what is learnt in brackets' "$(line 1)" 'plain: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|> five<|endoftext|>⟧'
-is 'a language has a name too, and a row a task' "$(line 2)" 'name: <|startoftranscript|>⟦<|de|><|translate|><|notimestamps|>five<|endoftext|>⟧'
+is '--show puts what is learnt in brackets' "$(line 1)" \
+    'plain: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|> five<|endoftext|>⟧'
+is 'a language has a name too, and a row a task' "$(line 2)" \
+    'name: <|startoftranscript|>⟦<|de|><|translate|><|notimestamps|>five<|endoftext|>⟧'
 is 'a row with timestamps' "$(line 3)" 'times: <|startoftranscript|>⟦<|de|><|transcribe|><|0.00|> five<|0.72|><|endoftext|>⟧'
 is 'what only looks like a control token is text' "$(line 4)" \
     'spelt: <|startoftranscript|>⟦<|es|><|transcribe|><|notimestamps|><|en|><|endoftext|><|0.00|>\ttab\nline<|endoftext|>⟧'
@@ -40,13 +42,16 @@ is 'a row without text' "$(line 8)" "mute: error: no 'text'"
 is 'an unknown task' "$(line 9)" "task: error: task 'summarise' is neither transcribe nor translate"
 is 'a flag that is none' "$(line 10)" "number: error: 'timestamps' is neither true nor false"
 show --language es --task translate
-is 'options serve rows that do not say' "$(line 5)" 'none: <|startoftranscript|>⟦<|es|><|translate|><|notimestamps|>five<|endoftext|>⟧'
+is 'options serve rows that do not say' "$(line 5)" \
+    'none: <|startoftranscript|>⟦<|es|><|translate|><|notimestamps|>five<|endoftext|>⟧'
 is 'and no others' "$(line 1)" 'plain: <|startoftranscript|>⟦<|en|><|translate|><|notimestamps|> five<|endoftext|>⟧'
 tok
 is 'bad rows become error records' "$st" 0
 is 'and travel on, so counts add up' "$(list | grep -c .) $(list | grep -c ' failed')" '10 5'
-like 'text and language stay, as the reference of what is generated' "$(list | head -1)" 'fields=id,text,language,input_ids,labels$'
-is 'labels are inputs one later' "$(list | sed -n 's/^plain: input_ids=401,\(.*\) labels=\(.*\) fields.*/\1 \2/p')" '402,407,411,283,72,303 402,407,411,283,72,303,400'
+like 'text and language stay, as the reference of what is generated' "$(list | head -1)" \
+    'fields=id,text,language,input_ids,labels$'
+is 'labels are inputs one later' "$(list | sed -n 's/^plain: input_ids=401,\(.*\) labels=\(.*\) fields.*/\1 \2/p')" \
+    '402,407,411,283,72,303 402,407,411,283,72,303,400'
 like 'the header says what shaped the data' "$(stream-show --header "$tmp/tok" | tail -1)" \
     '"name": "tokenize".*"model_type": "whisper", "tokenizer": "[0-9a-f]{16}", "vocab_size": 563, "max_length": 64'
 
@@ -61,7 +66,8 @@ tok --over-long drop
 is 'or dropped' "$(list | cut -d' ' -f1,2 | head -1)" 'a: dropped'
 like 'and counted' "$err" 'over-long rows: 0 cut, 1 dropped'
 tok --over-long cut
-is 'or cut, and then has no end' "$(list | sed -n 's/^a:.* labels=\(.*\) fields.*/\1/p' | tr , '\n' | wc -l) $(list | sed -n 's/^a:.*,\([0-9]*\) fields.*/\1/p')" '64 89'
+is 'or cut, and then has no end' \
+    "$(list | sed -n 's/^a:.* labels=\(.*\) fields.*/\1/p' | tr , '\n' | wc -l) $(list | sed -n 's/^a:.*,\([0-9]*\) fields.*/\1/p')" '64 89'
 like 'and counted too' "$err" 'over-long rows: 1 cut, 0 dropped'
 tok --max-length 20 -q
 is '--max-length is for less' "$(list | grep -c failed)" 2
@@ -78,10 +84,12 @@ X
 show --timestamps
 is 'a text may spell times' "$(line 1)" 'a: <|startoftranscript|>⟦<|en|><|transcribe|><|0.00|> five<|3.00|><|endoftext|>⟧'
 for n in 2 3 4; do
-    like "what is none of the model's is not learnt as letters" "$(line $n)" '^.: error: <\|(3.02|0.01|0.5)\|> is no timestamp .* to <\|3.00\|> in steps'
+    like "what is none of the model's is not learnt as letters" "$(line $n)" \
+        '^.: error: <\|(3.02|0.01|0.5)\|> is no timestamp .* to <\|3.00\|> in steps'
 done
 show
-is 'without --timestamps it is text' "$(line 2)" 'b: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|><|0.00|> five<|3.02|><|endoftext|>⟧'
+is 'without --timestamps it is text' "$(line 2)" \
+    'b: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|><|0.00|> five<|3.02|><|endoftext|>⟧'
 rows <<'X'
 {"id": "a", "language": "en", "segments": [{"start": 0.0, "end": 0.72, "text": " five"}, {"start": 0.76, "end": 1.54, "text": " five"}]}
 {"id": "b", "language": "en", "segments": [{"start": 0.8, "end": 0.72, "text": " five"}], "timestamps": true}
@@ -89,7 +97,8 @@ rows <<'X'
 {"id": "d", "language": "en", "text": "four", "previous_text": "one two three"}
 X
 show --timestamps
-is 'segments become times' "$(line 1)" 'a: <|startoftranscript|>⟦<|en|><|transcribe|><|0.00|> five<|0.72|><|0.76|> five<|1.54|><|endoftext|>⟧'
+is 'segments become times' "$(line 1)" \
+    'a: <|startoftranscript|>⟦<|en|><|transcribe|><|0.00|> five<|0.72|><|0.76|> five<|1.54|><|endoftext|>⟧'
 like 'times that go back are refused' "$(line 2)" 'b: error: segment 1 goes from 0.8 to 0.72 s'
 like 'and a segment without an end' "$(line 3)" 'c: error: segment 1 lacks a start and end'
 like 'rows without times are counted' "$err" '1 rows? ha(s|ve) no times'
@@ -98,8 +107,10 @@ is 'segments go, when they have become times' "$(stream-show "$tmp/tok" | sed -n
 tok -q --keep
 is 'unless --keep' "$(stream-show "$tmp/tok" | grep -c '"row": {"segments": \[\|"row": {"previous_text"')" 2
 show --condition-on-prev-probability 1
-is 'without timestamps the segments are the text' "$(line 1)" 'a: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|> five five<|endoftext|>⟧'
-is 'what was said before is read, not learnt' "$(line 4)" 'd: <|startofprev|>one two three<|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|>four<|endoftext|>⟧'
+is 'without timestamps the segments are the text' "$(line 1)" \
+    'a: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|> five five<|endoftext|>⟧'
+is 'what was said before is read, not learnt' "$(line 4)" \
+    'd: <|startofprev|>one two three<|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|>four<|endoftext|>⟧'
 for i in $(seq 400); do echo "{\"id\": $i, \"language\": \"en\", \"text\": \"<|0.00|>x<|0.10|>\"}"; done | rows
 show --timestamp-probability 0.3
 n=$(grep -c 'transcribe|><|0.00|>x<|0.10|>' "$out") plain=$(grep -c 'notimestamps' "$out")
@@ -122,7 +133,8 @@ rows <<'X'
 {"id": "b", "text": "five", "language": "de"}
 X
 run tokenize --model "$tmp/en" --show -i "$tmp/in"
-is 'English-only models have neither language nor task' "$(line 1)" 'a: <|startoftranscript|>⟦<|notimestamps|>five<|endoftext|>⟧'
+is 'English-only models have neither language nor task' "$(line 1)" \
+    'a: <|startoftranscript|>⟦<|notimestamps|>five<|endoftext|>⟧'
 like 'and know no other language' "$(line 2)" "b: error: language 'de': this model knows English only"
 run tokenize --model "$tmp/en" --show --task translate -i "$tmp/in"
 is 'nor translation: 100' "$st" 100
@@ -169,15 +181,18 @@ X
 show
 is 'answers are learnt, with the end of their turn' "$(line 1)" \
     'two: <bos><start_of_turn>user\nBe brief.\n\na<end_of_turn>\n<start_of_turn>model\n⟦b<end_of_turn>\n⟧<start_of_turn>user\nc<end_of_turn>\n<start_of_turn>model\n⟦d\ne<end_of_turn>\n⟧'
-is 'so is one of a pair' "$(line 2)" 'pair: <bos><start_of_turn>user\nWhy?<end_of_turn>\n<start_of_turn>model\n⟦So.<end_of_turn>\n⟧'
+is 'so is one of a pair' "$(line 2)" \
+    'pair: <bos><start_of_turn>user\nWhy?<end_of_turn>\n<start_of_turn>model\n⟦So.<end_of_turn>\n⟧'
 is 'of a bare text, all' "$(line 3)" 'text: <bos>⟦just this⟧'
 like 'a row without an answer is an error' "$(line 4)" '^silent: error: nothing of it is learnt'
 like 'roles must alternate' "$(line 5)" "^roles: error: message 1 is by 'assistant': roles must alternate"
 like 'content is text or a list' "$(line 6)" '^content: error: message 1: its content is neither'
-like 'a token past the embedding' "$(line 7)" "^image: error: token '<image_soft_token>' is 262144, past the model's vocabulary of 262144"
+like 'a token past the embedding' "$(line 7)" \
+    "^image: error: token '<image_soft_token>' is 262144, past the model's vocabulary of 262144"
 like 'a row with nothing' "$(line 8)" "^nothing: error: none of 'messages'"
 show --loss-on all
-is '--loss-on all learns the question too' "$(line 2)" 'pair: <bos>⟦<start_of_turn>user\nWhy?<end_of_turn>\n<start_of_turn>model\nSo.<end_of_turn>\n⟧'
+is '--loss-on all learns the question too' "$(line 2)" \
+    'pair: <bos>⟦<start_of_turn>user\nWhy?<end_of_turn>\n<start_of_turn>model\nSo.<end_of_turn>\n⟧'
 tok -q
 like 'messages go, when they have become tokens' "$(list | head -1)" 'fields=id,input_ids,labels$'
 tok -q --keep

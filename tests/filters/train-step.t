@@ -25,10 +25,12 @@ is 'so is each norm' "$(near "$tmp/m" grad_norm 1e-5)" good
 is 'and each rate, as transformers schedules it' "$(near "$tmp/m" learning_rate 1e-12)" good
 is 'a line of metrics has these keys, in order' "$(head -n1 "$tmp/m" | grep -o '"[a-z_]*":' | tr -d '":' | tr '\n' ' ')" \
    'step epoch loss grad_norm learning_rate tokens samples step_seconds wait_seconds peak_memory '
-like 'a memory plan is printed before the first step' "$err" 'memory: weights .* MB, moments .* MB, .*activations and gradients .* MB with 3 rows of 18 tokens.*; at most .* MB, with 3 rows of 64'
+like 'a memory plan is printed before the first step' "$err" \
+    'memory: weights .* MB, moments .* MB, .*activations and gradients .* MB with 3 rows of 18 tokens.*; at most .* MB, with 3 rows of 64'
 is 'the checkpoint is a whole model directory' "$(ls "$tmp/ref/latest" | tr '\n' ' ')" \
    'complete.json config.json generation_config.json model.safetensors optimizer.safetensors preprocessor_config.json processor_config.json tokenizer.json tokenizer_config.json trainer_state.json '
-is 'what training does not change is copied' "$(cd "$micro/model" && for f in *.json; do cmp "$f" "$tmp/ref/latest/$f"; done)" ''
+is 'what training does not change is copied' \
+    "$(cd "$micro/model" && for f in *.json; do cmp "$f" "$tmp/ref/latest/$f"; done)" ''
 like 'its state says what was used' "$(tr -d ' \n' <"$tmp/ref/latest/trainer_state.json")" \
      '"penstock":\{"run":"30313233343536373839616263646566","next":30,"offset":0,"skipped":0,'
 
@@ -44,21 +46,24 @@ ok 'so do units of another size, from a pipe' cmp "$tmp/ref/latest/model.safeten
 train() { name=$1; shift; runsh "train-step --model $micro/model $* --logging-steps 1 --metrics $tmp/m.$name | ckpt-write -q $tmp/$name"; }
 field() { perl -MJSON::PP -ne 'print decode_json($_)->{'"$2"'}, " "' "$1"; }
 train acc --in "$tmp/one" --batch-size 2 --gradient-accumulation-steps 2 --learning-rate 1e-3
-is 'micro-batches of 2 and 1 are one step over all tokens' "$st $(field "$tmp/m.acc" samples) $(field "$tmp/m.acc" tokens)" '0 3  54 '
+is 'micro-batches of 2 and 1 are one step over all tokens' "$st $(field "$tmp/m.acc" samples) $(field "$tmp/m.acc" tokens)" \
+    '0 3  54 '
 is 'with the loss of the whole' "$(field "$tmp/m.acc" loss | cut -c1-7)" 8.19905
 is 'and its norm' "$(field "$tmp/m.acc" grad_norm | cut -c1-7)" 9.18456
 stream --epochs 2 --bad 1 >"$tmp/bad"
 train skip --in "$tmp/bad" --batch-size 2
 is 'failed records fill no batch, and batches do not cross epochs' "$st $(field "$tmp/m.skip" samples)" '0 2 2 '
 is 'epochs are counted with their fraction' "$(field "$tmp/m.skip" epoch)" '1 2 '
-like 'what was skipped is in the state' "$(tr -d ' \n' <"$tmp/skip/latest/trainer_state.json")" '"next":6,"offset":0,"skipped":2'
+like 'what was skipped is in the state' "$(tr -d ' \n' <"$tmp/skip/latest/trainer_state.json")" \
+    '"next":6,"offset":0,"skipped":2'
 run train-step --model "$micro/model" --in "$tmp/bad" --out "$tmp/null" --max-errors 1
 is 'too many failed records: done, with status 1' "$st" 1
 like 'and a line that counts them' "$err" '2 of 6 records failed, more than --max-errors 1 allows'
 echo '{"id": "a", "audio": "gone.wav"}' >"$tmp/gone.jsonl"
 gcs-fetch -q "$tmp/gone.jsonl" >"$tmp/gone" 2>/dev/null
 run train-step --model "$micro/model" --in "$tmp/gone" --out "$tmp/null"
-is 'not one record to train on is no success' "$st $err" '100 train-step: none of 1 records could be trained on, and there is no checkpoint'
+is 'not one record to train on is no success' "$st $err" \
+    '100 train-step: none of 1 records could be trained on, and there is no checkpoint'
 train most --in "$tmp/ten" --batch-size 3 --max-steps 4
 is 'a number of steps ends training early' "$st $(field "$tmp/m.most" step)" '0 1 2 3 4 '
 cat "$tmp/one" "$tmp/one" >"$tmp/oneone"
@@ -68,20 +73,26 @@ stream --epochs 2 >"$tmp/twice"
 cat "$tmp/one" "$tmp/twice" "$tmp/one" >"$tmp/joined"
 runsh "cat $tmp/joined | train-step --model $micro/model --lr-scheduler-type constant --batch-size 3 --logging-steps 1 --metrics $tmp/m.joined --eval-stream $tmp/one --eval-steps 4 --save-steps 1 | ckpt-write -q $tmp/joins"
 is 'the steps of all of them are taken' "$st $(field "$tmp/m.joined" step)" '0 1 2 3 4 '
-is 'the last step alone is the last' "$(grep -c eval_loss "$tmp/m.joined") $(grep -l '"finished": true' "$tmp"/joins/step-*/trainer_state.json | wc -l)" '1 1'
+is 'the last step alone is the last' \
+    "$(grep -c eval_loss "$tmp/m.joined") $(grep -l '"finished": true' "$tmp"/joins/step-*/trainer_state.json | wc -l)" '1 1'
 cp -R "$tmp/joins" "$tmp/joined3"
 rm -rf "$tmp/joined3/latest" "$tmp/joined3/step-000003" "$tmp/joined3/step-000004"
 runsh "cat $tmp/joined | train-step -q --model $micro/model --lr-scheduler-type constant --batch-size 3 --logging-steps 1 --eval-stream $tmp/one --eval-steps 4 --save-steps 1 --resume $tmp/joined3 | ckpt-write -q $tmp/joined3"
-is 'a run that was stopped in the second goes on to the same bits' "$st $(cd "$tmp/joined3/step-000004" && for f in *.safetensors trainer_state.json; do cmp "$f" "$tmp/joins/step-000004/$f" && echo same; done | tr '\n' ' ')" \
+is 'a run that was stopped in the second goes on to the same bits' \
+    "$st $(cd "$tmp/joined3/step-000004" && for f in *.safetensors trainer_state.json; do cmp "$f" "$tmp/joins/step-000004/$f" && echo same; done | tr '\n' ' ')" \
    '0 same same same '
 runsh "{ cat $tmp/joined | train-step -q --model $micro/model --batch-size 3; echo \$? >$tmp/status; } | ckpt-write -q $tmp/decay"
-is 'a rate that decays cannot know how far: refused, and what the first gave is saved' "$(cat "$tmp/status") $(readlink "$tmp/decay/latest")" '100 step-000001'
-like 'and that is said' "$err" '^train-step: a stream follows the first, and --lr-scheduler-type linear needs .*: give --max-steps N$'
+is 'a rate that decays cannot know how far: refused, and what the first gave is saved' \
+    "$(cat "$tmp/status") $(readlink "$tmp/decay/latest")" '100 step-000001'
+like 'and that is said' "$err" \
+    '^train-step: a stream follows the first, and --lr-scheduler-type linear needs .*: give --max-steps N$'
 
 # --- adapters, frozen parts, other weights ---
 train lora --in "$tmp/one" --lora-r 4 --lora-alpha 8 --lora-target-modules q_proj,v_proj --learning-rate 1e-3
-is 'an adapter is a directory as PEFT has them' "$st $(ls "$tmp/lora/latest" | grep -c 'adapter_config.json\|adapter_model.safetensors')" '0 2'
-like 'and names the class of its base, which no task of PEFT stands for' "$(tr -d ' \n' <"$tmp/lora/latest/adapter_config.json")" \
+is 'an adapter is a directory as PEFT has them' \
+    "$st $(ls "$tmp/lora/latest" | grep -c 'adapter_config.json\|adapter_model.safetensors')" '0 2'
+like 'and names the class of its base, which no task of PEFT stands for' \
+    "$(tr -d ' \n' <"$tmp/lora/latest/adapter_config.json")" \
     '"auto_mapping":\{"base_model_class":"WhisperForConditionalGeneration","parent_library":"transformers.models.whisper.modeling_whisper"\}.*"task_type":null'
 like 'a table says what matched' "$err" 'adapters of rank 4 on 12 modules: .*q_proj 6'
 run train-step --model "$micro/model" --in "$tmp/one" --lora-target-modules nothing
@@ -99,7 +110,8 @@ is 'frozen tensors keep their bits, all others change' "$st $(changed "$tmp/froz
 runsh "train-step --model $micro/model --eval-stream - <$tmp/one"
 like 'an evaluation does not eat what is to be trained on' "$st $err" '^100 train-step: --eval-stream - would read'
 run train-step --model openai/whisper-tiny --in "$tmp/one"
-like 'a name on the Hub is told from a directory' "$st $err" "^100 train-step: cannot open model 'openai/whisper-tiny': .*; a model is a directory"
+like 'a name on the Hub is told from a directory' "$st $err" \
+    "^100 train-step: cannot open model 'openai/whisper-tiny': .*; a model is a directory"
 run train-step --model "$micro/model" --in "$tmp/one" --resume ''
 like 'a --resume that is empty does not start anew' "$st $err" "^100 train-step: --resume '' names no DEST"
 run train-step --model "$micro/model" --in "$tmp/one" --freeze nothing
@@ -107,7 +119,8 @@ is 'a pattern that freezes nothing is refused' "$st" 100
 run train-step --model "$micro/model" --in "$tmp/one" --freeze model
 is 'so is one that leaves nothing' "$st" 100
 train half --in "$tmp/one" --save-dtype bfloat16
-is 'weights can be saved shorter, and config.json says so' "$st $(grep -c '"dtype": "bfloat16"' "$tmp/half/latest/config.json")" '0 1'
+is 'weights can be saved shorter, and config.json says so' \
+    "$st $(grep -c '"dtype": "bfloat16"' "$tmp/half/latest/config.json")" '0 1'
 train bf16 --in "$tmp/ten" --batch-size 3 --learning-rate 1e-3 --warmup-steps 3 --weight-decay 0.01 --dtype bfloat16
 is 'products in bfloat16 keep near to the losses of float32' "$st $(near "$tmp/m.bf16" loss 5e-3)" '0 good'
 train zero --in "$tmp/one" --learning-rate 0
@@ -116,7 +129,8 @@ is 'a rate of 0 changes nothing' "$st $(changed "$tmp/zero")" '0 0 0'
 # --- evaluation ---
 train eval --in "$tmp/ten" --batch-size 3 --learning-rate 1e-3 --eval-stream "$tmp/one" --eval-steps 5 --save-steps 5
 is 'evaluation is in the metrics of its steps' "$st $(grep -c eval_loss "$tmp/m.eval")" '0 2'
-is 'and the best checkpoint in the state' "$(grep -o '"best_model_checkpoint": .*' "$tmp/eval/latest/trainer_state.json")" '"best_model_checkpoint": "step-000010",'
+is 'and the best checkpoint in the state' "$(grep -o '"best_model_checkpoint": .*' "$tmp/eval/latest/trainer_state.json")" \
+    '"best_model_checkpoint": "step-000010",'
 
 train wer --in "$tmp/ten" --batch-size 3 --learning-rate 1e-3 --eval-stream "$tmp/one" --eval-steps 5 --save-steps 5 --predict-with-generate --metric-for-best-model wer
 is 'answers are scored on request' "$st $(grep -o '"eval_wer": [0-9.]*' "$tmp/m.wer" | wc -l)" '0 2'
@@ -147,9 +161,11 @@ refuse 'a missing tensor' ".*lacks tensor 'model.encoder.conv1.bias'" --model "$
 edit rename model.encoder.conv1.bias model.encoder.conv1.bais
 refuse 'a misspelt tensor' ".*lacks tensor 'model.encoder.conv1.bias'" --model "$tmp/model" --in "$tmp/one"
 edit shape model.encoder.conv1.bias 8,8
-refuse 'a wrong shape' ".*'model.encoder.conv1.bias' has shape \\[8, 8\\], but its configuration says \\[64\\]" --model "$tmp/model" --in "$tmp/one"
+refuse 'a wrong shape' ".*'model.encoder.conv1.bias' has shape \\[8, 8\\], but its configuration says \\[64\\]" \
+    --model "$tmp/model" --in "$tmp/one"
 model; change 's/"encoder_layers": 2/"encoder_layers": 1/' "$tmp/model/config.json"
-refuse 'a tensor too many' ".*has a tensor that its configuration knows nothing of: 'model.encoder.layers.1" --model "$tmp/model" --in "$tmp/one"
+refuse 'a tensor too many' ".*has a tensor that its configuration knows nothing of: 'model.encoder.layers.1" \
+    --model "$tmp/model" --in "$tmp/one"
 model; resize 500000 "$tmp/model/model.safetensors"
 refuse 'a truncated file of weights' ".*model.safetensors'" --model "$tmp/model" --in "$tmp/one"
 model; echo '{' >"$tmp/model/config.json"
@@ -178,9 +194,11 @@ like 'which is named' "$err" "train-step: sample 'clip1': 'input_features': band
 train spoilt --in "$tmp/ten" --freeze encoder --batch-size 3 --max-steps 2
 edit first model.encoder.layer_norm.bias nan
 refuse 'a loss that is no number' "loss is -?nan at step 3, in the samples from 'clip0' on; the last good checkpoint is step-000002" \
-       -q --freeze encoder --model "$tmp/model" --in "$tmp/ten" --batch-size 3 --max-steps 3 --resume "$tmp/spoilt" --out "$tmp/null"
+       -q --freeze encoder --model "$tmp/model" --in "$tmp/ten" --batch-size 3 --max-steps 3 --resume "$tmp/spoilt" \
+       --out "$tmp/null"
 run train-step --model "$micro/model" --in "$tmp/one" --max-steps 9 --out "$tmp/null"
-like 'fewer samples than --max-steps wants are done, and told' "$st $err" 'train-step: the samples ended after step 1 of --max-steps 9: --num-train-epochs of the source repeats them$'
+like 'fewer samples than --max-steps wants are done, and told' "$st $err" \
+    'train-step: the samples ended after step 1 of --max-steps 9: --num-train-epochs of the source repeats them$'
 stream --no-end --epochs 2 >"$tmp/cut"
 runsh "cat $tmp/cut | train-step --model $micro/model --batch-size 3 --lr-scheduler-type constant --max-steps 9 --out $tmp/ck"
 is 'a stream that is cut short ends training' "$st" 111

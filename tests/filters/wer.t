@@ -20,7 +20,8 @@ run wer --worst 0 "$tmp/rows"
 is '--worst 0 shows none' "$(wc -l <"$out" | tr -d ' ')" 3
 
 run wer --json --normalizer english --worst 1 "$tmp/rows"
-is '--json, and numbers normalised' "$(cat "$out")" '{"wer": 0.1111111111111111, "cer": 0.08571428571428572, "substitutions": 1, "deletions": 0, "insertions": 0, "words": 9, "character_errors": 3, "characters": 35, "rows": 3, "failed": 0, "unscored": 0, "normalizer": "english", "spelling": false, "languages": [], "worst": [{"id": "one", "errors": 1, "words": 6, "reference": "the cat sat on the mat", "text": "the cat sat on a mat"}]}'
+is '--json, and numbers normalised' "$(cat "$out")" \
+    '{"wer": 0.1111111111111111, "cer": 0.08571428571428572, "substitutions": 1, "deletions": 0, "insertions": 0, "words": 9, "character_errors": 3, "characters": 35, "rows": 3, "failed": 0, "unscored": 0, "normalizer": "english", "spelling": false, "languages": [], "worst": [{"id": "one", "errors": 1, "words": 6, "reference": "the cat sat on the mat", "text": "the cat sat on a mat"}]}'
 echo '{"colour": "color"}' >"$tmp/normalizer.json"
 echo '{"text": "color", "reference": "colour"}' >"$tmp/colour"
 run wer --normalizer english --spelling "$tmp/normalizer.json" "$tmp/colour"
@@ -54,7 +55,8 @@ run wer "$tmp/tongues"
 is 'each language has its rate' "$(sed -n 4,5p "$out")" '"en": WER 25.00 %, CER 5.88 %, 2 rows
 "de": WER 0.00 %, CER 0.00 %, 1 rows'
 run wer --json "$tmp/tongues"
-like 'in JSON too' "$(cat "$out")" '"languages": \[\{"language": "en", "wer": 0.25, .*"words": 4, "rows": 2\}, \{"language": "de", "wer": 0, "cer": 0, "words": 1, "rows": 1\}\]'
+like 'in JSON too' "$(cat "$out")" \
+    '"languages": \[\{"language": "en", "wer": 0.25, .*"words": 4, "rows": 2\}, \{"language": "de", "wer": 0, "cer": 0, "words": 1, "rows": 1\}\]'
 
 { head -1 "$tmp/rows"; echo '{"text": "cut'; } >"$tmp/broken"
 run wer "$tmp/broken"
