@@ -119,7 +119,7 @@ static int room_make(struct extractor *x, size_t n, struct error *e)
     x->pcm = malloc(n * sizeof *x->pcm);
     x->features = malloc((size_t)x->shape.bands * mel_frames_whole(x->mel, n) * sizeof *x->features);
     x->room = x->pcm && x->features ? n : 0;
-    return x->room ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    return x->room ? 0 : error_memory(e);
 }
 
 /* float32 into x->pcm, at most the model's length unless all is wanted; *n: of all of it. */
@@ -209,7 +209,9 @@ static int single_features(struct extractor *x, struct sample *s, struct span va
     int rc = clip_features(x, value, &a, &padding, e);
     if (rc)
         return rc;
-    return sample_put_array(s, "input_features", &a, e) < 0 || sample_put_real(s, "padding_value", (double)padding, e) < 0 ? -1 : 0;
+    if (sample_put_array(s, "input_features", &a, e) < 0)
+        return -1;
+    return sample_put_real(s, "padding_value", (double)padding, e);
 }
 
 static int extract(void *ctx, struct sample *s, uint64_t epoch, struct error *e)

@@ -115,7 +115,7 @@ static int header_change(struct replay *r, struct error *e)
     bool hashed = !b.failed && EVP_Digest(b.data, b.size, sum, NULL, EVP_sha256(), NULL) == 1;
     buf_release(&b);
     if (!hashed)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (header_rerun(&r->header, sum, r->plan.items, r->plan.epochs, e) < 0)
         return -1;
     stage_put_int(&r->stage, "num_train_epochs", epochs);

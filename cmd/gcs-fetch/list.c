@@ -50,7 +50,7 @@ static int print_one(void *ctx, const char *url, const struct object_info *i)
     buf_printf(&l->line, "}\n");
     l->n++;
     if (l->line.failed)
-        return error_set(l->error, STATUS_AGAIN, "out of memory");
+        return error_memory(l->error);
     return text_out_put(&l->out, l->line.data, l->line.size, l->error);
 }
 

@@ -93,7 +93,7 @@ static int sample_broken(struct fetch *f, struct unit *u, struct sample *s, uint
 {
     char *place = arena_printf(&u->arena, "%s:%llu", f->manifest.name, (unsigned long long)line);
     if (!place || (!s && !(s = unit_add(u, place, strlen(place), e))))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     sample_fail(s, "gcs-fetch", why);
     return 0;
 }
@@ -114,7 +114,7 @@ static int sample_add(struct fetch *f, struct unit *u, uint64_t i, size_t *room,
     if (has_id < 0)
         error_set(&why, STATUS_BAD, "its id is neither text nor a whole number");
     else if (row && (!id || !(s = unit_add(u, id, n, e))))
-        error_set(&why, STATUS_AGAIN, "out of memory");
+        error_memory(&why);
     else if (row && row_sample(&f->rows, row, s, *room, &why) == 0)
         why.status = 0;
     if (why.status == STATUS_AGAIN)
@@ -237,9 +237,10 @@ static void stage_fill(const struct fetch *f, struct stage *st)
 static char *base_of(const char *manifest)
 {
     char *base = NULL;
-    if (set.base)
-        base = asprintf(&base, "%s%s", set.base, *set.base && set.base[strlen(set.base) - 1] != '/' ? "/" : "") < 0 ? NULL : base;
-    else
+    size_t n = set.base ? strlen(set.base) : 0;
+    if (set.base && asprintf(&base, "%s%s", set.base, n && set.base[n - 1] != '/' ? "/" : "") < 0)
+        base = NULL;
+    else if (!set.base)
         base = import_wanted(manifest) ? import_base(manifest) : strdup(strcmp(manifest, "-") ? manifest : "");
     if (!base)
         die(STATUS_AGAIN, "out of memory");

@@ -93,7 +93,7 @@ static uint8_t *room_make(struct buf *b, uint64_t size, size_t room, const char 
     bin_head(b, (size_t)size);
     uint8_t *to = buf_extend(b, (size_t)size);
     if (!to)
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     return to;
 }
 
@@ -153,7 +153,7 @@ static int url_fetch(const struct mp_value *v, struct media m, struct buf *b, st
         return error_set(e, STATUS_BAD, "a plan whose URL is no text");
     char *url = strndup((const char *)v->bytes.data, v->bytes.size);
     m.url = url;
-    int bad = url ? media_read(&m, b, UNIT_MAX - (1 << 20), e) : error_set(e, STATUS_AGAIN, "out of memory");
+    int bad = url ? media_read(&m, b, UNIT_MAX - (1 << 20), e) : error_memory(e);
     free(url);
     return bad;
 }

@@ -17,10 +17,12 @@
 
 static const char *const audio_names[] = { "audio", "audio_filepath", "audio_path", "path", NULL };
 static const char *const image_names[] = { "image", "image_path", NULL };
-static const char *const audio_endings[] = { ".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".au", ".caf", ".w64", ".m4a", NULL };
+static const char *const audio_endings[] = { ".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".au",
+                                             ".caf", ".w64", ".m4a", NULL };
 static const char *const image_endings[] = { ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", NULL };
 const char *const row_texts[] = { "text", "text_perfect", "sentence", "transcription", "caption", NULL };
-static const char *const pairs[][2] = { { "prompt", "response" }, { "instruction", "response" }, { "prompt", "completion" } };
+static const char *const pairs[][2] = { { "prompt", "response" }, { "instruction", "response" },
+                                        { "prompt", "completion" } };
 
 static bool present(const json_t *row, const char *name)
 {
@@ -68,7 +70,8 @@ int row_columns(const struct columns *c, const json_t *row, char *text, size_t s
     const char *prompt, *response, *messages = c->messages ? c->messages : "messages";
     pair_find(c, row, &prompt, &response);
     struct { const char *role, *name; } found[] = {
-        { "audio", media_column(row, c->audio, audio_names, audio_endings) }, { "image", media_column(row, c->image, image_names, image_endings) },
+        { "audio", media_column(row, c->audio, audio_names, audio_endings) },
+        { "image", media_column(row, c->image, image_names, image_endings) },
         { "text", column_find(row, c->text, row_texts) }, { "prompt", prompt }, { "response", response },
         { "messages", present(row, messages) ? messages : NULL },
     };
@@ -88,7 +91,7 @@ int row_columns(const struct columns *c, const json_t *row, char *text, size_t s
 /* Where the bytes are that a value names; m->url is malloc'd. */
 static int media_find(const struct row_source *r, const json_t *v, const char *column, struct media *m, struct error *e)
 {
-    if (json_is_object(v)) {            /* {"path": ...}, as datasets writes it; of an archive also at, size, generation (import.h) */
+    if (json_is_object(v)) {    /* {"path": ...}, as datasets writes it; of an archive what import.h adds */
         const char *why = json_string_value(json_object_get(v, "error"));
         json_t *at = json_object_get(v, "at"), *size = json_object_get(v, "size");
         if (why)
@@ -105,14 +108,16 @@ static int media_find(const struct row_source *r, const json_t *v, const char *c
     if (!name || !*name || strlen(name) != json_string_length(v))
         return error_set(e, STATUS_BAD, "column '%s' holds no file name", column);
     m->url = url_resolve(r->base, name);
-    return m->url ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    return m->url ? 0 : error_memory(e);
 }
 
 /* What a listing says of an object (gcs-fetch --list): the version that is wanted, or 0. */
 static uint64_t generation_of(const json_t *row)
 {
     json_t *v = json_object_get(row, "generation");
-    return json_is_string(v) ? strtoull(json_string_value(v), NULL, 10) : json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
+    if (json_is_string(v))
+        return strtoull(json_string_value(v), NULL, 10);
+    return json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
 }
 
 /* The map of a plan, up to the URL (media.h). */
@@ -185,8 +190,10 @@ static int value_put(const json_t *v, const char *what, const char *key, struct 
     struct buf b;
     buf_init(&b, UNIT_MAX);
     int bad = json_to_mp(v, &b);
-    if (bad < 0 || b.failed)
-        bad = error_set(e, bad < 0 ? STATUS_BAD : STATUS_AGAIN, bad < 0 ? "%s: nested too deep, or too many keys" : "%s: out of memory", what);
+    if (bad < 0)
+        error_set(e, STATUS_BAD, "%s: nested too deep, or too many keys", what);
+    else if (b.failed)
+        bad = error_memory(e);
     else
         bad = sample_put_raw(s, key, span_of(b.data, b.size), e);
     buf_release(&b);
@@ -218,10 +225,11 @@ static int pair_put(const json_t *row, const char *prompt, const char *response,
             turns = NULL;
         }
     } else {
-        return error_set(e, STATUS_BAD, "columns '%s' and '%s' are neither both text nor both lists of messages", prompt, response);
+        return error_set(e, STATUS_BAD, "columns '%s' and '%s' are neither both text nor both lists of messages", prompt,
+                         response);
     }
     if (!turns)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int bad = value_put(turns, prompt, "messages", s, e);
     json_decref(turns);
     return bad;

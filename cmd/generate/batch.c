@@ -25,7 +25,7 @@ int job_sample(struct job *j, const struct sample *s, struct error *e)
     r->referenced = j->speech && sample_str(s, "text", &text, e) > 0;
     if (text_add(&r->id, (const char *)id.data, id.size) ||
         (r->referenced && text_add(&r->reference, (const char *)text.data, text.size)))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (sample_error(s, &what)) {
         r->error = what.message.data ? copy(what.message) : strdup("unknown");
         r->stage = what.stage.data ? copy(what.stage) : NULL;

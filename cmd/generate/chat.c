@@ -32,12 +32,12 @@ static int turn_add(struct talk *k, const char *role, const char *text, size_t n
     char *copy = malloc(n + 1);
     if (!copy || grow(&k->turn, &k->room, k->turns, 1, sizeof *k->turn)) {
         free(copy);
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     }
     struct chat_part *part = realloc(k->part, k->room * sizeof *part);
     if (!part) {
         free(copy);
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     }
     memcpy(copy, text, n);
     k->part = part;
@@ -145,7 +145,7 @@ static int answer(struct talk *k, struct error *e)
         generator_run(g, &j->batch, a, (size_t)j->max_new_tokens, why))
         return error_set(e, STATUS_AGAIN, "%s", why);
     if (tokens_reserve(&k->ids, a->n))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     memcpy(k->ids.id + k->ids.n, a->token, a->n * sizeof *a->token);
     k->ids.n += a->n;
     struct tokens seen = k->ids;
@@ -210,7 +210,7 @@ int chat_run(struct job *j, struct error *e)
     j->generator.each = token_show;
     j->generator.each_ctx = &k;
     k.encoder = encoder_new(j->tokenizer);
-    int rc = k.encoder ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = k.encoder ? 0 : error_memory(e);
     if (rc == 0 && j->system) {
         k.first = 1;
         rc = turn_add(&k, "system", j->system, strlen(j->system), e);

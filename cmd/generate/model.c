@@ -119,7 +119,7 @@ static int room_make(struct job *j, struct error *e)
     j->features = malloc(m->bins * m->frames * sizeof *j->features + 1);
     j->ids = malloc(m->max_tokens * sizeof *j->ids);
     if (!j->tape || !j->row || !j->answer || !j->kept || !j->going || !j->silent || !j->features || !j->ids)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (batch_reserve(&j->batch, rows, rows * m->max_tokens, m->bins, m->frames, why) < 0)
         return error_set(e, STATUS_AGAIN, "%s", why);
     if (!j->max_new_tokens)
@@ -132,7 +132,7 @@ static int room_make(struct job *j, struct error *e)
         j->answer[i].room = m->max_tokens;
         j->answer[i].token = malloc(m->max_tokens * sizeof *j->answer[i].token);
         if (!j->answer[i].token)
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
     }
     return j->speech ? generator_make(j, rows, 0, e) : 0;   /* of texts: when prompts are known */
 }

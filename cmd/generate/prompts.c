@@ -133,7 +133,7 @@ static int prompts_put(struct job *j, bool whole, struct error *e)
         b->start[i + 1] = list.n;
     }
     if (rc < 0 || list.n > b->room_tokens)
-        rc = error_set(e, STATUS_AGAIN, "out of memory");
+        rc = error_memory(e);
     if (rc == 0)
         memcpy(b->ids, list.id, list.n * sizeof *b->ids);
     tokens_release(&list);

@@ -6,7 +6,7 @@
 int row_extend(struct row *r, const struct generate_row *answer, size_t n, struct error *e)
 {
     if (tokens_reserve(&r->said, n + 1))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     for (size_t i = 0; i < n; i++)
         tokens_add(&r->said, answer->token[i]);
     r->ended = answer->ended;

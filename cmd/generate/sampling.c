@@ -15,7 +15,7 @@ static int temperatures_read(struct job *j, struct error *e)
     size_t n = 0;
     char **word = opt_list(j->asked.temperature, &n);
     if (!word)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     j->temperatures = 0;
     for (size_t i = 0; i < n && i < TEMPERATURES; i++) {
         char *end;
@@ -83,8 +83,8 @@ int sampling_settle(struct job *j, struct error *e)
                                         "that are not credible",
                          a->temperature);
     if (a->sample && g->absent)
-        return error_set(e, STATUS_BAD, "'%s' of the model's generation_config.json is not there for --do-sample: take it out",
-                         g->absent);
+        return error_set(e, STATUS_BAD,
+                         "'%s' of the model's generation_config.json is not there for --do-sample: take it out", g->absent);
     if (!a->sample && needs_draw(j))
         return error_set(e, STATUS_BAD, "%s needs --do-sample: without it the likeliest token is taken", needs_draw(j));
     temperatures_settle(j);

@@ -75,7 +75,8 @@ static int features_read(struct job *j, const struct sample *s, struct row *r, s
     if (!r->sound.features)
         return error_set(e, STATUS_AGAIN, "out of memory: sound of %zu frames", heard);
     features_copy(r->sound.features, &a, r->sound.frames, (float)pad);
-    return features_finite(r->sound.features, m->bins, r->sound.frames, (float)pad, why) < 0 ? error_set(e, STATUS_BAD, "%s", why) : 0;
+    int bad = features_finite(r->sound.features, m->bins, r->sound.frames, (float)pad, why);
+    return bad ? error_set(e, STATUS_BAD, "%s", why) : 0;
 }
 
 /* First what the row says, then the options, then the configuration. */
@@ -112,7 +113,7 @@ static int window_take(struct job *j, struct row *r, const struct generate_row *
     struct window w = { a->token, a->n, time > 0 ? time : INT32_MAX, 0.01 * (double)r->sound.at, window_frames(j, r) };
     struct utterance *u = realloc(r->utterance, (r->utterances + a->n + 1) * sizeof *u);
     if (!u)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     r->utterance = u;
     size_t n = window_read(&w, u + r->utterances, &used, &advance);
     for (size_t i = r->utterances; i < r->utterances + n; i++)

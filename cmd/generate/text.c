@@ -48,7 +48,7 @@ static int reference_read(const struct job *j, const int32_t *ids, size_t n, str
     while (said < n && !rules_end(&j->generation.rules, ids[said]))
         said++;
     if (decode(j->tokenizer, ids, said, true, &r->reference, why))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     r->referenced = true;
     return 0;
 }

@@ -83,7 +83,7 @@ int row_write(struct job *j, const struct row *r, struct error *e)
     if (rc < 0)
         error_set(e, STATUS_BAD, "row '%.*s': %s", (int)(r->id.n < 200 ? r->id.n : 200), r->id.s, why);
     else if (b.failed)
-        rc = error_set(e, STATUS_AGAIN, "out of memory");
+        rc = error_memory(e);
     else
         rc = text_out_put(&j->out, b.data, b.size, e);
     buf_release(&b);

@@ -16,8 +16,9 @@ static int refuse(const struct modeldir *dir, const char *what, struct error *e)
 static int plain_only(const struct modeldir *dir, struct error *e)
 {
     static const char *const keys[] = {
-        "use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias", "layer_replication", "trainable_token_indices",
-        "target_parameters", "megatron_config", "alora_invocation_tokens", "arrow_config", "kasa_config", "monteclora_config",
+        "use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias", "layer_replication",
+        "trainable_token_indices", "target_parameters", "megatron_config", "alora_invocation_tokens", "arrow_config",
+        "kasa_config", "monteclora_config",
     };
     char what[100];
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -138,7 +139,7 @@ static char *base_name(const struct modeldir *dir, const char *tensor, const cha
     if (out)
         snprintf(out, room, "%.*s%.*s%s", (int)head, name, (int)(n - skip), name + skip, with);
     else
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     return out;
 }
 
@@ -154,7 +155,7 @@ static int attach_one(const struct modeldir *dir, struct params *ps, const char 
     if (rc == 0)
         rc = strength(dir, name, &o, e);
     if (rc == 0 && lora_add(ps, w, &o) < 0)
-        rc = error_set(e, STATUS_AGAIN, "out of memory");
+        rc = error_memory(e);
     free(name);
     return rc;
 }

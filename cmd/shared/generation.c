@@ -184,12 +184,14 @@ int generation_read(struct generation *g, const json_t *own, const json_t *confi
                     struct error *e)
 {
     char why[WHY];
-    *g = (struct generation){ .temperature = 1, .top_k = 50, .top_p = 1, .repetition_penalty = 1, .length_penalty = 1, .beams = 1,
-                              .logprob_threshold = NAN, .compression_threshold = NAN, .no_speech_threshold = NAN };
+    *g = (struct generation){ .temperature = 1, .top_k = 50, .top_p = 1, .repetition_penalty = 1, .length_penalty = 1,
+                              .beams = 1, .logprob_threshold = NAN, .compression_threshold = NAN,
+                              .no_speech_threshold = NAN };
     struct reader first = { own ? own : config, name, vocab, e }, second = { config, name, vocab, e };
     char *text = json_dumps(first.config, 0);
-    int rc = !text ? error_set(e, STATUS_AGAIN, "out of memory")
-             : rules_read(&g->rules, text, strlen(text), vocab, why) < 0 ? error_set(e, STATUS_BAD, "'%s': %s", name, why) : 0;
+    int rc = text ? rules_read(&g->rules, text, strlen(text), vocab, why) : error_memory(e);
+    if (text && rc < 0)
+        error_set(e, STATUS_BAD, "'%s': %s", name, why);
     free(text);
     if (rc == 0)
         rc = settings_read(&first, g);

@@ -25,10 +25,11 @@ static int load_adapter(struct loaded *l, const char *base, struct error *e)
         return error_set(e, STATUS_BAD, "'%s' is an adapter and does not name its base model", l->adapter.path);
     char *beside = path_join(l->adapter.path, name);
     if (!beside)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     bool here = base || access(name, F_OK) == 0;
     int rc = here || access(beside, F_OK) == 0 ? modeldir_open(here ? name : beside, &l->dir, e) :
-             error_set(e, STATUS_BAD, "'%s' is no directory, from here or from the adapter: name the one that it lies in", name);
+             error_set(e, STATUS_BAD, "'%s' is no directory, from here or from the adapter: name the one that it lies in",
+                       name);
     free(beside);
     if (rc < 0)
         return error_prefix(e, "base model of adapter '%s'", l->adapter.path);

@@ -30,7 +30,7 @@ int config_text(const struct modeldir *dir, const char *dtype, struct buf *b, st
 static int put_file(void *ctx, const char *name, struct span bytes, struct error *e)
 {
     char *path = path_join(ctx, name);
-    int rc = path ? file_replace(path, bytes.data, bytes.size, e) : error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = path ? file_replace(path, bytes.data, bytes.size, e) : error_memory(e);
     free(path);
     return rc;
 }
@@ -40,7 +40,7 @@ static int put_weights(const char *path, const struct params *ps, const char *dt
     struct tensor_list l = { 0 };
     char *file = path_join(path, "model.safetensors");
     int rc = file ? tensor_list_add_weights(&l, ps, false, dtype_by_name(dtype), e) :
-             error_set(e, STATUS_AGAIN, "out of memory");
+             error_memory(e);
     if (rc == 0)
         rc = tensor_list_write(&l, file, e);
     tensor_list_release(&l);

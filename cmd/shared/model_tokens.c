@@ -13,7 +13,7 @@ struct tokenizer *tokenizer_from_dir(const char *dir, struct error *e)
     struct file_map map;
     char why[WHY], *path = path_join(dir, "tokenizer.json");
     if (!path) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     if (file_map_open(path, &map, e) == 0) {

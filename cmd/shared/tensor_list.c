@@ -83,7 +83,7 @@ int tensor_list_put(const struct tensor_list *l, const struct tensor_sink *sink,
     buf_init(&header, 1 << 28);
     uint8_t *scratch = malloc(PIECE * 2);
     uint64_t size = 0;
-    int rc = scratch ? safetensors_header(l->t, l->n, &header, e) : error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = scratch ? safetensors_header(l->t, l->n, &header, e) : error_memory(e);
     for (size_t i = 0; i < l->n; i++)
         size += st_count(&l->t[i]) * st_item_size(l->t[i].dtype);
     if (rc == 0)
@@ -124,7 +124,7 @@ int tensor_list_write(const struct tensor_list *l, const char *path, struct erro
     size_t room = strlen(path) + sizeof ".part";
     char *part = malloc(room);
     if (!part)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     snprintf(part, room, "%s.part", path);
     struct outfile t = { path, open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) };
     int rc = t.fd < 0 ? lost(path, e) : tensor_list_put(l, &(struct tensor_sink){ file_begin, file_put, &t }, e);

@@ -35,7 +35,7 @@ int weights_from_dir(struct params *ps, const struct modeldir *dir, const struct
 int wanted_begin(struct wanted *w, size_t room, struct error *e)
 {
     *w = (struct wanted){ calloc(room + 1, sizeof *w->want), calloc(room + 1, sizeof(struct param *)), 0 };
-    return w->want && w->p ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    return w->want && w->p ? 0 : error_memory(e);
 }
 
 void wanted_add(struct wanted *w, struct param *p, const char *name)

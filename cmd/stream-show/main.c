@@ -34,7 +34,7 @@ static int text_flush(void *ctx, struct error *e)
 {
     struct text *t = ctx;
     if (t->buf.failed)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (text_out_put(&t->out, t->buf.data, t->buf.size, e) < 0 || text_out_flush(&t->out, e) < 0) {
         t->gone = e->status == STATUS_OK;
         return -1;
@@ -79,7 +79,7 @@ static int stream_print(struct stream_in *in, struct unit *u, struct stats *st, 
             break;
         case STREAM_UNIT:
             if (stats_unit(st, u, counts) < 0)
-                return error_set(e, STATUS_AGAIN, "out of memory");
+                return error_memory(e);
             if (!counts && !headers)
                 rc = unit_print(t, u, e);
             break;

@@ -76,8 +76,8 @@ static struct field_stats *field_of(struct stats *st, struct span key)
         st->room = room;
     }
     struct field_stats *f = &st->field[st->n];
-    *f = (struct field_stats){ .name = copy_of(key), .name_size = key.size, .min = INFINITY, .max = -INFINITY, .size_min = INFINITY,
-                               .size_max = -INFINITY };
+    *f = (struct field_stats){ .name = copy_of(key), .name_size = key.size, .min = INFINITY, .max = -INFINITY,
+                               .size_min = INFINITY, .size_max = -INFINITY };
     if (!f->name)
         return NULL;
     st->n++;

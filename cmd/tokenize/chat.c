@@ -57,7 +57,7 @@ static int content_read(struct arena *arena, struct span value, struct chat_turn
     n = v.type == MP_STR ? 1 : v.n;
     part = arena_alloc(arena, n * sizeof *part + 1);
     if (!part)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (v.type == MP_STR) {
         part->kind = CHAT_TEXT;
         value_text(&v, &part->text);
@@ -113,7 +113,7 @@ static int messages_read(const struct sample *s, struct chat_turn **turn, size_t
     *turns = v.n;
     *turn = arena_alloc(s->arena, v.n * sizeof **turn + 1);
     if (!*turn)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     for (uint32_t i = 0; i < v.n; i++)
         if (turn_read(s->arena, &c, &(*turn)[i], e) < 0)
             return error_prefix(e, "message %u", i + 1);
@@ -134,7 +134,7 @@ static int pair_read(const struct sample *s, struct chat_turn **turn, size_t *tu
         part = arena_alloc(s->arena, 2 * sizeof *part);
         *turn = arena_alloc(s->arena, 2 * sizeof **turn);
         if (!part || !*turn)
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
         for (size_t k = 0; k < 2; k++) {
             part[k] = (struct chat_part){ CHAT_TEXT, { "", 0 } };
             if (column_str(s, name[i][k], &part[k].text, e) < 0)
@@ -177,7 +177,7 @@ static int text_row(struct job *j, struct span text, struct error *e)
         return text_error(bad, why, e);
     if (!j->ids.n || j->ids.id[0] != j->bos) {
         if (tokens_add(&j->ids, 0))
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
         memmove(j->ids.id + 1, j->ids.id, (j->ids.n - 1) * sizeof *j->ids.id);
         j->ids.id[0] = j->bos;
     }

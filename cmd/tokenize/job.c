@@ -33,7 +33,7 @@ static int column_drop(struct sample *s, const char *key, struct error *e)
     } else if (left < v.n) {
         mp_put_map(&map, left);
         buf_append(&map, rest.data, rest.size);
-        rc = rest.failed || map.failed ? error_set(e, STATUS_AGAIN, "out of memory")
+        rc = rest.failed || map.failed ? error_memory(e)
                                        : sample_put_raw(s, "row", span_of(map.data, map.size), e);
     }
     buf_release(&rest);
@@ -58,7 +58,7 @@ static int put_row(struct job *j, struct sample *s, struct error *e)
     int rc;
 
     if (!labels)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     for (size_t i = 0; i < n; i++)
         labels[i] = j->learnt[i + shift] ? j->ids.id[i + shift] : -100;
     rc = put_ids(s, "input_ids", j->ids.id, n, e) < 0 || put_ids(s, "labels", labels, n, e) < 0 ? -1 : 0;

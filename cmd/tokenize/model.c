@@ -13,7 +13,7 @@ static int tokenizer_open(struct job *j, struct error *e)
     if (!(j->t = tokenizer_from_dir(j->model, e)))
         return -1;
     j->e = encoder_new(j->t);
-    return j->e ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    return j->e ? 0 : error_memory(e);
 }
 
 /* A file that may be missing: NULL with status 0. */

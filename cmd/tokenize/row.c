@@ -11,7 +11,7 @@ int text_error(int bad, const char *why, struct error *e)
 int learnt_from(struct job *j, size_t from, struct error *e)
 {
     if (grow(&j->learnt, &j->learnt_room, 0, j->ids.n + 1, 1))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     memset(j->learnt, 0, from);
     memset(j->learnt + from, 1, j->ids.n - from);
     return 0;

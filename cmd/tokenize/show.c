@@ -72,7 +72,7 @@ static int stream_show(struct job *j, struct stream_in *in, struct unit *u, stru
         for (uint32_t i = 0; rc == 0 && event == STREAM_UNIT && i < u->k; i++)
             rc = sample_put(&b, j, &u->sample[i], u->epoch, e);
         if (rc == 0)
-            rc = b.failed ? error_set(e, STATUS_AGAIN, "out of memory") : text_out_put(out, b.data, b.size, e);
+            rc = b.failed ? error_memory(e) : text_out_put(out, b.data, b.size, e);
         if (rc == 0 && stop_asked())
             rc = error_set(e, STATUS_AGAIN, "stopped by a signal");
     }

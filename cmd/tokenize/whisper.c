@@ -95,7 +95,7 @@ static int segments_read(const struct sample *s, struct transcript *x, struct er
         return 0;
     segment = arena_alloc(s->arena, v.n * sizeof *segment);
     if (!segment)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     for (uint32_t i = 0; i < v.n; i++)
         if (segment_read(&c, i + 1, &segment[i], e) < 0)
             return -1;
@@ -114,7 +114,7 @@ static int text_join(struct sample *s, struct transcript *x, struct error *e)
         n += x->segment[i].text.n + 1;
     to = arena_alloc(s->arena, n + 1);
     if (!to)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     x->text.s = to;
     for (size_t i = 0; i < x->segments; i++) {
         struct str t = x->segment[i].text;

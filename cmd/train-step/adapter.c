@@ -82,8 +82,8 @@ json_t *adapter_config(const struct trainer *t)
                      "layer_replication", "fan_in_fan_out", 0, "inference_mode", 1, "init_lora_weights", 1,
                      "layers_pattern", "layers_to_transform", "megatron_config", "lora_alpha", o->alpha, "lora_bias", 0,
                      "lora_dropout", o->dropout, "modules_to_save", "peft_type", "LORA", "r", (json_int_t)o->r,
-                         "rank_pattern",
-                     "revision", "target_modules", targets(t), "task_type", task, "use_dora", 0, "use_rslora", o->rslora ? 1 : 0);
+                     "rank_pattern", "revision", "target_modules", targets(t), "task_type", task, "use_dora", 0,
+                     "use_rslora", o->rslora ? 1 : 0);
 }
 
 /* Of names and values, in any order: however the files are cut, and of whatever type they are. */
@@ -103,8 +103,8 @@ int adapter_base(struct trainer *t, struct error *e)
     char sum[sizeof t->state.base];
     snprintf(sum, sizeof sum, "%016" PRIx64, base_sum(&t->model->params));
     if (t->resumed && *t->state.base && strcmp(sum, t->state.base))
-        return error_set(e, STATUS_BAD, "'%s' is an adapter of another base model: the weights in --model '%s' are not those that it was trained on",
-                         t->resumed, t->o->model);
+        return error_set(e, STATUS_BAD, "'%s' is an adapter of another base model: the weights in --model '%s' are not "
+                                        "those that it was trained on", t->resumed, t->o->model);
     memcpy(t->state.base, sum, sizeof sum);
     return 0;
 }

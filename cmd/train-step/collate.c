@@ -85,12 +85,14 @@ static enum collate read_features(struct collator *c, const struct sample *s, si
     if (a.rank != 2 || a.type != ARRAY_F32)
         return (enum collate)error_set(e, STATUS_BAD, "'input_features' is no float32 matrix [mels, frames]");
     if (a.shape[0] != m->bins) {
-        error_set(e, STATUS_BAD, "'input_features' has %" PRIu64 " mel bands, but the model takes %zu: made for another model", a.shape[0], m->bins);
+        error_set(e, STATUS_BAD, "'input_features' has %" PRIu64 " mel bands, but the model takes %zu: made for another "
+                                 "model", a.shape[0], m->bins);
         return COLLATE_FATAL;
     }
     if (a.shape[1] > m->frames)
-        return (enum collate)error_set(e, STATUS_BAD,
-                                       "'input_features' has %" PRIu64 " frames; this model takes %zu: mel-features --over-long whole is for generate only", a.shape[1], m->frames);
+        return (enum collate)error_set(e, STATUS_BAD, "'input_features' has %" PRIu64 " frames; this model takes %zu: "
+                                                      "mel-features --over-long whole is for generate only", a.shape[1],
+                                       m->frames);
     *heard = (size_t)a.shape[1];
     memcpy(c->features, a.data.data, m->bins * *heard * sizeof(float));
     if (features_finite(c->features, m->bins, *heard, (float)*padding, why) < 0)

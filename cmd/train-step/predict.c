@@ -25,7 +25,7 @@ struct predictor *predictor_new(struct trainer *t, struct error *e)
     struct predictor *p = calloc(1, sizeof *p);
     char why[WHY];
     if (!p) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     p->model = m;
@@ -33,7 +33,7 @@ struct predictor *predictor_new(struct trainer *t, struct error *e)
     p->answer = calloc(p->rows, sizeof *p->answer);
     p->reference = calloc(p->rows, sizeof *p->reference);
     p->ids = malloc(p->rows * m->max_tokens * sizeof *p->ids);
-    int rc = p->answer && p->reference && p->ids ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = p->answer && p->reference && p->ids ? 0 : error_memory(e);
     if (rc == 0 && (!(p->tokenizer = tokenizer_from_dir(t->dir.path, e)) ||
                     generation_from_dir(&p->generation, &t->dir, m->vocab, e) < 0))
         rc = -1;
@@ -129,7 +129,7 @@ int predict_batch(struct predictor *p, struct batch *b, struct wer_count *count,
         if (text_of(p, p->answer[r].token, p->answer[r].n, &p->said, e) < 0)
             return -1;
         if (wer_words(count, want->s ? want->s : "", want->n, p->said.s ? p->said.s : "", p->said.n) < 0)
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
     }
     return 0;
 }

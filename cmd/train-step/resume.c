@@ -68,7 +68,7 @@ static int take(const struct safetensors *st, const struct param *p, const char 
 {
     char *name = tensor_name(p->name, suffix);
     if (!name)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     const struct st_tensor *found = safetensors_find(st, name);
     free(name);
     if (!found)
@@ -77,8 +77,8 @@ static int take(const struct safetensors *st, const struct param *p, const char 
     for (int i = 0; same && i < p->rank; i++)
         same = found->shape[i] == p->shape[i];
     if (!same)
-        return error_set(e, STATUS_BAD, "tensor '%s' has another shape than what is trained here: were its --lora options others?",
-                         found->name);
+        return error_set(e, STATUS_BAD, "tensor '%s' has another shape than what is trained here: were its --lora "
+                                        "options others?", found->name);
     return st_to_f32(found, to, e) < 0 ? -1 : 1;
 }
 
@@ -128,7 +128,7 @@ static int take_frozen(struct trainer *t, struct param *p, const struct safetens
         return 0;
     float *data = malloc(p->count * sizeof *data);      /* --model's may be a file, mapped; kept until the end */
     if (!data)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int rc = take(optim, p, ".master", data, e);
     if (rc == 0)
         rc = take(weights, p, "", data, e);
@@ -141,7 +141,7 @@ static int take_frozen(struct trainer *t, struct param *p, const struct safetens
 static int open_in(const char *dir, const char *name, struct safetensors *st, struct error *e)
 {
     char *path = path_join(dir, name);
-    int rc = path ? safetensors_open(path, st, e) : error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = path ? safetensors_open(path, st, e) : error_memory(e);
     free(path);
     return rc;
 }
@@ -152,7 +152,7 @@ static int open_weights(struct trainer *t, struct safetensors *weights, struct e
     static const char *const names[] = { "model.safetensors", "adapter_model.safetensors" };
     bool lora = t->o->lora;
     char *other = path_join(t->resumed, names[!lora]), *own = path_join(t->resumed, names[lora]);
-    int rc = other && own ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = other && own ? 0 : error_memory(e);
     if (rc == 0 && access(own, F_OK) < 0 && access(other, F_OK) == 0)
         rc = error_set(e, STATUS_BAD, "checkpoint '%s' is of %s: go on with%s --lora-... options", t->resumed,
                        lora ? "a whole model" : "an adapter", lora ? "out" : " its");

@@ -43,8 +43,8 @@ static int unit_arrived(struct source *s, struct error *e)
         return 0;
     s->at = q == s->cursor.next ? (uint32_t)s->cursor.offset : 0;
     if (s->at > s->unit.k)
-        return error_set(e, STATUS_BAD, "the checkpoint has used %u samples of unit %" PRIu64 ", but it has %u: this is another stream",
-                         s->at, q, s->unit.k);
+        return error_set(e, STATUS_BAD, "the checkpoint has used %u samples of unit %" PRIu64 ", but it has %u: this is "
+                                        "another stream", s->at, q, s->unit.k);
     s->begun = s->loaded = true;
     s->cursor.next = s->unit.k ? q : q + 1;
     s->cursor.offset = s->at;
@@ -110,8 +110,8 @@ enum source_event source_next(struct source *s, struct sample **sample, struct e
             break;
         case STREAM_EOF:
             if (!s->begun && s->after && s->cursor.next > s->after) {
-                error_set(e, STATUS_BAD, "the checkpoint goes on at unit %" PRIu64 ", but the stream ends before unit %" PRIu64
-                          ": this is another stream", s->cursor.next, s->after);
+                error_set(e, STATUS_BAD, "the checkpoint goes on at unit %" PRIu64 ", but the stream ends before unit %"
+                          PRIu64 ": this is another stream", s->cursor.next, s->after);
                 return SOURCE_FAILED;
             }
             return SOURCE_END;

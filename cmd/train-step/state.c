@@ -14,7 +14,7 @@
 int state_init(struct train_state *s, struct error *e)
 {
     *s = (struct train_state){ .best_metric = INFINITY, .log = json_array() };
-    return s->log ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    return s->log ? 0 : error_memory(e);
 }
 
 void state_release(struct train_state *s)
@@ -61,8 +61,9 @@ static void options_compare(const struct options *o, const json_t *was, const ch
         snprintf(option, sizeof option, "%s", key);
         for (char *p = option; *p; p++)
             *p = *p == '_' ? '-' : *p;
+        bool none = json_is_null(old);
         warn("'%s' had %s--%s%s%s: with another, the weights will not be those of an uninterrupted run", dir,
-             json_is_null(old) ? "no " : "", option, json_is_null(old) ? "" : " ", json_is_null(old) ? "" : text ? text : "?");
+             none ? "no " : "", option, none ? "" : " ", none ? "" : text ? text : "?");
         free(text);
     }
     json_decref(now);

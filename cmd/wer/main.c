@@ -21,7 +21,7 @@ static int result_write(const struct score *s, const char *to, bool json, struct
     (json ? report_json : report_text)(&b, s);
     struct text_out out;
     struct error late;
-    int rc = b.failed ? error_set(e, STATUS_AGAIN, "out of memory") : text_out_open(&out, to, e);
+    int rc = b.failed ? error_memory(e) : text_out_open(&out, to, e);
     if (rc == 0) {
         rc = text_out_put(&out, b.data, b.size, e);
         if (text_out_close(&out, rc ? &late : e) < 0)
@@ -62,7 +62,7 @@ static int spelling_read(struct spelling *s, const char *path, struct error *e)
         if (rc == 0 && !json_is_string(to))
             rc = error_set(e, STATUS_BAD, "'%s': the spelling of '%s' is not text", path, from);
         else if (rc == 0 && spelling_add(s, from, json_string_value(to)) < 0)
-            rc = error_set(e, STATUS_AGAIN, "out of memory");
+            rc = error_memory(e);
     }
     json_decref(j);
     return rc;

@@ -64,7 +64,7 @@ static struct language *language_of(struct score *s, const char *code, struct er
     struct language *more = realloc(s->language, (s->n_languages + 1) * sizeof *more);
     s->language = more ? more : s->language;
     if (!more || !(more[s->n_languages] = (struct language){.code = strdup(code)}).code) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     return more + s->n_languages++;
@@ -96,7 +96,7 @@ static int pair_score(struct score *s, const json_t *language, const json_t *id,
     if (rc < 0 || wer_words(&r.words, a, r.reference.n, b, r.text.n) < 0 ||
         wer_characters(&characters, a, r.reference.n, b, r.text.n) < 0) {
         row_release(&r);
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     }
     wer_add(&s->words, &r.words);
     wer_add(&s->characters, &characters);
@@ -141,7 +141,7 @@ int score_lines(struct score *s, FILE *in, const char *from, struct error *e)
     int rc = 0;
     s->worst = calloc(s->worst_room + 1, sizeof *s->worst);
     if (!s->worst)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     for (uint64_t number = 1; rc == 0 && (n = getline(&line, &room, in)) >= 0; number++) {
         size_t size = (size_t)n;
         while (size && strchr(" \t\r\n", line[size - 1]))

@@ -49,7 +49,7 @@ static int take_lock(struct ckpt_dest *d, double patience, struct error *e)
 {
     char *path = path_join(d->path, ".lock");
     if (!path)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     int rc = d->lock < 0 ? lost("write in", d->path, e) : 0;
     bool told = false;
@@ -71,7 +71,7 @@ struct ckpt_dest *ckpt_dest_open(const char *path, uint64_t limit, double patien
 {
     struct ckpt_dest *d = calloc(1, sizeof *d);
     if (!d || !(d->path = strdup(path)) || !(d->sha = EVP_MD_CTX_new())) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         ckpt_dest_close(d);
         return NULL;
     }
@@ -138,7 +138,7 @@ static int part_begin(struct ckpt_dest *d, uint64_t step, struct error *e)
 {
     d->part = step_path(d->path, ".", step, ".part");
     if (!d->part)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     buf_clear(&d->marker);
     buf_printf(&d->marker, "{\"files\": {");
     d->files = 0;
@@ -158,7 +158,7 @@ int ckpt_dest_file(struct ckpt_dest *d, uint64_t step, const char *name, uint64_
     snprintf(d->name, sizeof d->name, "%s", name);
     d->file = path_join(d->part, name);
     if (!d->file || !EVP_DigestInit_ex(d->sha, EVP_sha256(), NULL))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     d->fd = open(d->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (d->fd < 0)
         return lost("create", d->file, e);
@@ -209,7 +209,7 @@ static int part_publish(struct ckpt_dest *d, uint64_t step, char *to, struct err
 {
     char *old = step_path(d->path, ".", step, ".gone");
     if (!old)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int rc = 0;
     if (rename(to, old) < 0 && errno != ENOENT)
         rc = lost("rename", to, e);
@@ -228,7 +228,7 @@ static int latest_point(struct ckpt_dest *d, const char *name, struct error *e)
     char *link = path_join(d->path, "latest"), *part = path_join(d->path, ".latest.part");
     int rc = 0;
     if (!link || !part)
-        rc = error_set(e, STATUS_AGAIN, "out of memory");
+        rc = error_memory(e);
     else if ((unlink(part) < 0 && errno != ENOENT) || symlink(name, part) < 0)
         rc = lost("create", part, e);
     else if (rename(part, link) < 0)
@@ -248,7 +248,7 @@ int ckpt_dest_commit(struct ckpt_dest *d, uint64_t step, uint64_t best, struct e
         return error_set(e, STATUS_BAD, "a checkpoint without files is committed");
     char *to = step_path(d->path, "", step, "");
     if (!to)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (file_finish(d, e) < 0 || marker_write(d, e) < 0 || part_publish(d, step, to, e) < 0 ||
         latest_point(d, strrchr(to, '/') + 1, e) < 0) {
         free(to);

@@ -178,7 +178,7 @@ struct ckpt_in *ckpt_in_open(const char *spec, struct error *e)
         return NULL;
     struct ckpt_in *in = calloc(1, sizeof *in);
     if (!in) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         pipe_end_close(&end);
         return NULL;
     }

@@ -22,8 +22,6 @@
 
 enum { PIECE = 1 << 20 };
 
-static int memory(struct error *e) { return error_set(e, STATUS_AGAIN, "out of memory"); }
-
 /* --- opening ---------------------------------------------------------------------------- */
 
 static struct ckpt_remote *remote_new(const char *url, struct error *e)
@@ -36,7 +34,7 @@ static struct ckpt_remote *remote_new(const char *url, struct error *e)
         d->compare = -1;
     if (!d || !(d->url = strndup(url, n)) || !(d->sha = EVP_MD_CTX_new())) {
         ckpt_remote_close(d);
-        memory(e);
+        error_memory(e);
         return NULL;
     }
     buf_init(&d->marker, 1 << 20);
@@ -51,7 +49,7 @@ struct ckpt_remote *ckpt_remote_open(const char *url, uint64_t limit, struct err
     if (d)
         d->limit = limit;
     if (!bad && remote_newest(d, UINT64_MAX, &step) && !(d->newest = remote_step_url(d, step, "")))
-        bad = memory(e);
+        bad = error_memory(e);
     if (!bad)
         return d;
     ckpt_remote_close(d);
@@ -100,7 +98,7 @@ static int step_begin(struct ckpt_remote *d, uint64_t step, struct error *e)
     if (bad || !there)
         return bad;
     char *latest = remote_latest_url(d);
-    bad = !latest ? memory(e) : remote_newest(d, step, &before) ? remote_latest_point(d, before, e) :
+    bad = !latest ? error_memory(e) : remote_newest(d, step, &before) ? remote_latest_point(d, before, e) :
           store_delete(latest, e);
     free(latest);
     return bad ? -1 : remote_step_remove(d, step, e);
@@ -124,7 +122,7 @@ static int compared_write(struct ckpt_remote *d, int fd, struct error *e)
 {
     char *url = remote_step_url(d, d->step, d->name), *piece = malloc(PIECE);
     struct store_writer *w = url && piece ? store_writer_open(url, e) : NULL;
-    int bad = !url || !piece ? memory(e) : w ? 0 : -1;
+    int bad = !url || !piece ? error_memory(e) : w ? 0 : -1;
     for (uint64_t at = 0; !bad && at < d->written;) {
         ssize_t n = pread(fd, piece, PIECE, (off_t)at);
         bad = n <= 0 ? error_set(e, STATUS_AGAIN, "cannot read a temporary file") :
@@ -187,7 +185,7 @@ int ckpt_remote_file(struct ckpt_remote *d, uint64_t step, const char *name, uin
     char *url = remote_step_url(d, step, name);
     if (!url || !EVP_DigestInit_ex(d->sha, EVP_sha256(), NULL)) {
         free(url);
-        return memory(e);
+        return error_memory(e);
     }
     int there = d->leftover ? compare_begin(d, url, e) : 0;
     if (!there)
@@ -220,7 +218,7 @@ int ckpt_remote_commit(struct ckpt_remote *d, uint64_t step, uint64_t best, stru
         return -1;
     char *url = remote_step_url(d, step, "complete.json"), *newest = remote_step_url(d, step, ""),
          *uploads = remote_step_prefix(d);
-    int bad = !url || !newest || !uploads || d->marker.failed ? memory(e) :
+    int bad = !url || !newest || !uploads || d->marker.failed ? error_memory(e) :
               store_put(url, d->marker.data, d->marker.size, e);
     if (!bad)
         bad = remote_latest_point(d, step, e);
@@ -248,7 +246,7 @@ int ckpt_remote_find(const char *url, char **found, struct error *e)
     int r = d ? remote_steps_read(d, e) : -1;
     if (r == 0 && remote_newest(d, UINT64_MAX, &step)) {
         char *at = remote_step_url(d, step, "");
-        r = !at ? memory(e) : store_mirror(at, found, e) < 0 ? -1 : 1;
+        r = !at ? error_memory(e) : store_mirror(at, found, e) < 0 ? -1 : 1;
         free(at);
     }
     ckpt_remote_close(d);

@@ -6,8 +6,6 @@
 
 #include "libcommon/ckpt/remote_impl.h"
 
-static int memory(struct error *e) { return error_set(e, STATUS_AGAIN, "out of memory"); }
-
 char *remote_step_url(const struct ckpt_remote *d, uint64_t step, const char *name)
 {
     char *url;
@@ -62,7 +60,7 @@ int remote_steps_read(struct ckpt_remote *d, struct error *e)
     char *prefix = remote_step_prefix(d);
     struct error why = { 0 };
     if (!prefix)
-        return memory(e);
+        return error_memory(e);
     d->n = 0;
     int bad = store_list(prefix, step_seen, d, &why);
     free(prefix);
@@ -102,7 +100,7 @@ int remote_step_remove(struct ckpt_remote *d, uint64_t step, struct error *e)
 {
     char *marker = remote_step_url(d, step, "complete.json"), *all = remote_step_url(d, step, "");
     struct error why = { 0 };
-    int bad = !marker || !all ? memory(&why) : store_delete(marker, &why);
+    int bad = !marker || !all ? error_memory(&why) : store_delete(marker, &why);
     if (!bad)
         bad = store_list(all, delete_one, &why, &why);
     free(marker);
@@ -114,7 +112,7 @@ int remote_latest_point(struct ckpt_remote *d, uint64_t step, struct error *e)
 {
     char *url = remote_latest_url(d), text[40];
     int n = snprintf(text, sizeof text, "step-%06" PRIu64 "\n", step);
-    int bad = url ? store_put(url, text, (size_t)n, e) : memory(e);
+    int bad = url ? store_put(url, text, (size_t)n, e) : error_memory(e);
     free(url);
     return bad;
 }
@@ -136,7 +134,7 @@ int remote_step_tidy(struct ckpt_remote *d, uint64_t step, struct error *e)
     char *all = remote_step_url(d, step, "");
     struct error why = { 0 };
     struct tidy t = { d, all ? strlen(all) : 0, &why };
-    int bad = all ? store_list(all, tidy_one, &t, &why) : memory(&why);
+    int bad = all ? store_list(all, tidy_one, &t, &why) : error_memory(&why);
     free(all);
     return bad ? error_set(e, why.status, "%s", why.text) : 0;
 }

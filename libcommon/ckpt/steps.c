@@ -73,7 +73,7 @@ static int list(const char *dest, const char *before, const char *after, uint64_
             room = room ? room * 2 : 64;
             uint64_t *more = realloc(*steps, room * sizeof **steps);
             if (!more) {
-                rc = error_set(e, STATUS_AGAIN, "out of memory");
+                rc = error_memory(e);
                 break;
             }
             *steps = more;
@@ -109,7 +109,7 @@ static int clean_kind(const char *dest, const char *after, struct error *e)
     for (size_t i = 0; rc == 0 && i < n; i++) {
         char *left = step_path(dest, ".", steps[i], after), *name = step_path(dest, "", steps[i], "");
         if (!left || !name)
-            rc = error_set(e, STATUS_AGAIN, "out of memory");
+            rc = error_memory(e);
         else if (strcmp(after, ".gone") || access(name, F_OK) == 0 || !has_marker(left) || rename(left, name) < 0)
             rc = dir_remove(left, e);
         free(left);
@@ -137,7 +137,7 @@ static int step_remove(const char *dest, uint64_t step, struct error *e)
     char *name = step_path(dest, "", step, ""), *gone = step_path(dest, ".", step, ".doomed");
     int rc = 0;
     if (!name || !gone)
-        rc = error_set(e, STATUS_AGAIN, "out of memory");
+        rc = error_memory(e);
     else if (rename(name, gone) < 0)
         rc = error_set(e, error_errno_status(errno), "cannot remove '%s': %s", name, strerror(errno));
     else
@@ -181,7 +181,7 @@ static int sum_check(const char *path, const char *want, struct error *e)
     EVP_MD_CTX *sha = EVP_MD_CTX_new();
     int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
     if (!piece || !sha || !EVP_DigestInit_ex(sha, EVP_sha256(), NULL))
-        rc = error_set(e, STATUS_AGAIN, "out of memory");
+        rc = error_memory(e);
     while (rc == 0 && fd >= 0 && ((n = read(fd, piece, PIECE)) > 0 || (n < 0 && errno == EINTR)))
         if (n > 0)
             EVP_DigestUpdate(sha, piece, (size_t)n);
@@ -263,5 +263,5 @@ int ckpt_find(const char *path, char **found, struct error *e)
     if (rc <= 0)
         return rc;
     *found = step_path(path, "", step, "");
-    return *found ? 1 : error_set(e, STATUS_AGAIN, "out of memory");
+    return *found ? 1 : error_memory(e);
 }

@@ -71,7 +71,7 @@ struct ckpt_out *ckpt_out_open(const char *spec, struct span run, const struct s
         return NULL;
     struct ckpt_out *o = calloc(1, sizeof *o);
     if (!o) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         pipe_end_close(&end);
         return NULL;
     }
@@ -179,7 +179,7 @@ int ckpt_put_end(struct ckpt_out *o, struct error *e)
     mp_put_str(f, "c");
     mp_put_uint(f, o->crc);
     if (f->failed)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     return put(o, f->data, f->size, e);
 }
 

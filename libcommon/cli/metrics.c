@@ -23,7 +23,7 @@ struct metrics *metrics_open(const char *path, struct error *e)
         return NULL;
     struct metrics *m = calloc(1, sizeof *m);
     if (!m) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     m->path = path;

@@ -35,8 +35,10 @@ static void common_table(struct parse *ps, struct common *c, int ends)
         *o++ = (struct opt){ OPT_STRING, 'o', "out", &c->out, "TO", "write here, not standard output", 0, 0, NULL, NULL };
     *o++ = (struct opt){ OPT_STRING, 0, "metrics", &c->metrics, "FILE", "append JSON lines", 0, 0, NULL, NULL };
     if ((ends & (OPT_NO_IN | OPT_NO_OUT)) != (OPT_NO_IN | OPT_NO_OUT)) {
-        *o++ = (struct opt){ OPT_STRING, 0, "curve-key", &c->curve_key, "FILE", "own key for tcp:// (keygen)", 0, 0, NULL, NULL };
-        *o++ = (struct opt){ OPT_STRING, 0, "curve-peers", &c->curve_peers, "FILE", "keys of those we speak to", 0, 0, NULL, NULL };
+        *o++ = (struct opt){ OPT_STRING, 0, "curve-key", &c->curve_key, "FILE", "own key for tcp:// (keygen)", 0, 0, NULL,
+                             NULL };
+        *o++ = (struct opt){ OPT_STRING, 0, "curve-peers", &c->curve_peers, "FILE", "keys of those we speak to", 0, 0, NULL,
+                             NULL };
         *o++ = (struct opt){ OPT_FLAG, 0, "insecure", &c->insecure, NULL, "no keys: loopback only", 0, 0, NULL, NULL };
     }
     *o++ = (struct opt){ OPT_INT, 0, "threads", &c->threads, "N", "0: one for each core", 0, 4096, NULL, NULL };
@@ -280,7 +282,7 @@ static void standard_hold(void)
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);      /* the lowest that is free: this one */
-    signal(SIGXFSZ, SIG_IGN);                   /* a file over the user's limit is told like a full disk, by what write says */
+    signal(SIGXFSZ, SIG_IGN);                   /* a file over the user's limit is told like a full disk, by write */
 }
 
 /* The file at an end, by name or as standard descriptor; what is no file may be both ends. */

@@ -102,7 +102,7 @@ json_t *json_read_in(const char *dir, const char *name, struct error *e)
 {
     char *path = path_join(dir, name);
     if (!path) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     json_t *j = NULL;

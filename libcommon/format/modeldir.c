@@ -38,7 +38,7 @@ static int split_path(const char *path, struct modeldir *m, const char **name, s
     bool file = S_ISREG(st.st_mode);
     m->path = !file ? strdup(path) : slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
     if (!m->path)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (!file && !S_ISDIR(st.st_mode))
         return error_set(e, STATUS_BAD, "'%s' is no directory; a model is a directory with config.json and "
                                         "model.safetensors", path);
@@ -56,7 +56,7 @@ int modeldir_open_config(const char *path, struct modeldir *m, struct error *e)
     char *file = NULL;
     int rc = split_path(path, m, &name, e);
     if (rc == 0 && !(file = path_join(m->path, name)))
-        rc = error_set(e, STATUS_AGAIN, "out of memory");
+        rc = error_memory(e);
     if (rc == 0)
         rc = file_read(file, &m->config, e);
     if (rc == 0 && !(m->json = json_parse(span_of(m->config.data, m->config.size), file, e)))
@@ -78,7 +78,7 @@ static int open_tensors(struct modeldir *m, struct error *e)
     if (!m->adapter)
         return safetensors_open_model(m->path, &m->tensors, e);
     char *file = path_join(m->path, "adapter_model.safetensors");
-    int rc = file ? safetensors_open(file, &m->tensors, e) : error_set(e, STATUS_AGAIN, "out of memory");
+    int rc = file ? safetensors_open(file, &m->tensors, e) : error_memory(e);
     free(file);
     return rc;
 }
@@ -150,7 +150,7 @@ int modeldir_match(const struct modeldir *m, struct tensor_want *want, size_t n,
             return -1;
     const struct st_tensor **used = malloc((n + 1) * sizeof *used);
     if (!used)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     size_t k = 0;
     for (size_t i = 0; i < n; i++)
         if (want[i].found)
@@ -181,7 +181,7 @@ int modeldir_each_extra(const char *dir, int (*each)(void *ctx, const char *name
             continue;
         char *path = path_join(dir, extras[i]);
         buf_clear(&b);
-        rc = path ? file_read(path, &b, e) : error_set(e, STATUS_AGAIN, "out of memory");
+        rc = path ? file_read(path, &b, e) : error_memory(e);
         free(path);
         if (rc == 0)
             rc = each(ctx, extras[i], span_of(b.data, b.size), e);

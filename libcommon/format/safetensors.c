@@ -147,7 +147,7 @@ static int tensors_read(json_t *header, struct span data, struct safetensors *st
         return error_set(e, STATUS_BAD, "the header is no map");
     st->tensor = calloc(json_object_size(header) + 1, sizeof *st->tensor);
     if (!st->tensor)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     json_object_foreach(header, key, value) {
         if (!strcmp(key, "__metadata__")) {
             if (metadata_check(value, e) < 0)
@@ -183,7 +183,7 @@ int safetensors_parse(struct span file, struct safetensors *st, struct error *e)
     st->json = json_array();
     if (!st->json || json_array_append_new(st->json, header) < 0) {
         safetensors_close(st);
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     }
     if (tensors_read(header, span_of(file.data + 8 + n, file.size - 8 - (size_t)n), st, e) < 0) {
         safetensors_close(st);
@@ -197,7 +197,7 @@ int safetensors_open(const char *path, struct safetensors *st, struct error *e)
     *st = (struct safetensors){ 0 };
     struct file_map *map = malloc(sizeof *map);
     if (!map)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (file_map_open(path, map, e) < 0) {
         free(map);
         return -1;

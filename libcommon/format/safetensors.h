@@ -46,7 +46,8 @@ int safetensors_parse(struct span file, struct safetensors *st, struct error *e)
 /* Writing: the header for these tensors (data ignored), 8-byte padded as the
  * library pads it, tensors laid out in the order given.  metadata: {"format": "pt"}. */
 int safetensors_header(const struct st_tensor *t, size_t n, struct buf *header, struct error *e);
-/* n float32 values as F32, F16 or BF16 (to the nearest, ties to even), little-endian: what a writer puts after the header. */
+/* n float32 values as F32, F16 or BF16 (to the nearest, ties to even), little-endian: what a writer puts after
+ * the header. */
 void st_from_f32(const float *from, size_t n, enum st_dtype d, void *to);
 
 #endif

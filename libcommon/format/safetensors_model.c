@@ -25,7 +25,7 @@ static int shard_append(struct safetensors *all, struct safetensors *one, struct
     if (maps)
         all->maps = maps;
     if (!tensor || !maps || json_array_extend(all->json, one->json) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     memcpy(tensor + all->n, one->tensor, one->n * sizeof *tensor);
     memcpy(maps + all->n_maps, one->maps, one->n_maps * sizeof *maps);
     all->n += one->n;
@@ -40,7 +40,7 @@ static int shard_open(const char *dir, const char *name, struct safetensors *all
         return error_set(e, STATUS_BAD, "'%s/model.safetensors.index.json': '%s' is no name of a file beside it", dir, name);
     char *path = path_join(dir, name);
     if (!path)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     struct safetensors one;
     int r = safetensors_open(path, &one, e);
     free(path);
@@ -74,7 +74,7 @@ static int shards_open(const char *dir, const json_t *index, struct safetensors 
     all->json = json_array();
     if (!seen || !all->json) {
         json_decref(seen);
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     }
     const char *name;
     json_t *file;
@@ -88,7 +88,7 @@ static int shards_open(const char *dir, const json_t *index, struct safetensors 
         if (json_object_get(seen, shard))
             continue;
         if (json_object_set_new(seen, shard, json_true()) < 0)
-            r = error_set(e, STATUS_AGAIN, "out of memory");
+            r = error_memory(e);
         if (r < 0 || (r = shard_open(dir, shard, all, e)) < 0)
             break;
     }
@@ -104,7 +104,7 @@ int safetensors_open_model(const char *dir, struct safetensors *st, struct error
     *st = (struct safetensors){ 0 };
     char *path = path_join(dir, "model.safetensors");
     if (!path)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     struct error why = { 0 };
     json_t *index = NULL;
     int r;

@@ -27,7 +27,7 @@ int safetensors_header(const struct st_tensor *t, size_t n, struct buf *header, 
     size_t start = header->size;
     uint64_t offset = 0;
     if (!buf_extend(header, 8))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     buf_printf(header, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (size_t i = 0; i < n; i++)
         if (entry_append(&t[i], &offset, header, e) < 0)
@@ -36,7 +36,7 @@ int safetensors_header(const struct st_tensor *t, size_t n, struct buf *header, 
     while (!header->failed && (header->size - start) % 8)
         buf_append(header, " ", 1);
     if (header->failed)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     uint64_t length = header->size - start - 8;
     for (int i = 0; i < 8; i++)
         header->data[start + (size_t)i] = (uint8_t)(length >> 8 * i);

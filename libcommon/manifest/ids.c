@@ -52,7 +52,7 @@ struct ids *ids_open(const char *name, struct error *e)
     struct ids *s = calloc(1, sizeof *s);
     if (!s || !(s->entry = malloc(RUN * sizeof *s->entry))) {
         free(s);
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     s->name = name;
@@ -150,12 +150,12 @@ static int merge_open(struct merge *m, struct ids *s, struct error *e)
     size_t runs = (size_t)(s->written / RUN) + (s->n > 0);
     *m = (struct merge){ .fd = s->fd, .heap = calloc(runs + 1, sizeof *m->heap) };
     if (!m->heap)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     for (uint64_t at = 0; at < s->written; at += RUN) {
         struct run *r = &m->heap[m->n];
         *r = (struct run){ .next = at, .end = at + RUN, .ahead = malloc(READ_AHEAD * sizeof *r->ahead) };
         if (!r->ahead)
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
         m->n++;
         if (run_fill(s->fd, r, e) < 0)
             return -1;

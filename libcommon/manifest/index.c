@@ -51,19 +51,21 @@ static int encoding_check(struct pass *p, struct error *e)
     static const struct { const char *magic, *program; } packers[] = {     /* gzip was inflated already (spool.h) */
         { "\x1f\x8b", "gzip" }, { "\x28\xb5\x2f\xfd", "zstd" }, { "\xfd" "7zXZ", "xz" }, { "BZh", "bzip2" },
     };
+    const char *name = p->m->name;
     const uint8_t *b = records_rest(&p->from).data;
     size_t n = records_rest(&p->from).size;
     if (n >= 3 && !memcmp(b, "\xef\xbb\xbf", 3))
         records_skip(&p->from, 3);
     if (n >= 2 && (!memcmp(b, "\xff\xfe", 2) || !memcmp(b, "\xfe\xff", 2)))
-        return error_set(e, STATUS_BAD, "'%s' is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8", p->m->name);
+        return error_set(e, STATUS_BAD, "'%s' is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8", name);
     for (size_t i = 0; i < sizeof packers / sizeof *packers; i++)
         if (n >= strlen(packers[i].magic) && !memcmp(b, packers[i].magic, strlen(packers[i].magic)))
-            return error_set(e, STATUS_BAD, "'%s' is compressed; use: %s -dc '%s' | gcs-fetch --base DIR -", p->m->name, packers[i].program, p->m->name);
+            return error_set(e, STATUS_BAD, "'%s' is compressed; use: %s -dc '%s' | gcs-fetch --base DIR -", name,
+                             packers[i].program, name);
     if (n > 262 && !memcmp(b + 257, "ustar", 5))
-        return error_set(e, STATUS_BAD, "'%s' is a tar archive: shards are uncompressed, and called something.tar", p->m->name);
+        return error_set(e, STATUS_BAD, "'%s' is a tar archive: shards are uncompressed, and called something.tar", name);
     if (n >= 4 && !memcmp(b, "PAR1", 4))
-        return error_set(e, STATUS_BAD, "'%s' is Parquet, which is not read yet; make it lines of JSON", p->m->name);
+        return error_set(e, STATUS_BAD, "'%s' is Parquet, which is not read yet; make it lines of JSON", name);
     return 0;
 }
 
@@ -88,7 +90,8 @@ static int format_choose(struct pass *p, const char *format, struct error *e)
             p->m->format = known[i].format;
     p->from.separator = manifest_separator(p->m->format);
     if (p->m->format == MANIFEST_JSONL && first == '[')
-        return error_set(e, STATUS_BAD, "'%s' is one JSON list, not a JSON object a line; use: jq -c '.[]' '%s'", p->m->name, p->m->name);
+        return error_set(e, STATUS_BAD, "'%s' is one JSON list, not a JSON object a line; use: jq -c '.[]' '%s'",
+                         p->m->name, p->m->name);
     return 0;
 }
 
@@ -106,16 +109,17 @@ static int columns_read(struct pass *p, struct error *e)
     if (records_pass(&p->from, e) < 0)
         return -1;
     if (!(m->column = calloc(p->record.n, sizeof *m->column)))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     for (size_t i = 0; i < p->record.n; i++) {
         struct span f = p->record.field[i];
         if (!text_is_utf8(f.data, f.size) || memchr(f.data, 0, f.size))
             return error_set(e, STATUS_BAD, "'%s': the name of column %zu is not UTF-8", m->name, i + 1);
         if (!(m->column[m->n_columns++] = strndup((const char *)f.data, f.size)))
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
         for (size_t j = 0; j < i; j++)
             if (!strcmp(m->column[i], m->column[j]))
-                return error_set(e, STATUS_BAD, "'%s': columns %zu and %zu are both called '%s'", m->name, j + 1, i + 1, m->column[i]);
+                return error_set(e, STATUS_BAD, "'%s': columns %zu and %zu are both called '%s'", m->name, j + 1, i + 1,
+                                 m->column[i]);
     }
     return 0;
 }
@@ -245,7 +249,9 @@ static int index_make(struct pass *p, const char *format, uint64_t limit, struct
 {
     if ((p->fd = temporary_file(e)) < 0 || !(p->ids = ids_open(p->m->name, e)))
         return -1;
-    if (records_init(&p->from, p->m->bytes, e) < 0 || records_fill(&p->from, e) < 0 || encoding_check(p, e) < 0 || format_choose(p, format, e) < 0)
+    if (records_init(&p->from, p->m->bytes, e) < 0 || records_fill(&p->from, e) < 0)
+        return -1;
+    if (encoding_check(p, e) < 0 || format_choose(p, format, e) < 0)
         return -1;
     if (p->m->format != MANIFEST_JSONL && columns_read(p, e) < 0)
         return -1;
@@ -270,7 +276,7 @@ int manifest_open(struct manifest *m, const char *name, const char *format, uint
     struct pass *p = m->title ? calloc(1, sizeof *p) : NULL;
     if (!p) {
         manifest_close(m);
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     }
     p->m = m;
     p->id_column = id_column;

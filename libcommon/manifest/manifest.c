@@ -58,7 +58,7 @@ static json_t *csv_row(const struct manifest *m, struct span text, bool cut, str
     if (!r || !row) {
         free(r);
         json_decref(row);
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     csv_record_init(r);
@@ -78,7 +78,7 @@ static json_t *csv_row(const struct manifest *m, struct span text, bool cut, str
         if (!value)
             bad = error_set(e, STATUS_BAD, "column '%s' is not UTF-8", m->column[i]);
         else if (json_object_set_new(row, m->column[i], value) < 0)
-            bad = error_set(e, STATUS_AGAIN, "out of memory");
+            bad = error_memory(e);
     }
     csv_record_release(r);
     free(r);
@@ -119,7 +119,7 @@ json_t *manifest_row(const struct manifest *m, uint64_t i, struct error *e)
         length = MANIFEST_ROW_MAX;
     uint8_t *text = malloc((size_t)length + 1);
     if (!text) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     json_t *row = NULL;

@@ -42,7 +42,7 @@ int records_fill(struct records *r, struct error *e)
         return 0;
     uint8_t *to = buf_extend(&r->window, n);
     if (!to)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     return object_read(r->bytes, next, n, to, e) < 0 ? -1 : 1;
 }
 

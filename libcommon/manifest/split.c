@@ -136,5 +136,5 @@ int split_piece(const struct split *s, json_t *row, size_t k, const char *name, 
               json_object_set_new(row, "segments", segments_cut(segments, from, end)) ||
               (k && json_object_set_new(row, "previous_text", text_join(segments, before, from)));
     json_decref(segments);
-    return bad ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
+    return bad ? error_memory(e) : 0;
 }

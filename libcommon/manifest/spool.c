@@ -113,7 +113,9 @@ static struct object *spool(int fd, struct object *object, const char *name, str
     int to = temporary_file(e);
     uint8_t *piece = malloc(PIECE);
     struct unpacking *u = calloc(1, sizeof *u);
-    int bad = to < 0 ? -1 : !piece || !u || inflateInit2(&u->z, 15 + 16) != Z_OK ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
+    int bad = to < 0 ? -1 : 0;
+    if (!bad && (!piece || !u || inflateInit2(&u->z, 15 + 16) != Z_OK))
+        bad = error_memory(e);
     if (!bad)
         bad = copy(&from, to, piece, u, e);
     if (u)

@@ -109,7 +109,7 @@ struct source_pool *source_pool_open(const struct source *s, uint64_t start, int
         p->thread = calloc(n, sizeof *p->thread);
     }
     if (!p || !p->slot || !p->thread) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         if (p) {
             free(p->slot);
             free(p->thread);

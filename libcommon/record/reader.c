@@ -96,7 +96,7 @@ static struct part *part_add(struct recording *r, const char *path, struct error
         size_t room = r->room ? 2 * r->room : 8;
         struct part *p = realloc(r->part, room * sizeof *p);
         if (!p)
-            return error_set(e, STATUS_AGAIN, "out of memory"), NULL;
+            return error_memory(e), NULL;
         r->part = p;
         r->room = room;
     }
@@ -104,7 +104,7 @@ static struct part *part_add(struct recording *r, const char *path, struct error
     static _Atomic uint64_t ids;
     *p = (struct part){ .id = ++ids, .path = strdup(path), .fd = -1, .index = -1, .unit = r->units, .sample = r->samples };
     if (!p->path)
-        return error_set(e, STATUS_AGAIN, "out of memory"), NULL;
+        return error_memory(e), NULL;
     r->n++;
     p->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (p->fd < 0)
@@ -115,7 +115,7 @@ static struct part *part_add(struct recording *r, const char *path, struct error
 static int index_flush(struct part *p, struct buf *b, struct error *e)
 {
     if (b->failed)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (temporary_write(p->index, b->data, b->size, p->path, e) < 0)
         return -1;
     buf_clear(b);
@@ -211,7 +211,7 @@ struct recording *recording_open(char *const *path, size_t n, struct error *e)
 {
     struct recording *r = calloc(1, sizeof *r);
     if (!r) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     header_init(&r->header);
@@ -282,7 +282,8 @@ static _Thread_local struct window {
     uint8_t bytes[AHEAD];
 } units, entries;
 
-/* At least n bytes at `offset`, fewer only at the file's end; *here of them, valid until the next call.  In a row, more at a time. */
+/* At least n bytes at `offset`, fewer only at the file's end; *here of them, valid until the next call.  In a row,
+ * more at a time. */
 static const uint8_t *window_at(struct window *w, const struct part *p, int fd, uint64_t offset, size_t n, size_t *here,
                                 struct error *e)
 {
@@ -349,7 +350,7 @@ int recording_unit(const struct recording *r, uint64_t i, struct unit *u, struct
     buf_clear(&u->body);
     uint8_t *to = buf_extend(&u->body, (size_t)c.n);
     if (!to && c.n)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     size_t here = got - n < c.n ? got - n : (size_t)c.n;
     if (here)
         memcpy(to, look + n, here);

@@ -44,7 +44,7 @@ static void path_of(const struct record_writer *w, char *to, size_t size, unsign
 static int pending_write(struct record_writer *w, struct error *e)
 {
     if (w->pending.failed || w->index.failed)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (w->fd >= 0 && file_write_all(w->fd, w->pending.data, w->pending.size) < 0)
         return cannot(e, "write to", w->dir);
     buf_clear(&w->pending);
@@ -79,7 +79,7 @@ static int index_write(struct record_writer *w, struct error *e)
     buf_init(&b, SIZE_MAX);
     part_index_head(&b, w->here.units, w->here.samples);
     buf_append(&b, w->index.data, w->index.size);
-    int rc = b.failed ? error_set(e, STATUS_AGAIN, "out of memory") : file_replace(path, b.data, b.size, e);
+    int rc = b.failed ? error_memory(e) : file_replace(path, b.data, b.size, e);
     buf_release(&b);
     return rc;
 }
@@ -121,7 +121,7 @@ static int header_there(struct record_writer *w, struct span map, struct error *
     if (!w->has_header)
         buf_append(&w->first, map.data, map.size);
     w->has_header = true;
-    return w->first.failed ? error_set(e, STATUS_AGAIN, "out of memory") : header_read(&w->header, map, e);
+    return w->first.failed ? error_memory(e) : header_read(&w->header, map, e);
 }
 
 /* A complete part: its numbers from the index, its errors from its end. */
@@ -248,7 +248,7 @@ struct record_writer *record_open(const char *dir, uint64_t part_bytes, struct e
     struct record_writer *w = calloc(1, sizeof *w);
     if (!w || !(w->dir = strdup(dir))) {
         free(w);
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     w->lock = w->fd = -1;

@@ -171,13 +171,13 @@ static int list_dir(const struct listing *l, const char *dir, const char *start,
         char *path = NULL;
         if (r == 0 && strcmp(name, ".") && strcmp(name, "..") && !strncmp(name, start, strlen(start))) {
             if (asprintf(&path, "%s%s", dir, name) < 0)
-                path = NULL, r = error_set(e, STATUS_AGAIN, "out of memory");
+                path = NULL, r = error_memory(e);
             else if (lstat(path, &s) < 0)
                 ;               /* gone meanwhile */
             else if (S_ISDIR(s.st_mode)) {
                 char *below;
                 if (asprintf(&below, "%s/", path) < 0)
-                    r = error_set(e, STATUS_AGAIN, "out of memory");
+                    r = error_memory(e);
                 else {
                     r = list_dir(l, below, "", e);
                     free(below);
@@ -201,7 +201,7 @@ static int file_list(const char *prefix, int (*each)(void *ctx, const char *url,
     struct listing l = { each, ctx };
     char *dir = strndup(path, slash ? (size_t)(slash + 1 - path) : 0);
     if (!dir)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int r = list_dir(&l, dir, slash ? slash + 1 : path, e);
     free(dir);
     return r;
@@ -222,7 +222,7 @@ static struct store_writer *file_writer_open(const char *url, struct error *e)
 {
     struct file_writer *w = calloc(1, sizeof *w);
     if (!w || !(w->path = strdup(path_of(url))) || asprintf(&w->part, "%s.part", w->path) < 0) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         if (w)
             free(w->path);
         free(w);

@@ -63,7 +63,7 @@ static void slot_read(struct ahead *a, struct slot *s)
     buf_clear(&s->header);
     buf_append(&s->header, map->data, map->size);
     if (s->header.failed) {
-        error_set(&s->error, STATUS_AGAIN, "out of memory");
+        error_memory(&s->error);
         s->event = STREAM_FAILED;
     }
 }
@@ -102,7 +102,7 @@ static void *read_on(void *arg)
         if (!s) {
             s = &a->spare;
             s->event = STREAM_FAILED;
-            error_set(&s->error, STATUS_AGAIN, "out of memory");
+            error_memory(&s->error);
         }
         slot_put(a, s);
         more = s->event != STREAM_FAILED && s->event != STREAM_EOF;
@@ -220,7 +220,7 @@ struct stream_in *stream_in_ahead(struct stream_in *in, const struct ahead_limit
     struct ahead *a = calloc(1, sizeof *a);
     const struct stream_in_ops *ops = stream_in_is_endpoint(in) ? &of_endpoint : &of_pipe;
     if (!a || stream_in_base(&a->base, ops, stream_in_name(in), e) < 0) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         stream_in_close(in);
         free(a);
         return NULL;

@@ -199,7 +199,7 @@ struct stream_out *pipe_out_open(const char *spec, struct error *e)
         return &p->base;
     }
     if (!p)
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     free(p);
     pipe_end_close(&end);
     return NULL;

@@ -46,7 +46,7 @@ int stream_in_base(struct stream_in *in, const struct stream_in_ops *ops, const 
 {
     *in = (struct stream_in){ .ops = ops, .name = strdup(name) };
     header_init(&in->header);
-    return in->name ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    return in->name ? 0 : error_memory(e);
 }
 
 void stream_in_done(struct stream_in *in)
@@ -101,7 +101,7 @@ bool stream_out_skips(struct stream_out *out, uint64_t q) { return out->ops->ski
 int stream_out_base(struct stream_out *out, const struct stream_out_ops *ops, const char *name, struct error *e)
 {
     *out = (struct stream_out){ .ops = ops, .name = strdup(name) };
-    return out->name ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    return out->name ? 0 : error_memory(e);
 }
 
 void stream_out_done(struct stream_out *out) { free(out->name); }

@@ -70,7 +70,8 @@ bool stream_out_skips(struct stream_out *out, uint64_t q);
 const struct stream_end *stream_out_end(const struct stream_out *out);  /* counted so far, since the header */
 double stream_out_waited(const struct stream_out *out);
 uint64_t stream_out_window(struct stream_out *out);     /* units put and not yet taken; 0 on a pipe, which does not tell */
-/* Flushes, closes and frees; a full disk shows here at the latest.  1: the reader left early (EPIPE), which ends a filter quietly. */
+/* Flushes, closes and frees; a full disk shows here at the latest.  1: the reader left early (EPIPE), which ends a
+ * filter quietly. */
 int stream_out_close(struct stream_out *out, struct error *e);
 /* After a put returned -1: did the reader leave (EPIPE)? */
 bool stream_out_gone(const struct stream_out *out);

@@ -18,6 +18,8 @@ int error_set(struct error *e, int status, const char *fmt, ...)
     return -1;
 }
 
+int error_memory(struct error *e) { return error_set(e, STATUS_AGAIN, "out of memory"); }
+
 int error_prefix(struct error *e, const char *fmt, ...)
 {
     if (!e)

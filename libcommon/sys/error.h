@@ -22,6 +22,8 @@ struct error {
 /* Fills e and returns -1, so that `return error_set(...)` reads well.  e may be NULL. */
 int error_set(struct error *e, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The commonest: STATUS_AGAIN, "out of memory"; returns -1. */
+int error_memory(struct error *e);
 /* Puts "prefix: " in front of what e says; returns -1. */
 int error_prefix(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* STATUS_BAD for errno values that retrying cannot mend (ENOENT, EACCES, ...), else STATUS_AGAIN. */

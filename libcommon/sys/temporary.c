@@ -17,7 +17,7 @@ int temporary_file(struct error *e)
         dir = access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp";
     char *path;
     if (asprintf(&path, "%s/penstock.XXXXXX", dir) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
         error_set(e, STATUS_AGAIN, "cannot make a temporary file in '%s' (TMPDIR chooses another place): %s", dir,

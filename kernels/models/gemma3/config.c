@@ -106,7 +106,8 @@ static int theta_read(const json_t *c, const char *key, double value, struct gem
     return 0;
 }
 
-/* New files name each layer type, or one of them; scaling beside that, as old files have it, is for the full layers alone. */
+/* New files name each layer type, or one of them; scaling beside that, as old files have it, is for the full
+ * layers alone. */
 static int ropes_read(struct gemma3 *g, const json_t *c, char why[WHY])
 {
     static const char *const names[] = { "sliding_attention", "full_attention" };

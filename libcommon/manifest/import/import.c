@@ -43,7 +43,7 @@ int import_row_write(int fd, json_t *row, const char *name, struct error *e)
     char *line = json_dumps(row, JSON_COMPACT);
     json_decref(row);
     if (!line)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     size_t n = strlen(line);
     line[n++] = '\n';           /* where the NUL was */
     int bad = temporary_write(fd, line, n, name, e);

@@ -27,7 +27,7 @@ static int keyed_open(struct keyed *k, const char *dir, const char *name, bool n
 {
     *k = (struct keyed){ .path = path_join(dir, name) };
     if (!k->path)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     k->file = fopen(k->path, "re");
     if (!k->file && (needed || errno != ENOENT))
         return error_set(e, error_errno_status(errno), "'%s': %s%s", k->path, strerror(errno),
@@ -187,7 +187,7 @@ static int rows_write(struct kaldi *k, struct error *e)
         return bad;
     }
     if (!(k->recordings = json_object()))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     while (keyed_next(&k->wav))
         json_object_set_new(k->recordings, k->wav.key, sound_of(k, k->wav.value));
     while (!bad && keyed_next(&k->segments))

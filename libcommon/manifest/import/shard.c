@@ -77,7 +77,7 @@ static int text_add(struct shard *s, const struct tar_member *m, const char *kin
         return error_set(e, STATUS_BAD, "'%s': its member '%s' has more than %d MiB", s->path, m->name, TEXT_MAX >> 20);
     char *text = malloc((size_t)m->size + 1);
     if (!text)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int bad = shard_read(s, m->offset, (size_t)m->size, text, e);
     json_t *v = NULL;
     json_error_t why;
@@ -169,7 +169,7 @@ int import_shard(const char *path, size_t base, uint64_t generation, int fd, str
     s.window = malloc(s.room);
     int bad = -1;
     if (!s.window)
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     else if ((s.object = object_open_version(path, generation, e)))
         bad = shard_walk(&s, e);
     json_decref(s.row);

@@ -35,12 +35,12 @@ static int name_add(struct names *names, const char *name, struct error *e)
         size_t room = names->room ? 2 * names->room : 16;
         char **more = realloc(names->name, room * sizeof *more);
         if (!more)
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
         names->name = more;
         names->room = room;
     }
     if (!(names->name[names->n] = strdup(name)))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     names->n++;
     return 0;
 }
@@ -61,7 +61,7 @@ static int braces(const char *name, struct names *names, struct error *e)
             return error_set(e, STATUS_BAD, "'%s': {%.*s} is no range of numbers", name, (int)(close - open - 1), open + 1);
         for (; !bad && a <= b; a++) {
             if (asprintf(&one, "%.*s%0*llu%s", (int)(open - name), name, width, a, close + 1) < 0)
-                return error_set(e, STATUS_AGAIN, "out of memory");
+                return error_memory(e);
             bad = braces(one, names, e);
             free(one);
         }
@@ -69,7 +69,7 @@ static int braces(const char *name, struct names *names, struct error *e)
     }
     for (const char *at = open + 1; !bad && at <= close; at += strcspn(at, ",}") + 1) {
         if (asprintf(&one, "%.*s%.*s%s", (int)(open - name), name, (int)strcspn(at, ",}"), at, close + 1) < 0)
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
         bad = braces(one, names, e);
         free(one);
     }
@@ -117,7 +117,7 @@ static int rows_of(const char *path, size_t base, int fd, struct error *e)
     if (!cache || !i.generation)
         return import_shard(path, base, i.generation, fd, e);
     if (asprintf(&key, "rows %d %zu %s", ROWS_VERSION, base, path) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int bad = rows_known(key, i.generation, fd) ? 0 : import_shard(path, base, i.generation, fd, e) < 0 ? -1 : 1;
     if (bad > 0)
         rows_keep(key, i.generation, fd);
@@ -164,7 +164,7 @@ static void *shards_read(void *arg)
 static int rows_copy(int from, int to, const char *name, struct error *e)
 {
     char *piece = malloc(PIECE);
-    int bad = piece ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    int bad = piece ? 0 : error_memory(e);
     ssize_t n = 0;
     for (off_t at = 0; !bad && (n = pread(from, piece, PIECE, at)) > 0; at += n)
         bad = temporary_write(to, piece, (size_t)n, name, e);
@@ -200,7 +200,7 @@ static int shards_import(const struct names *names, size_t base, int fd, struct 
     pthread_t thread[THREADS];
     size_t n = 0, wanted = names->n < THREADS ? names->n : THREADS;
     if (!w.job)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     for (size_t i = 0; i < names->n; i++)
         w.job[i].fd = -1;
     pthread_mutex_init(&w.lock, NULL);

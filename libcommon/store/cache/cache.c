@@ -140,7 +140,7 @@ struct cache *cache_open(const char *dir, uint64_t limit, struct error *e)
     struct cache *c = calloc(1, sizeof *c);
     if (!c || !(c->dir = strdup(dir))) {
         free(c);
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     c->limit = limit;

@@ -86,7 +86,7 @@ static int object_copy(const struct entry *from, const char *dir, size_t prefix,
     for (uint64_t at = 0; !bad && at < size; at += PIECE) {
         size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
         if (!piece)
-            bad = error_set(e, STATUS_AGAIN, "out of memory");
+            bad = error_memory(e);
         else if ((bad = object_read(o, at, n, piece, e)) == 0 && file_write_all(fd, piece, n) < 0)
             bad = error_set(e, error_errno_status(errno), "cannot write '%s': %s", path, strerror(errno));
     }
@@ -112,7 +112,7 @@ static char *copy_path(const struct mirror *m, const char *home, struct error *e
     bool failed = b.failed || asprintf(&path, "%s/" COPY "%.*s", home, HASH, hash) < 0;
     buf_release(&b);
     if (failed)
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     return failed ? NULL : path;
 }
 
@@ -184,7 +184,7 @@ static int copy_make(const struct mirror *m, const char *home, const char *path,
     if (cache_limit(&limit, e) < 0)
         return -1;
     if (asprintf(&part, "%s.part", path) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     for (size_t i = 0; i < m->n; i++)
         size += m->entry[i].info.size;
     (void)lru_shrink(home, limit > size ? limit - size : 0, limit > size ? limit - size : 0, ours, copy_remove);
@@ -231,7 +231,7 @@ static int mirror(const char *url, bool follow, char **path, struct error *e)
     while (n && url[n - 1] == '/')
         n--;
     if (asprintf(&m.prefix, "%.*s/", (int)n, url) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     struct error why = { 0 };
     int bad = store_list(m.prefix, entry_add, &m, &why);
     if (bad)
@@ -244,7 +244,7 @@ static int mirror(const char *url, bool follow, char **path, struct error *e)
     } else if (!bad) {
         char *home = cache_home();
         if (!home)
-            error_set(e, STATUS_AGAIN, "out of memory");
+            error_memory(e);
         bad = home && (*path = copy_path(&m, home, e)) ? copy_get(&m, home, *path, e) : -1;
         free(home);
         if (bad) {
@@ -262,5 +262,5 @@ int store_mirror(const char *url, char **path, struct error *e)
     if (url_is_remote(url))
         return mirror(url, true, path, e);
     *path = strdup(url);
-    return *path ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    return *path ? 0 : error_memory(e);
 }

@@ -40,7 +40,7 @@ int token_take(const char *what, const json_t *answer, struct token *t, struct e
     if (!value || !*value || strpbrk(value, "\r\n"))
         return error_set(e, STATUS_AGAIN, "%s: the answer holds no access token", what);
     if (!(t->value = strdup(value)))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     t->expires = clock_seconds() + (seconds > 0 ? seconds : 3600);
     return 0;
 }
@@ -53,7 +53,7 @@ static int from_text(const char *text, size_t n, const char *name, struct token 
         n--;
     if (n == 0 || memchr(text, '\n', n) || memchr(text, '\r', n) || memchr(text, 0, n))
         return error_set(e, STATUS_BAD, "'%s' holds no token: one line is meant", name);
-    return (t->value = strndup(text, n)) ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    return (t->value = strndup(text, n)) ? 0 : error_memory(e);
 }
 
 /* Read again each time, so that whoever renews it need not restart us. */
@@ -153,6 +153,6 @@ int auth_google(struct http_request *r, bool fresh, struct error *e)
         bad = http_header(r, "x-goog-user-project: %s", kept.token.quota_project);
     pthread_mutex_unlock(&kept.lock);
     if (bad && e && !e->status)
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     return bad ? -1 : 0;
 }

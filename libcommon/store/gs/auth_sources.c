@@ -70,12 +70,12 @@ static int from_service_account(const json_t *c, const char *name, struct token 
     char *text = NULL, *signature = NULL, *body = NULL;
     int bad = 0;
     if (!head || !claims || asprintf(&text, "%s.%s", head, claims) < 0)
-        bad = error_set(e, STATUS_AGAIN, "out of memory");
+        bad = error_memory(e);
     else if (!(signature = rs256(text, key)))
         bad = error_set(e, STATUS_BAD, "'%s': its private_key cannot sign", name);
     else if (asprintf(&body, "grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type%%3Ajwt-bearer&assertion=%s.%s",
                       text, signature) < 0)
-        bad = error_set(e, STATUS_AGAIN, "out of memory");
+        bad = error_memory(e);
     json_t *answer = NULL;
     if (!bad)
         bad = token_exchange(&(struct exchange){ name, "POST", uri, body, FORM, NULL, false }, &answer, e);
@@ -114,7 +114,7 @@ static int from_form(const char *name, const char *url, const char *const pairs[
     char *body = form(pairs, n);
     json_t *answer = NULL;
     int bad = body ? token_exchange(&(struct exchange){ name, "POST", url, body, FORM, NULL, false }, &answer, e) :
-              error_set(e, STATUS_AGAIN, "out of memory");
+              error_memory(e);
     if (!bad)
         bad = token_take(name, answer, t, e);
     json_decref(answer);
@@ -147,7 +147,7 @@ static int impersonate(const char *name, const char *url, const json_t *delegate
     json_t *answer = NULL;
     int bad = -1;
     if (!body || asprintf(&header, "Authorization: Bearer %s", t->value) < 0)
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     else
         bad = token_exchange(&(struct exchange){ name, "POST", url, body, "application/json", header, false }, &answer, e);
     const char *value = json_string_value(json_object_get(answer, "accessToken"));
@@ -281,7 +281,7 @@ int token_from_metadata(struct token *t, struct error *e)
     char *url;
     if (asprintf(&url, "http://%s/computeMetadata/v1/instance/service-accounts/default/token?scopes=%s",
                  host && *host ? host : "metadata.google.internal", AUTH_SCOPE) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     json_t *answer = NULL;
     int bad = token_exchange(&(struct exchange){ "the metadata server", "GET", url, NULL, NULL,
                                                  "Metadata-Flavor: Google", true }, &answer, e);

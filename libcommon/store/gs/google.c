@@ -23,7 +23,7 @@ int gs_name_read(const char *url, struct gs_name *name, bool object_needed, stru
     if (name->bucket_escaped && name->object_escaped)
         return 0;
     gs_name_release(name);
-    return error_set(e, STATUS_AGAIN, "out of memory");
+    return error_memory(e);
 }
 
 void gs_name_release(struct gs_name *name)

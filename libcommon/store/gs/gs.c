@@ -17,7 +17,7 @@ static int gs_prepare(struct remote *o, struct http_request *r, uint64_t offset,
     char *url;
     if (asprintf(&url, o->base.info.generation ? "%s&generation=%llu" : "%s", o->request_url,
                  (unsigned long long)o->base.info.generation) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int bad = http_init(r, "GET", url, e);
     free(url);
     if (bad)
@@ -73,7 +73,7 @@ static char *object_url(const char *url, const char *query, struct error *e)
     if (endpoint && project && gs_name_read(url, &name, true, e) == 0) {
         if (asprintf(&request, "%s/storage/v1/b/%s/o/%s?%s%s", endpoint, name.bucket_escaped, name.object_escaped,
                      query, project) < 0)
-            request = NULL, error_set(e, STATUS_AGAIN, "out of memory");
+            request = NULL, error_memory(e);
         gs_name_release(&name);
     }
     free(endpoint);
@@ -157,7 +157,7 @@ static int page_walk(const struct listing *l, const json_t *page, struct error *
         if (!name || !gs_resource_read(item, &info))
             return error_set(e, STATUS_AGAIN, "'gs://%s': an item of the listing has no name or size", l->bucket);
         if (asprintf(&url, "gs://%s/%s", l->bucket, name) < 0)
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
         int r = l->each(l->ctx, url, &info);
         free(url);
         if (r != 0)
@@ -174,7 +174,7 @@ static int page_get(const struct listing *l, const char *prefix, const char *bas
     char *escaped = *token ? url_escape(*token, "") : NULL, *url;
     if ((*token && !escaped) || asprintf(&url, "%s%s%s", base, escaped ? "&pageToken=" : "", escaped ? escaped : "") < 0) {
         free(escaped);
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     }
     free(escaped);
     buf_init(&answer, PAGE_MAX);
@@ -210,9 +210,10 @@ int gs_list(const char *prefix, int (*each)(void *ctx, const char *url, const st
     char *endpoint = gs_endpoint(), *project = gs_user_project(), *base, *token = NULL;
     int bad = -1;
     if (!endpoint || !project ||
-        asprintf(&base, "%s/storage/v1/b/%s/o?prefix=%s&maxResults=1000&fields=items(name,generation,size,crc32c),nextPageToken%s", endpoint,
-                 name.bucket_escaped, name.object_escaped, project) < 0) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        asprintf(&base, "%s/storage/v1/b/%s/o?prefix=%s&maxResults=1000"
+                        "&fields=items(name,generation,size,crc32c),nextPageToken%s",
+                 endpoint, name.bucket_escaped, name.object_escaped, project) < 0) {
+        error_memory(e);
     } else {
         struct listing l = { name.bucket, each, ctx };
         do

@@ -298,13 +298,13 @@ struct store_writer *gs_writer_open(const char *url, struct error *e)
 {
     struct gs_writer *w = calloc(1, sizeof *w);
     if (!w) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     w->base.kind = &store_gs;
     w->spool = w->note.fd = -1;
     if (!(w->url = strdup(url)) || !(w->chunk = malloc(CHUNK)))
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     else if ((w->spool = temporary_file(e)) >= 0 && (w->start_url = gs_upload_url(url, "resumable", e)) &&
              session_find(w, e) == 0)
         return &w->base;
@@ -342,7 +342,11 @@ int gs_writer_commit(struct store_writer *base, struct error *e)
         bad = upload(w, true, e);
     if (!bad && w->resumed && (!w->made.has_crc32c || gs_made_check(w->url, &w->made, w->size, w->crc, NULL) < 0)) {
         /* a mixture, or the whole of something else */
-        bad = gs_remove_version(w->url, w->made.generation, e) < 0 || begin_anew(w, "an earlier upload sent other bytes", e) < 0 ? -1 : upload(w, true, e);
+        bad = gs_remove_version(w->url, w->made.generation, e);
+        if (!bad)
+            bad = begin_anew(w, "an earlier upload sent other bytes", e);
+        if (!bad)
+            bad = upload(w, true, e);
     }
     if (!bad && (bad = gs_made_check(w->url, &w->made, w->size, w->crc, e)) < 0)
         gs_remove_version(w->url, w->made.generation, NULL);

@@ -23,7 +23,7 @@ char *gs_upload_url(const char *url, const char *type, struct error *e)
         asprintf(&request, "%s/upload/storage/v1/b/%s/o?uploadType=%s&name=%s&ifGenerationMatch=%llu%s", endpoint,
                  name.bucket_escaped, type, name.object_escaped, (unsigned long long)now.generation, project) < 0) {
         request = NULL;
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     }
     free(endpoint);
     free(project);

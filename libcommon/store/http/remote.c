@@ -142,7 +142,7 @@ int remote_parts(struct remote *o, uint64_t offset, size_t size, uint8_t *to, st
     struct part *part = calloc(n, sizeof *part);
     struct retry t;
     bool fresh = false, refreshed = false;
-    int bad = part ? 0 : error_set(e, STATUS_AGAIN, "out of memory");
+    int bad = part ? 0 : error_memory(e);
     retry_begin(&t, o->base.url);
     for (size_t i = 0; part && i < n; i++)
         part[i] = (struct part){ offset + i * each, i + 1 < n ? each : size - i * each, 0, to + i * each };

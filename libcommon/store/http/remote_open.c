@@ -64,7 +64,7 @@ static int first_answer(struct remote *o, struct http_request *r, bool *sized, s
         buf_clear(&o->head);
         if (!buf_extend(&o->head, HEAD)) {
             http_release(r);
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
         }
         r->to = o->head.data;
         r->room = HEAD;
@@ -146,7 +146,7 @@ static int head_complete(struct remote *o, bool all, struct error *e)
     if (have > want)
         o->head.size = have = want;
     if (have < want && !buf_extend(&o->head, want - have))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (want < o->base.info.size)
         return have < want ? remote_parts(o, have, want - have, o->head.data + have, e) : 0;
     /* remote_whole takes what is there already from the head itself */
@@ -193,7 +193,7 @@ struct object *remote_open(const struct remote_kind *how, const char *url, const
         pthread_mutex_init(&o->lock, NULL);
     }
     if (!o || !o->base.url || !o->request_url)
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     else if (opened(o, e) == 0)
         return &o->base;
     if (o)

@@ -83,7 +83,7 @@ static int keys_find(struct s3_keys *k, struct error *e)
     if (!k->region)
         k->region = profile_find("AWS_CONFIG_FILE", "config", section, "region", e);
     if (!k->region && !(k->region = strdup("us-east-1")))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (store_is_anonymous())
         return 0;
     int found = 1;
@@ -133,7 +133,7 @@ int s3_keys_get(const struct s3_keys **keys, struct error *e)
     if (stale(now)) {
         struct s3_keys *k = calloc(1, sizeof *k);
         kept.asked = now;
-        bad = k ? keys_find(k, e) : error_set(e, STATUS_AGAIN, "out of memory");
+        bad = k ? keys_find(k, e) : error_memory(e);
         if (!bad) {
             k->before = kept.keys;
             kept.keys = k;

@@ -61,7 +61,7 @@ static int name_read(const char *url, struct s3_name *n, bool key_needed, bool w
     if (!bad)
         return 0;
     s3_name_release(n);
-    return error_set(e, STATUS_AGAIN, "out of memory");
+    return error_memory(e);
 }
 
 int s3_name_read(const char *url, struct s3_name *n, bool key_needed, struct error *e)
@@ -135,7 +135,7 @@ static int sign(struct http_request *r, const struct s3_ask *ask, const char *ra
               (k->token && http_header(r, "x-amz-security-token: %s", k->token) < 0) ||
                   http_header(r, "Authorization: %s", authorization) < 0;
     free(authorization);
-    return bad ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
+    return bad ? error_memory(e) : 0;
 }
 
 int s3_request(struct http_request *r, const struct s3_ask *ask, struct error *e)
@@ -143,7 +143,7 @@ int s3_request(struct http_request *r, const struct s3_ask *ask, struct error *e
     char *url, range[64] = "";
     bool query = ask->query && *ask->query;
     if (asprintf(&url, "%s%s%s", ask->name->url, query ? "?" : "", query ? ask->query : "") < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int bad = http_init(r, ask->method, url, e);
     free(url);
     if (bad)

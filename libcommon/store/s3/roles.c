@@ -85,7 +85,7 @@ static int identity_trade(struct s3_keys *k, const char *body, struct error *e)
     buf_init(&text, EXCHANGE_MAX);
     if (set ? !(url = strdup(set)) : asprintf(&url, "https://sts.%s.amazonaws.com%s/", k->region,
                                               strncmp(k->region, "cn-", 3) ? "" : ".cn") < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (auth_exchange(&(struct exchange){ what, "POST", url, body, FORM, NULL, false }, &text, e) == 0) {
         struct span page = span_of(text.data, text.size);
         char *ends = xml_copy(page, "Expiration");
@@ -113,9 +113,9 @@ int s3_keys_of_identity(struct s3_keys *k, struct error *e)
          *name_escaped = url_escape(name ? name : "penstock", ""), *body = NULL;
     int found = -1;
     if (!token_escaped || !role_escaped || !name_escaped ||
-        asprintf(&body, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=%s&RoleSessionName=%s&WebIdentityToken=%s", role_escaped, name_escaped,
-                 token_escaped) < 0)
-        error_set(e, STATUS_AGAIN, "out of memory");
+        asprintf(&body, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=%s&RoleSessionName=%s"
+                        "&WebIdentityToken=%s", role_escaped, name_escaped, token_escaped) < 0)
+        error_memory(e);
     else
         found = identity_trade(k, body, e);
     free(token);
@@ -167,7 +167,7 @@ int s3_keys_of_container(struct s3_keys *k, struct error *e)
         return error_set(e, STATUS_BAD, "AWS_CONTAINER_AUTHORIZATION_TOKEN has more than one line");
     if (asprintf(&url, "%s%s", relative ? CONTAINER : "", relative ? relative : full) < 0 ||
         ((token || set) && asprintf(&header, "Authorization: %s", token ? token : set) < 0))
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     else
         found = service_ask(k, "the container's credentials", url, header, e);
     free(url);
@@ -183,7 +183,7 @@ static char *machine_text(const char *method, const char *endpoint, const char *
     char *url = NULL, *text = NULL;
     buf_init(&b, EXCHANGE_MAX);
     if (asprintf(&url, "%s%s", endpoint, path) < 0)
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     else if (auth_exchange(&(struct exchange){ "the metadata service", method, url, *method == 'P' ? "" : NULL,
                                                "text/plain", header, true }, &b, e) == 0 &&
              b.size && !memchr(b.data, '\r', b.size)) {

@@ -19,7 +19,9 @@ static int s3_prepare(struct remote *o, struct http_request *r, uint64_t offset,
     char *match = NULL;
     if (s3_name_read(o->base.url, &name, true, e) < 0)
         return -1;
-    int bad = o->pinned && o->etag && asprintf(&match, "if-match: %s", o->etag) < 0 ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
+    int bad = 0;
+    if (o->pinned && o->etag && asprintf(&match, "if-match: %s", o->etag) < 0)
+        bad = error_memory(e);
     if (!bad)
         bad = s3_request(r, &(struct s3_ask){ "GET", &name, NULL, NULL, offset, n, { match } }, e);
     free(match);
@@ -180,7 +182,7 @@ static int page_walk(const struct listing *l, struct span page, struct error *e)
         if (!key.data || !size.data)
             r = error_set(e, STATUS_AGAIN, "'%s': an item of the listing has no key or size", l->prefix);
         else
-            r = url.failed ? error_set(e, STATUS_AGAIN, "out of memory") : l->each(l->ctx, (char *)url.data, &info);
+            r = url.failed ? error_memory(e) : l->each(l->ctx, (char *)url.data, &info);
         buf_release(&url);
     }
     return r;
@@ -196,7 +198,7 @@ static int page_get(const struct listing *l, const struct s3_name *name, char **
                                          escaped ? "continuation-token=" : "",
                                          escaped ? escaped : "", escaped ? "&" : "", name->key) < 0) {
         free(escaped);
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     }
     free(escaped);
     buf_init(&answer, PAGE_MAX);
@@ -209,7 +211,7 @@ static int page_get(const struct listing *l, const struct s3_name *name, char **
         free(*token);
         *token = NULL;
         if (bad == 0 && cut.size == 4 && !memcmp(cut.data, "true", 4) && !(*token = xml_plain(next)))
-            bad = error_set(e, STATUS_AGAIN, "out of memory");
+            bad = error_memory(e);
         http_release(&r);
     }
     buf_release(&answer);

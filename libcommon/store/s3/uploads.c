@@ -71,7 +71,9 @@ static int uploads_list(const char *prefix, each_upload *each, void *ctx, bool *
     if (s3_bucket_read(prefix, &name, e) < 0)
         return -1;
     buf_init(&answer, PAGE_MAX);
-    int bad = asprintf(&query, "uploads=&encoding-type=url&prefix=%s", name.key) < 0 ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
+    int bad = 0;
+    if (asprintf(&query, "uploads=&encoding-type=url&prefix=%s", name.key) < 0)
+        bad = error_memory(e);
     if (!bad && (bad = s3_call(prefix, &(struct s3_ask){ .method = "GET", .name = &name, .query = query }, &r, &answer,
                                e)) == 0) {
         struct span page = span_of(answer.data, answer.size), whole = page, item;
@@ -174,7 +176,7 @@ static int parts_list(struct s3_upload *u, const char *url, const struct s3_name
         char *query;
         more = false;
         if (asprintf(&query, "max-parts=1000&part-number-marker=%lu&uploadId=%s", marker, u->id) < 0)
-            return error_set(e, STATUS_AGAIN, "out of memory");
+            return error_memory(e);
         buf_init(&answer, PAGE_MAX);
         good = s3_call(url, &(struct s3_ask){ .method = "GET", .name = name, .query = query }, &r, &answer, e);
         if (good == 0) {
@@ -228,7 +230,7 @@ int s3_upload_begin(struct s3_upload *u, const char *url, const struct s3_name *
     char unused[S3_SUM_HEADER];
     const char *sums;
     if (!(u->part = calloc(S3_PARTS_MAX, sizeof *u->part)))
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     int found = upload_find(u, url, name, e);
     if (found)
         return found < 0 ? -1 : 0;

@@ -75,7 +75,7 @@ static int part_put(struct s3_writer *w, struct s3_part *p, const char *sum, str
     char *query;
     struct span body = span_of(w->part, w->filled);
     if (asprintf(&query, "partNumber=%u&uploadId=%s", w->parts, w->upload.id) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     buf_init(&answer, ANSWER_MAX);
     int bad = s3_call(w->url, &(struct s3_ask){ .method = "PUT", .name = &w->name, .query = query, .body = &body,
                                                 .header = { w->upload.summed ? sum : NULL } },
@@ -120,7 +120,7 @@ struct store_writer *s3_writer_open(const char *url, struct error *e)
 {
     struct s3_writer *w = calloc(1, sizeof *w);
     if (!w || !(w->url = strdup(url)) || !(w->part = malloc(PART))) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     } else if (s3_name_read(url, &w->name, true, e) == 0) {
         w->base.kind = &store_s3;
         return &w->base;
@@ -180,7 +180,7 @@ static int upload_end(struct s3_writer *w, struct error *e)
     char *query, text[S3_SUM_HEADER];
     const char *sum;
     if (asprintf(&query, "uploadId=%s", w->upload.id) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     buf_init(&answer, ANSWER_MAX);
     buf_init(&body, 4 << 20);
     parts_name(w, &body);
@@ -188,7 +188,7 @@ static int upload_end(struct s3_writer *w, struct error *e)
     struct span all = span_of(body.data, body.size);
     struct s3_ask ask = { .method = "POST", .name = &w->name, .query = query, .body = &all,
                           .header = { w->upload.full ? sum : NULL, "x-amz-checksum-type: FULL_OBJECT" } };
-    int bad = body.failed ? error_set(e, STATUS_AGAIN, "out of memory") : s3_call(w->url, &ask, &r, &answer, e);
+    int bad = body.failed ? error_memory(e) : s3_call(w->url, &ask, &r, &answer, e);
     if (bad == 0) {
         struct span page = span_of(answer.data, answer.size), why = xml_text(&page, "Message");
         bool failed = answer.size && memmem(answer.data, answer.size, "<Error>", 7);

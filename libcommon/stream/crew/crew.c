@@ -11,7 +11,7 @@ struct crew *crew_new(const struct pipeline *p, int copies, const struct cpus *c
 {
     struct crew *c = calloc(1, sizeof *c);
     if (!c) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     *c = (struct crew){ .p = p, .copies = copies, .cpus = cpus, .timeout = timeout, .shadows = shadows, .out = *out };
@@ -101,7 +101,7 @@ int crew_header(struct crew *c, struct span header, double now, struct error *e)
         return error_set(e, STATUS_AGAIN, "the input's header has changed: '%s' must start anew", c->names);
     c->header = blob_copy(header);
     if (!c->header)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     return crew_step(c, now, e);
 }
 

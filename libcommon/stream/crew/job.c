@@ -53,7 +53,7 @@ struct job *job_new(const struct control *c, struct blob *body, struct error *e)
             error_set(e, STATUS_BAD, "unit %llu: its body is not {\"samples\": [...]} of %llu maps",
                       (unsigned long long)c->q, (unsigned long long)c->k);
         else
-            error_set(e, STATUS_AGAIN, "out of memory");
+            error_memory(e);
         blob_drop(body);
         return NULL;
     }
@@ -147,7 +147,7 @@ static int split(struct job *j, struct error *e)
     struct mp_cursor c = mp_cursor(blob_span(j->body));
     j->sample = calloc(j->k, sizeof *j->sample);
     if (!j->sample)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (body_head(&c, j->k) < 0)
         return error_set(e, STATUS_BAD, "unit %llu is none", (unsigned long long)j->q);
     for (uint64_t i = 0; i < j->k; i++)

@@ -26,7 +26,8 @@ struct job {
 /* Takes body; NULL: it is no body of k samples, or out of memory (e). */
 struct job *job_new(const struct control *c, struct blob *body, struct error *e);
 void job_free(struct job *j);
-/* What goes to the child now, the caller's share (NULL: out of memory); k, n, c of *c are filled, *failed of its samples have an error. */
+/* What goes to the child now, the caller's share (NULL: out of memory); k, n, c of *c are filled, *failed of its
+ * samples have an error. */
 struct blob *job_input(const struct job *j, struct control *c, uint64_t *failed);
 /* A child's answer to that (answer: its k, n, c).  Takes body.  1: the unit is done, *out its body and
  * *crc its checksum; 0: go on with job_input; -1: not an answer to it (e). */

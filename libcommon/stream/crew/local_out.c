@@ -38,7 +38,7 @@ int fan_flush(struct fan_run *r, struct blob *body)
     }
     r->wait_out += clock_seconds() - began;
     if (r->pending.failed) {
-        error_set(&e, STATUS_AGAIN, "out of memory");
+        error_memory(&e);
         return fan_fail(r, &e);
     }
     buf_clear(&r->pending);

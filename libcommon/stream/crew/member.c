@@ -11,7 +11,7 @@ static int seg_add(struct crew *c, struct member *m, struct blob *b)
 {
     struct error e;
     if (!b) {
-        error_set(&e, STATUS_AGAIN, "out of memory");
+        error_memory(&e);
         return crew_fail(c, &e);
     }
     m->seg[m->nseg].blob = b;
@@ -53,7 +53,7 @@ static int control_add(struct crew *c, struct member *m, const struct control *c
     buf_clear(b);
     control_put(b, ctl);
     if (b->failed) {
-        error_set(&e, STATUS_AGAIN, "out of memory");
+        error_memory(&e);
         return crew_fail(c, &e);
     }
     if (ctl->type == CONTROL_DATA)

@@ -39,7 +39,7 @@ int pipeline_parse(struct pipeline *p, const char *text, struct error *e)
 {
     *p = (struct pipeline){ .text = malloc(2 * strlen(text) + 2) };
     if (!p->text)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     const char *from = text;
     char *to = p->text, quote = 0;
     int words = 0, begin = 0;

@@ -160,7 +160,7 @@ int wire_fill(struct wire *w, struct error *e)
     w->in.size = left;
     w->at = 0;
     if (buf_reserve(&w->in, room) < 0)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     size_t rest = w->in_body ? w->body->size - w->have : 0;     /* nothing is left then: straight to where it belongs */
     struct iovec v[2] = { { rest ? w->body->data + w->have : NULL, rest }, { w->in.data + left, room } };
     ssize_t n = rest ? body_read(w, v) : readv(w->fd, v, 2);

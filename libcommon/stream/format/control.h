@@ -19,8 +19,8 @@ struct control {
 /* map: a whole object, CONTROL_MAX bytes at most.  Every key that its type has must
  * be there once, in its range; keys of later versions are passed over. */
 int control_read(struct span map, struct control *c, struct error *e);
-/* The same for a unit's map as control_put writes it, at the beginning of bytes, without walking it first.  Its size; 0: what
- * lies there is not whole, not of that form, or out of range, and control_read will say. */
+/* The same for a unit's map as control_put writes it, at the beginning of bytes, without walking it first.  Its
+ * size; 0: what lies there is not whole, not of that form, or out of range, and control_read will say. */
 size_t control_quick(struct span bytes, struct control *c);
 void control_put(struct buf *b, const struct control *c);
 

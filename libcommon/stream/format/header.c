@@ -200,7 +200,7 @@ int header_read(struct header *h, struct span map, struct error *e)
     if (header_check(map, e) < 0)
         return -1;
     buf_append(&h->map, map.data, map.size);
-    return h->map.failed ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
+    return h->map.failed ? error_memory(e) : 0;
 }
 
 /* --- making --------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* libcommon/stream/lp1/head_impl.h - what head.c (who says what), settle.c (what TAIL says) and lease.c (who holds what) share */
+/* libcommon/stream/lp1/head_impl.h - what head.c (who says what), settle.c (its TAIL), lease.c (who holds what) share */
 #ifndef PENSTOCK_LP1_HEAD_IMPL_H
 #define PENSTOCK_LP1_HEAD_IMPL_H
 

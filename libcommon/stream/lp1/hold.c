@@ -1,4 +1,4 @@
-/* libcommon/stream/lp1/hold.c - what a worker holds: units, results that a TAIL should have, slots that HEAD may fill again */
+/* libcommon/stream/lp1/hold.c - what a worker holds: units, results for a TAIL, slots that HEAD may fill again */
 #include <string.h>
 
 #include "libcommon/stream/lp1/worker_impl.h"

@@ -77,7 +77,7 @@ static int put_header(struct stream_out *out, const struct header *hd, struct er
     h->header = blob_copy(span_of(hd->map.data, hd->map.size));
     h->head = h->header ? lp1_head_new(run.data, incarnation_random(), h->header, BUDGET, &actions) : NULL;
     if (!h->head)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     return service_start(&h->service, serve, h, &h->router, 1, e);
 }
 
@@ -200,7 +200,7 @@ static int put_unit(struct stream_out *out, struct unit *u, struct error *e)
         return -1;
     struct blob *body = blob_new(g->size);
     if (!body)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     size_t at = 0;
     for (size_t i = 0; i < 2 * g->n + 1; i++) {
         struct span s = gather_span(g, i);
@@ -254,7 +254,7 @@ struct stream_out *head_out_open(const char *spec, struct error *e)
     if (*spec != '@')
         error_set(e, STATUS_BAD, "'%s': a source binds its output and workers connect to it: '@%s'", spec, spec);
     else if (!(h = calloc(1, sizeof *h)))
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
     else if (stream_out_base(&h->base, &ops, spec, e) == 0 && (h->router = socket_bind(spec, e))) {
         gather_init(&h->gather);
         return &h->base;

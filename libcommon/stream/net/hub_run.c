@@ -160,7 +160,7 @@ int hub_run(const struct hub_ends *ends, const struct common *c)
     clock_gettime(CLOCK_REALTIME, &t);
     r.hub = lp1_hub_new((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec,
                         ends->bytes ? ends->bytes : WINDOW_BYTES, &above, &below);
-    int rc = r.hub ? 0 : error_set(&e, STATUS_AGAIN, "out of memory");
+    int rc = r.hub ? 0 : error_memory(&e);
     if (rc == 0 && !(r.metrics = metrics_open(c->metrics, &e)) && e.status)
         rc = -1;
     if (rc == 0 && (!(r.above = socket_bind(ends->above, &e)) || !(r.below = socket_bind(ends->below, &e)) ||

@@ -49,7 +49,9 @@ int key_make(const char *path, char public_key[KEY_TEXT], struct error *e)
     if (fd < 0)
         return error_set(e, error_errno_status(errno), "cannot make '%s': %s", path, strerror(errno));
     snprintf(text, sizeof text, "public %s\nsecret %s\n", public_key, secret);
-    int rc = file_write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0 ? error_set(e, STATUS_AGAIN, "cannot write '%s': %s", path, strerror(errno)) : 0;
+    int rc = 0;
+    if (file_write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0)
+        rc = error_set(e, STATUS_AGAIN, "cannot write '%s': %s", path, strerror(errno));
     close(fd);
     secret_wipe(secret, sizeof secret);
     secret_wipe(text, sizeof text);
@@ -84,7 +86,7 @@ int peers_read(const char *path, struct security *s, struct error *e)
     int rc = file_read(path, &b, e), number = 1;
     s->peer = calloc(SECURITY_PEERS + 1, sizeof *s->peer);
     if (rc == 0 && !s->peer)
-        rc = error_set(e, STATUS_AGAIN, "out of memory");
+        rc = error_memory(e);
     for (char *at = (char *)b.data, *line; rc == 0 && at && *at && (line = strsep(&at, "\n")); number++)
         rc = peer_add(s, line, path, number, e);
     buf_release(&b);

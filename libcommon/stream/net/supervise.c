@@ -113,11 +113,12 @@ static void tell(struct supervisor *s, bool final)
     s->told = now;
     lp1_worker_state(s->worker, &w);
     crew_show(s->crew, &k);
-    const char *on = !w.up[LP1_UP] ? "no head" : !w.up[LP1_DOWN] ? "no consumer" : s->starved > seconds / 2 ? "starved" : s->blocked > seconds / 2 ? "blocked" : "busy";
+    const char *on = !w.up[LP1_UP] ? "no head" : !w.up[LP1_DOWN] ? "no consumer" : s->starved > seconds / 2 ? "starved" :
+                     s->blocked > seconds / 2 ? "blocked" : "busy";
     progress_line(final, "%llu units done, %.1f/s, %zu running, %zu to be taken, %s", (unsigned long long)w.done,
                   seconds > 0 ? (double)w.done / seconds : 0.0, w.running, w.offered, on);
-    struct facts f = { .stage = log_program(), .units_in = w.done + w.running + w.offered, .units = w.done, .samples = FACTS_UNKNOWN,
-                       .errors = FACTS_UNKNOWN, .window = w.running + w.offered, .seconds = seconds, .wait_in = s->starved,
+    struct facts f = { .stage = log_program(), .units_in = w.done + w.running + w.offered, .units = w.done,
+                       .samples = FACTS_UNKNOWN, .errors = FACTS_UNKNOWN, .window = w.running + w.offered, .seconds = seconds, .wait_in = s->starved,
                        .wait_out = s->blocked };
     facts_begin(s->metrics, &f);
     metrics_int(s->metrics, "deaths", (int64_t)k.deaths);
@@ -133,7 +134,8 @@ static void alone_tell(struct supervisor *s, double now)
         s->alone_at = now;
     if (s->alone_at == 0 || now - s->alone_at < ALONE_TELL)
         return;
-    note("no head answers at '%s': this goes on looking for one, %.0f s in all, and ends with status %d then", s->spec[LP1_UP], LP1_ALONE, STATUS_AGAIN);
+    note("no head answers at '%s': this goes on looking for one, %.0f s in all, and ends with status %d then",
+         s->spec[LP1_UP], LP1_ALONE, STATUS_AGAIN);
     s->alone_at = 0;
 }
 
@@ -159,8 +161,10 @@ static void wait_for_events(struct supervisor *s)
     item[0] = (zmq_pollitem_t){ .socket = s->socket[0], .events = ZMQ_POLLIN };
     item[1] = (zmq_pollitem_t){ .socket = s->socket[1], .events = ZMQ_POLLIN };
     item[2] = (zmq_pollitem_t){ .fd = stop_fd(), .events = s->left_at > 0 ? 0 : ZMQ_POLLIN };     /* told once is enough */
-    for (size_t i = 0; i < n; i++)
-        item[i + 3] = (zmq_pollitem_t){ .fd = fd[i].fd, .events = (short)((fd[i].events & POLLIN ? ZMQ_POLLIN : 0) | (fd[i].events & POLLOUT ? ZMQ_POLLOUT : 0)) };
+    for (size_t i = 0; i < n; i++) {
+        int events = (fd[i].events & POLLIN ? ZMQ_POLLIN : 0) | (fd[i].events & POLLOUT ? ZMQ_POLLOUT : 0);
+        item[i + 3] = (zmq_pollitem_t){ .fd = fd[i].fd, .events = (short)events };
+    }
     lp1_worker_state(s->worker, &w);
     zmq_poll(item, (int)n + 3, (long)((wait < TICK ? wait : TICK) * 1000) + 1);
     for (size_t i = 0; i < n; i++)
@@ -243,11 +247,13 @@ int worker_supervise(const struct fan *f, const struct common *c)
     stop_install();
     const struct lp1_worker_out actions = { &s, on_send, on_reset, on_header, on_run, on_free };
     s.worker = lp1_worker_new(incarnation_random(), slots, host, &actions);
-    s.crew = s.worker ? crew_new(&f->pipeline, f->copies, &f->cpus, f->timeout, NULL, &(struct crew_out){ &s, on_made_header, on_result }, &e) : NULL;
+    const struct crew_out results = { &s, on_made_header, on_result };
+    s.crew = s.worker ? crew_new(&f->pipeline, f->copies, &f->cpus, f->timeout, NULL, &results, &e) : NULL;
     if (!s.crew)
-        error_set(&e, STATUS_AGAIN, "out of memory");
+        error_memory(&e);
     bool told = s.crew && ((s.metrics = metrics_open(c->metrics, &e)) || !e.status);
-    int rc = told && (s.socket[LP1_UP] = dial(&s, LP1_UP, &e)) && (s.socket[LP1_DOWN] = dial(&s, LP1_DOWN, &e)) ? loop(&s) : fail(&s, &e);
+    bool dialled = told && (s.socket[LP1_UP] = dial(&s, LP1_UP, &e)) && (s.socket[LP1_DOWN] = dial(&s, LP1_DOWN, &e));
+    int rc = dialled ? loop(&s) : fail(&s, &e);
     if (s.crew && s.socket[LP1_DOWN]) {
         if (rc == 0)
             crew_dismiss(&s);

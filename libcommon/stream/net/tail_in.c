@@ -74,7 +74,10 @@ static int incarnation_take(struct tail_in *t, const char *dir, uint64_t *to, st
 
 /* --- actions ------------------------------------------------------------------------------ */
 
-static bool on_send_head(void *ctx, const struct lp1_message *m) { return socket_send(((struct tail_in *)ctx)->socket[1], 0, m); }
+static bool on_send_head(void *ctx, const struct lp1_message *m)
+{
+    return socket_send(((struct tail_in *)ctx)->socket[1], 0, m);
+}
 static bool on_send_worker(void *ctx, uint64_t peer, const struct lp1_message *m)
 {
     return socket_send(((struct tail_in *)ctx)->socket[0], peer, m);
@@ -191,7 +194,7 @@ static enum stream_event unit_fill(struct tail_in *t, const struct lp1_unit *fro
     buf_append(&u->body, body->data, body->size);
     blob_drop(body);
     if (u->body.failed)
-        return error_set(e, STATUS_AGAIN, "out of memory"), STREAM_FAILED;
+        return error_memory(e), STREAM_FAILED;
     if (unit_decode(u, from->k, e) < 0)
         return error_prefix(e, "%s: unit %llu", t->base.name, (unsigned long long)from->q), STREAM_FAILED;
     t->base.end.units++;
@@ -299,7 +302,7 @@ static int prepare(struct tail_in *t, const char *spec, const struct stream_tail
     t->head = strdup(start->head);
     t->tail = lp1_tail_new(start->run, incarnation, start->next, LP1_TAIL, BUDGET, &actions);
     if (!t->head || !t->tail)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     if (!(t->socket[0] = socket_bind(spec, e)) ||
         !(t->socket[1] = socket_connect(start->head, 1u << LP1_HEAD | 1u << LP1_HUB, e)))
         return -1;
@@ -310,7 +313,7 @@ struct stream_in *tail_in_open(const char *spec, const struct stream_tail *start
 {
     struct tail_in *t = calloc(1, sizeof *t);
     if (!t) {
-        error_set(e, STATUS_AGAIN, "out of memory");
+        error_memory(e);
         return NULL;
     }
     t->lock = -1;
