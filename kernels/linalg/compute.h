@@ -33,9 +33,6 @@ int team_behind(struct team *team, size_t tasks, void (*task)(void *ctx, size_t 
 void team_need(struct team *team, size_t from, size_t to);
 void team_behind_end(struct team *team);
 
-/* For loops that wait for another thread. */
-void team_pause(void);
-
 /* Memory for intermediates, in huge pages where the system gives them, taken when first
  * touched: of each worker alone, and of all.  Whatever uses it owns it within one
  * call: it holds nothing from one call of kernels/linalg to the next. */

@@ -9,6 +9,7 @@
  * in a virtual machine: so the spin is long, unless threads outnumber processors
  * and one that spins is in another's way. */
 #include "kernels/linalg/behind.h"
+#include "kernels/linalg/compute.h"
 #include "kernels/linalg/pages.h"
 
 #include <pthread.h>
@@ -53,15 +54,6 @@ struct team {
     pthread_cond_t work, finished;
     struct behind behind;
 };
-
-void team_pause(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
 
 static void pin(int cpu)
 {
@@ -116,7 +108,7 @@ static void *member_main(void *arg)
         take(team, m->worker);
         int spin = 0;
         while (spin < team->spin && !work_waits(team, m)) {
-            team_pause();
+            pause_a_little();
             spin++;
         }
         if (spin < team->spin)
@@ -199,7 +191,7 @@ void team_free(struct team *team)
     pthread_mutex_destroy(&team->lock);
     pages_free(team->memory, team_memory(team->size));
     free(team->members);
-    free((void *)team->behind.state);
+    behind_release(&team->behind);
     free(team);
 }
 
@@ -213,7 +205,7 @@ static void wait_for_done(struct team *team, uint32_t count)
     for (int spin = 0; spin < team->spin; spin++) {
         if (atomic_load(&team->done) == count)
             return;
-        team_pause();
+        pause_a_little();
     }
     pthread_mutex_lock(&team->lock);
     atomic_store(&team->caller_sleeps, true);
@@ -223,18 +215,13 @@ static void wait_for_done(struct team *team, uint32_t count)
     pthread_mutex_unlock(&team->lock);
 }
 
-void team_wake(struct team *team)
+static void wake(struct team *team)
 {
     if (atomic_load(&team->sleepers)) {
         pthread_mutex_lock(&team->lock);
         pthread_cond_broadcast(&team->work);
         pthread_mutex_unlock(&team->lock);
     }
-}
-
-struct behind *team_list(struct team *team)
-{
-    return &team->behind;
 }
 
 static void run_part(struct team *team, size_t base, uint32_t count, task_fn *task, void *ctx)
@@ -246,7 +233,7 @@ static void run_part(struct team *team, size_t base, uint32_t count, task_fn *ta
     atomic_store_explicit(&team->done, 0, memory_order_relaxed);
     uint64_t run = (atomic_load(&team->ticket) >> 32) + 1;
     atomic_store(&team->ticket, run << 32 | count);
-    team_wake(team);
+    wake(team);
     take(team, 0);
     wait_for_done(team, count);
 }
@@ -261,4 +248,37 @@ void team_run(struct team *team, size_t tasks, task_fn *task, void *ctx)
     }
     for (size_t base = 0; base < tasks; base += most)
         run_part(team, base, (uint32_t)(tasks - base < most ? tasks - base : most), task, ctx);
+}
+
+/* --- behind the runs ---------------------------------------------------------------- */
+struct need { struct behind *list; size_t from; };
+
+static void need_task(void *ctx, size_t i, int worker)
+{
+    const struct need *n = ctx;
+    behind_claim(n->list, n->from + i, worker);
+}
+
+void team_need(struct team *team, size_t from, size_t to)
+{
+    from = behind_open(&team->behind, from, to);
+    if (from == to)
+        return;
+    team_run(team, to - from, need_task, &(struct need){&team->behind, from});
+    behind_wait(&team->behind, from, to);       /* for those that others had begun */
+}
+
+void team_behind_end(struct team *team)
+{
+    team_need(team, 0, atomic_load(&team->behind.count));
+    behind_end(&team->behind);
+}
+
+int team_behind(struct team *team, size_t tasks, task_fn *task, void *ctx)
+{
+    team_behind_end(team);
+    if (behind_begin(&team->behind, tasks, task, ctx) < 0)
+        return -1;
+    wake(team);
+    return 0;
 }
