@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libcommon/ckpt/ckpt.h"
+#include "libcommon/ckpt/marker.h"
 #include "libcommon/ckpt/remote.h"
 #include "libcommon/ckpt/steps.h"
 #include "libcommon/store/store.h"
@@ -29,14 +27,11 @@ struct ckpt_dest {
     int lock;
     char *newest;               /* path of the newest complete one, or NULL */
     char *part;                 /* of the checkpoint being written, or NULL */
-    struct buf marker;          /* complete.json so far */
-    uint64_t files;
+    struct marker marker;
     /* the file being written */
     int fd;
     char *file;
-    char name[CKPT_NAME + 1];
-    uint64_t size, written, clean;
-    EVP_MD_CTX *sha;
+    uint64_t clean;
 };
 
 static int lost(const char *what, const char *path, struct error *e)
@@ -70,14 +65,14 @@ static int take_lock(struct ckpt_dest *d, double patience, struct error *e)
 struct ckpt_dest *ckpt_dest_open(const char *path, uint64_t limit, double patience, struct error *e)
 {
     struct ckpt_dest *d = calloc(1, sizeof *d);
-    if (!d || !(d->path = strdup(path)) || !(d->sha = EVP_MD_CTX_new())) {
+    if (!d || !(d->path = strdup(path))) {
         error_memory(e);
         ckpt_dest_close(d);
         return NULL;
     }
     d->limit = limit;
     d->lock = d->fd = -1;
-    buf_init(&d->marker, 1 << 20);
+    marker_init(&d->marker);
     if (url_is_remote(path)) {
         if ((d->remote = ckpt_remote_open(path, limit, e)))
             return d;
@@ -97,7 +92,7 @@ struct ckpt_dest *ckpt_dest_open(const char *path, uint64_t limit, double patien
 static void keep_cache_clean(struct ckpt_dest *d)
 {
 #ifdef __linux__
-    off_t from = (off_t)d->clean, n = (off_t)(d->written - d->clean);
+    off_t from = (off_t)d->clean, n = (off_t)(d->marker.written - d->clean);
     (void)sync_file_range(d->fd, from, n, SYNC_FILE_RANGE_WRITE);
     if (from > 0) {             /* the piece before has had time to reach the disk */
         (void)sync_file_range(d->fd, 0, from,
@@ -105,7 +100,7 @@ static void keep_cache_clean(struct ckpt_dest *d)
         (void)posix_fadvise(d->fd, 0, from, POSIX_FADV_DONTNEED);
     }
 #endif
-    d->clean = d->written;
+    d->clean = d->marker.written;
 }
 
 static int file_finish(struct ckpt_dest *d, struct error *e)
@@ -120,15 +115,8 @@ static int file_finish(struct ckpt_dest *d, struct error *e)
     if (close(d->fd) < 0 && rc == 0)
         rc = lost("write", d->file, e);
     d->fd = -1;
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    if (rc == 0 && !EVP_DigestFinal_ex(d->sha, digest, &n))
-        rc = error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->file);
-    buf_printf(&d->marker, "%s\n  \"%s\": {\"size\": %" PRIu64 ", \"sha256\": \"", d->files++ ? "," : "", d->name,
-               d->written);
-    for (unsigned i = 0; i < n; i++)
-        buf_printf(&d->marker, "%02x", digest[i]);
-    buf_printf(&d->marker, "\"}");
+    if (rc == 0)
+        rc = marker_file_end(&d->marker, e);
     free(d->file);
     d->file = NULL;
     return rc;
@@ -139,9 +127,7 @@ static int part_begin(struct ckpt_dest *d, uint64_t step, struct error *e)
     d->part = step_path(d->path, ".", step, ".part");
     if (!d->part)
         return error_memory(e);
-    buf_clear(&d->marker);
-    buf_printf(&d->marker, "{\"files\": {");
-    d->files = 0;
+    marker_begin(&d->marker);
     if (dir_remove(d->part, e) < 0)
         return -1;
     return mkdir(d->part, 0777) < 0 ? lost("make", d->part, e) : 0;
@@ -153,17 +139,14 @@ int ckpt_dest_file(struct ckpt_dest *d, uint64_t step, const char *name, uint64_
         return ckpt_remote_file(d->remote, step, name, size, e);
     if ((!d->part && part_begin(d, step, e) < 0) || file_finish(d, e) < 0)
         return -1;
-    if (!strcmp(name, "complete.json"))
-        return error_set(e, STATUS_BAD, "a checkpoint may not bring its own 'complete.json'");
-    snprintf(d->name, sizeof d->name, "%s", name);
-    d->file = path_join(d->part, name);
-    if (!d->file || !EVP_DigestInit_ex(d->sha, EVP_sha256(), NULL))
+    if (marker_file(&d->marker, name, size, e) < 0)
+        return -1;
+    if (!(d->file = path_join(d->part, name)))
         return error_memory(e);
     d->fd = open(d->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (d->fd < 0)
         return lost("create", d->file, e);
-    d->size = size;
-    d->written = d->clean = 0;
+    d->clean = 0;
 #ifdef __linux__                /* a disk without room says so before the bytes have come */
     int err = size ? posix_fallocate(d->fd, 0, (off_t)size) : 0;
     if (err == ENOSPC || err == EDQUOT || err == EFBIG) {
@@ -178,14 +161,12 @@ int ckpt_dest_bytes(struct ckpt_dest *d, const void *data, size_t n, struct erro
 {
     if (d->remote)
         return ckpt_remote_bytes(d->remote, data, n, e);
-    if (d->fd < 0 || n > d->size - d->written)
-        return error_set(e, STATUS_BAD, "bytes of a checkpoint belong to no file");
+    if (marker_room(&d->marker, n, e) < 0)
+        return -1;
     if (file_write_all(d->fd, data, n) < 0)
         return lost("write", d->file, e);
-    if (!EVP_DigestUpdate(d->sha, data, n))
-        return error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->file);
-    d->written += n;
-    if (d->written - d->clean >= CLEAN_EVERY)
+    marker_bytes(&d->marker, data, n);
+    if (d->marker.written - d->clean >= CLEAN_EVERY)
         keep_cache_clean(d);
     return 0;
 }
@@ -193,13 +174,10 @@ int ckpt_dest_bytes(struct ckpt_dest *d, const void *data, size_t n, struct erro
 /* --- the whole checkpoint ------------------------------------------------------- */
 static int marker_write(struct ckpt_dest *d, struct error *e)
 {
-    buf_printf(&d->marker, "\n}}\n");
     char *path = path_join(d->part, "complete.json");
-    if (d->marker.failed || !path) {
-        free(path);
-        return error_set(e, STATUS_AGAIN, "out of memory for 'complete.json'");
-    }
-    int rc = file_replace(path, d->marker.data, d->marker.size, e);
+    int rc = path ? marker_end(&d->marker, e) : error_memory(e);
+    if (rc == 0)
+        rc = file_replace(path, d->marker.text.data, d->marker.text.size, e);
     free(path);
     return rc < 0 ? -1 : file_sync_dir(d->part, e);
 }
@@ -277,8 +255,7 @@ void ckpt_dest_close(struct ckpt_dest *d)
         (void)dir_remove(d->part, NULL);
     if (d->lock >= 0)
         close(d->lock);
-    EVP_MD_CTX_free(d->sha);
-    buf_release(&d->marker);
+    marker_release(&d->marker);
     free(d->path);
     free(d->newest);
     free(d->part);

@@ -32,12 +32,12 @@ static struct ckpt_remote *remote_new(const char *url, struct error *e)
         n--;
     if (d)
         d->compare = -1;
-    if (!d || !(d->url = strndup(url, n)) || !(d->sha = EVP_MD_CTX_new())) {
+    if (!d || !(d->url = strndup(url, n))) {
         ckpt_remote_close(d);
         error_memory(e);
         return NULL;
     }
-    buf_init(&d->marker, 1 << 20);
+    marker_init(&d->marker);
     return d;
 }
 
@@ -63,8 +63,7 @@ void ckpt_remote_close(struct ckpt_remote *d)
     store_writer_abort(d->file);
     if (d->compare >= 0)
         close(d->compare);
-    EVP_MD_CTX_free(d->sha);
-    buf_release(&d->marker);
+    marker_release(&d->marker);
     free(d->steps);
     free(d->newest);
     free(d->url);
@@ -92,9 +91,7 @@ static int step_begin(struct ckpt_remote *d, uint64_t step, struct error *e)
             bad = remote_step_remove(d, d->steps[i].step, e);
     }
     d->writing = true;
-    d->files = 0;
-    buf_clear(&d->marker);
-    buf_printf(&d->marker, "{\"files\": {");
+    marker_begin(&d->marker);
     if (bad || !there)
         return bad;
     char *latest = remote_latest_url(d);
@@ -110,7 +107,7 @@ static int step_begin(struct ckpt_remote *d, uint64_t step, struct error *e)
 static int compare_begin(struct ckpt_remote *d, const char *url, struct error *e)
 {
     int found = store_stat(url, &d->there, e);
-    if (found <= 0 || d->there.size != d->size || !d->there.has_crc32c)
+    if (found <= 0 || d->there.size != d->marker.size || !d->there.has_crc32c)
         return found < 0 ? -1 : 0;
     d->crc = 0;
     d->compare = temporary_file(e);
@@ -120,10 +117,10 @@ static int compare_begin(struct ckpt_remote *d, const char *url, struct error *e
 /* It is another one: from the temporary file. */
 static int compared_write(struct ckpt_remote *d, int fd, struct error *e)
 {
-    char *url = remote_step_url(d, d->step, d->name), *piece = malloc(PIECE);
+    char *url = remote_step_url(d, d->step, d->marker.name), *piece = malloc(PIECE);
     struct store_writer *w = url && piece ? store_writer_open(url, e) : NULL;
     int bad = !url || !piece ? error_memory(e) : w ? 0 : -1;
-    for (uint64_t at = 0; !bad && at < d->written;) {
+    for (uint64_t at = 0; !bad && at < d->marker.written;) {
         ssize_t n = pread(fd, piece, PIECE, (off_t)at);
         bad = n <= 0 ? error_set(e, STATUS_AGAIN, "cannot read a temporary file") :
               store_writer_append(w, piece, (size_t)n, e);
@@ -142,10 +139,10 @@ static int compare_end(struct ckpt_remote *d, struct error *e)
 {
     int fd = d->compare, bad = 0;
     d->compare = -1;
-    if (d->written != d->there.size || d->crc != d->there.crc32c)
+    if (d->marker.written != d->there.size || d->crc != d->there.crc32c)
         bad = compared_write(d, fd, e);
     else
-        note("'%s/step-%06" PRIu64 "/%s' is there already", d->url, d->step, d->name);
+        note("'%s/step-%06" PRIu64 "/%s' is there already", d->url, d->step, d->marker.name);
     close(fd);
     return bad;
 }
@@ -154,39 +151,25 @@ static int compare_end(struct ckpt_remote *d, struct error *e)
 
 static int file_finish(struct ckpt_remote *d, struct error *e)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
     if (!d->file && d->compare < 0)
         return 0;
     struct store_writer *w = d->file;
     d->file = NULL;
     if ((w ? store_writer_commit(w, e) : compare_end(d, e)) < 0)
         return -1;
-    if (!EVP_DigestFinal_ex(d->sha, digest, &n))
-        return error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->name);
-    buf_printf(&d->marker, "%s\n  \"%s\": {\"size\": %" PRIu64 ", \"sha256\": \"", d->files++ ? "," : "", d->name,
-               d->written);
-    for (unsigned i = 0; i < n; i++)
-        buf_printf(&d->marker, "%02x", digest[i]);
-    buf_printf(&d->marker, "\"}");
-    return 0;
+    return marker_file_end(&d->marker, e);
 }
 
 int ckpt_remote_file(struct ckpt_remote *d, uint64_t step, const char *name, uint64_t size, struct error *e)
 {
     if ((!d->writing && step_begin(d, step, e) < 0) || file_finish(d, e) < 0)
         return -1;
-    if (!strcmp(name, "complete.json"))
-        return error_set(e, STATUS_BAD, "a checkpoint may not bring its own 'complete.json'");
-    snprintf(d->name, sizeof d->name, "%s", name);
+    if (marker_file(&d->marker, name, size, e) < 0)
+        return -1;
     d->step = step;
-    d->size = size;
-    d->written = 0;
     char *url = remote_step_url(d, step, name);
-    if (!url || !EVP_DigestInit_ex(d->sha, EVP_sha256(), NULL)) {
-        free(url);
+    if (!url)
         return error_memory(e);
-    }
     int there = d->leftover ? compare_begin(d, url, e) : 0;
     if (!there)
         d->file = store_writer_open(url, e);
@@ -196,14 +179,12 @@ int ckpt_remote_file(struct ckpt_remote *d, uint64_t step, const char *name, uin
 
 int ckpt_remote_bytes(struct ckpt_remote *d, const void *data, size_t n, struct error *e)
 {
-    if ((!d->file && d->compare < 0) || n > d->size - d->written)
-        return error_set(e, STATUS_BAD, "bytes of a checkpoint belong to no file");
-    if ((d->file ? store_writer_append(d->file, data, n, e) : temporary_write(d->compare, data, n, d->name, e)) < 0)
+    if (marker_room(&d->marker, n, e) < 0)
+        return -1;
+    if ((d->file ? store_writer_append(d->file, data, n, e) : temporary_write(d->compare, data, n, d->marker.name, e)) < 0)
         return -1;
     d->crc = crc32c(d->crc, data, n);
-    if (!EVP_DigestUpdate(d->sha, data, n))
-        return error_set(e, STATUS_AGAIN, "cannot compute the SHA-256 of '%s'", d->name);
-    d->written += n;
+    marker_bytes(&d->marker, data, n);
     return 0;
 }
 
@@ -213,13 +194,14 @@ int ckpt_remote_commit(struct ckpt_remote *d, uint64_t step, uint64_t best, stru
         return error_set(e, STATUS_BAD, "a checkpoint without files is committed");
     if (file_finish(d, e) < 0)
         return -1;
-    buf_printf(&d->marker, "\n}}\n");
+    if (marker_end(&d->marker, e) < 0)
+        return -1;
     if (d->leftover && remote_step_tidy(d, step, e) < 0)
         return -1;
     char *url = remote_step_url(d, step, "complete.json"), *newest = remote_step_url(d, step, ""),
          *uploads = remote_step_prefix(d);
-    int bad = !url || !newest || !uploads || d->marker.failed ? error_memory(e) :
-              store_put(url, d->marker.data, d->marker.size, e);
+    int bad = !url || !newest || !uploads ? error_memory(e) :
+              store_put(url, d->marker.text.data, d->marker.text.size, e);
     if (!bad)
         bad = remote_latest_point(d, step, e);
     if (!bad && store_uploads_drop(uploads, NULL) < 0)

@@ -2,9 +2,7 @@
 #ifndef PENSTOCK_CKPT_REMOTE_IMPL_H
 #define PENSTOCK_CKPT_REMOTE_IMPL_H
 
-#include <openssl/evp.h>
-
-#include "libcommon/ckpt/ckpt.h"
+#include "libcommon/ckpt/marker.h"
 #include "libcommon/ckpt/remote.h"
 #include "libcommon/store/store.h"
 
@@ -18,15 +16,12 @@ struct ckpt_remote {
     char *newest;
     bool writing;               /* a checkpoint is begun */
     bool leftover;              /* a kill left some of its files */
-    struct buf marker;
-    uint64_t files;
+    struct marker marker;
     struct store_writer *file;  /* being written */
     int compare;                /* or a temporary file: to be compared with what is there; -1 */
     struct object_info there;
     uint32_t crc;
-    char name[CKPT_NAME + 1];
-    uint64_t step, size, written;
-    EVP_MD_CTX *sha;
+    uint64_t step;
 };
 
 char *remote_step_url(const struct ckpt_remote *d, uint64_t step, const char *name);    /* malloc'd */

@@ -125,7 +125,7 @@ static int tidy_one(void *ctx, const char *url, const struct object_info *i)
     struct tidy *t = ctx;
     char entry[CKPT_NAME + 8];
     int n = snprintf(entry, sizeof entry, "\n  \"%s\": ", url + t->prefix);
-    bool named = n > 0 && (size_t)n < sizeof entry && memmem(t->d->marker.data, t->d->marker.size, entry, (size_t)n);
+    bool named = n > 0 && (size_t)n < sizeof entry && memmem(t->d->marker.text.data, t->d->marker.text.size, entry, (size_t)n);
     return named ? 0 : store_delete(url, t->e);
 }
 

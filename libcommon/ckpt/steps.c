@@ -11,12 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-
 #include "libcommon/ckpt/ckpt.h"
 #include "libcommon/ckpt/dest.h"
 #include "libcommon/ckpt/remote.h"
 #include "libcommon/format/json.h"
+#include "libcommon/store/checksum.h"
 #include "libcommon/store/store.h"
 #include "libcommon/sys/file.h"
 
@@ -173,28 +172,24 @@ int steps_limit(const char *dest, uint64_t limit, uint64_t newest, uint64_t best
 static int sum_check(const char *path, const char *want, struct error *e)
 {
     enum { PIECE = 1 << 20 };
-    unsigned char sum[EVP_MAX_MD_SIZE];
-    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
-    unsigned size = 0;
+    char hex[CHECKSUM_TEXT];
     ssize_t n = -1;
     char *piece = malloc(PIECE);
-    EVP_MD_CTX *sha = EVP_MD_CTX_new();
+    struct checksum_run *sha = checksum_begin(CHECKSUM_SHA256);
     int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
-    if (!piece || !sha || !EVP_DigestInit_ex(sha, EVP_sha256(), NULL))
+    if (!piece || !sha)
         rc = error_memory(e);
     while (rc == 0 && fd >= 0 && ((n = read(fd, piece, PIECE)) > 0 || (n < 0 && errno == EINTR)))
         if (n > 0)
-            EVP_DigestUpdate(sha, piece, (size_t)n);
+            checksum_add(sha, piece, (size_t)n);
     if (rc == 0 && n < 0)
         rc = error_set(e, error_errno_status(errno), "cannot read '%s': %s", path, strerror(errno));
-    if (rc == 0 && EVP_DigestFinal_ex(sha, sum, &size))
-        for (unsigned i = 0; i < size; i++)
-            snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    struct checksum sum = checksum_end(sha);
+    checksum_show(&sum, hex);
     if (rc == 0 && (!want || strcmp(hex, want)))
         rc = error_set(e, STATUS_BAD, "'%s' is damaged: its SHA-256 is not the one in complete.json", path);
     if (fd >= 0)
         close(fd);
-    EVP_MD_CTX_free(sha);
     free(piece);
     return rc;
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/filters/ends.t - filters between a pipe and a socket: the bytes of plain pipes; what cannot keep that is refused, with what would
+# tests/filters/ends.t - filters between a pipe and a socket: the bytes of plain pipes; what cannot keep that
+# is refused, with what would
 . "$(dirname "$0")/lib.sh"
 
 texts 400 >"$tmp/m.jsonl"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/filters/partition.t - a network that drops packets without a word (half-open connections), for longer than a lease: the same weights
+# tests/filters/partition.t - a network that drops packets without a word (half-open connections), for longer
+# than a lease: the same weights
 #
 # Heads, trainers and far workers in network namespaces of their own, a router between them, all of
 # it inside namespaces that go away with this test; the router swallows what it is told to.

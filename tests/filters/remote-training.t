@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/filters/remote-training.t - one training, however its parts are spread and whatever befalls them: the weights are the bytes of a plain pipe
+# tests/filters/remote-training.t - one training, however its parts are spread and whatever befalls them: the
+# weights are the bytes of a plain pipe
 . "$(dirname "$0")/lib.sh"
 model=$golden/whisper-micro/model
 cards >"$tmp/train.jsonl"
