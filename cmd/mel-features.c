@@ -49,6 +49,8 @@ static int settings_read(const json_t *config, const char *name, struct mel_shap
                                         "(WhisperFeatureExtractor is)", name, type);
     if (json_number_value(json_object_get(config, "dither")) != 0)
         return error_set(e, STATUS_BAD, "%s: 'dither' adds random noise, which is not done here: set it to 0", name);
+    if (json_number_value(json_object_get(config, "padding_value")) != 0)
+        return error_set(e, STATUS_BAD, "%s: 'padding_value' is a sound that is not done here: set it to 0", name);
     if (setting_read(config, "feature_size", name, &s->bands, e) < 0 ||
         setting_read(config, "sampling_rate", name, &s->rate, e) < 0 ||
         setting_read(config, "hop_length", name, &s->hop, e) < 0 || setting_read(config, "n_fft", name, &s->n_fft, e) < 0 ||

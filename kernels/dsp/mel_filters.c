@@ -17,12 +17,12 @@ static double mel_to_hertz(double mel)
 
 void mel_filter_row(const struct mel_shape *s, int band, double *weight)
 {
-    double top = hertz_to_mel(s->rate < 16000 ? s->rate / 2.0 : 8000.0);
+    double top = hertz_to_mel(8000.0);
     double corner[3];
     for (int i = 0; i < 3; i++)
         corner[i] = mel_to_hertz(top * (band + i) / (s->bands + 1));
     for (int k = 0; k <= s->n_fft / 2; k++) {
-        double f = (double)k * s->rate / s->n_fft;
+        double f = (double)k * (s->rate / 2) / (s->n_fft / 2);
         double rise = (f - corner[0]) / (corner[1] - corner[0]);
         double fall = (corner[2] - f) / (corner[2] - corner[1]);
         double w = rise < fall ? rise : fall;

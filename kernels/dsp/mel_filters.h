@@ -11,7 +11,8 @@ struct mel_filters {
 };
 
 /* weight[n_fft / 2 + 1] of one band, 1 / Hz: a triangle of area 1 over Hz, its
- * corners evenly spaced in mel from 0 to 8000 Hz (or half the rate, if less). */
+ * corners evenly spaced in mel from 0 to 8000 Hz, as transformers has them at every
+ * rate: below 16 kHz the highest bands see nothing. */
 void mel_filter_row(const struct mel_shape *s, int band, double *weight);
 
 int mel_filters_make(const struct mel_shape *s, struct mel_filters *f);     /* -1 out of memory */

@@ -42,6 +42,9 @@ like 'features that are not known here' "$err" "made by 'Wav2Vec2FeatureExtracto
 features --model "$tmp/broken"
 like 'a setting that is no number' "$err" "preprocessor_config.json': 'feature_size' is not a whole number"
 is 'is 100' "$st" 100
+echo '{"feature_size": 80, "padding_value": 0.5}' >"$tmp/broken/preprocessor_config.json"
+features --model "$tmp/broken"
+like 'clips are padded with silence alone' "$err" "preprocessor_config.json': 'padding_value' is a sound"
 
 make 'pcm=#48000:0.1,rate=16000' 'pcm=#32000:0.1,rate=16000'
 features --model "$tmp/old"

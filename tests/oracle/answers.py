@@ -42,7 +42,8 @@ def settings():
         config["forced_decoder_ids"] = draw.choice([[[1, None], [2, 407]], [[1, 402], [2, 407], [3, 411]], [[1, None], [2, 406], [3, 411]]])
     for key, values, p in (("condition_on_prev_tokens", [True], .2), ("compression_ratio_threshold", [1.35], .2), ("num_beams", [2, 3], .15),
                            ("length_penalty", [.5, 2.0], .15), ("language", ["de", "<|es|>", "english"], .15), ("task", ["translate"], .1),
-                           ("return_timestamps", [True], .2), ("repetition_penalty", [1.3], .2)):
+                           ("return_timestamps", [True], .2), ("repetition_penalty", [1.3], .2), ("no_repeat_ngram_size", [2, 3], .15),
+                           ("min_length", [12, 20], .1), ("min_new_tokens", [4, 9], .1), ("early_stopping", [True, "never"], .2)):
         if maybe(p):
             config[key] = draw.choice(values)
     if maybe(.3):

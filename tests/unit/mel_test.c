@@ -193,6 +193,26 @@ static void shapes_refused(void)
     }
 }
 
+/* Of transformers' mel_filter_bank, which goes to 8000 Hz whatever the rate, and spaces bins by whole numbers. */
+static void test_filters(void)
+{
+    static const struct { struct mel_shape shape; int band; size_t bin; double want; } some[] = {
+        { { 8000, 400, 160, 40, 30 }, 21, 100, 0.00194288038 }, { { 8000, 400, 160, 40, 30 }, 31, 199, 0.00258022817 },
+        { { 8000, 400, 160, 40, 30 }, 12, 41, 0 }, { { 22051, 512, 160, 40, 30 }, 2, 6, 0.0066294152 },
+    };
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        char why[WHY] = "";
+        float weight[257];
+        struct mel *m = mel_new(&some[i].shape, kernels_choose("ref"), why);
+        if (!ok(m != NULL, "filters at %d Hz %s", some[i].shape.rate, why))
+            continue;
+        mel_filter(m, some[i].band, weight);
+        ok(fabs((double)weight[some[i].bin] - some[i].want) <= 1e-8, "band %d weighs bin %zu by %g", some[i].band, some[i].bin,
+           (double)weight[some[i].bin]);
+        mel_free(m);
+    }
+}
+
 int main(void)
 {
     srand(1);
@@ -208,6 +228,7 @@ int main(void)
             compare(&odd, 8000, names[v]);
             compare(&tiny, 150, names[v]);
         }
+    test_filters();
     variants_agree();
     lengths();
     whole();
