@@ -54,7 +54,8 @@ int resume_check(const struct trainer *t, const struct header *h, struct error *
                                     "or order; give the same to its source, or train without --resume", t->resumed);
 }
 
-char *tensor_name(const char *name, const char *suffix)
+/* name + suffix; malloc'd */
+static char *tensor_name(const char *name, const char *suffix)
 {
     size_t room = strlen(name) + strlen(suffix) + 1;
     char *text = malloc(room);

@@ -100,8 +100,6 @@ int trainer_run(struct trainer *t, int *status, struct error *e);
 /* --- checkpoint.c ------------------------------------------------------------------------ */
 /* The state after the last step, unless that is written already. */
 int checkpoint_write(struct trainer *t, struct error *e);
-/* name + suffix; malloc'd */
-char *tensor_name(const char *name, const char *suffix);
 
 /* --- eval.c ---------------------------------------------------------------------------- */
 /* Mean loss (and errors) over --eval-stream into t->eval_loss (and t->eval_wer). */

@@ -85,7 +85,8 @@ static int list(const char *dest, const char *before, const char *after, uint64_
     return rc;
 }
 
-int steps_list(const char *dest, uint64_t **steps, size_t *n, struct error *e)
+/* The steps that have a directory step-N with a marker, ascending; malloc'd.  No directory: none. */
+static int steps_list(const char *dest, uint64_t **steps, size_t *n, struct error *e)
 {
     size_t all, kept = 0;
     if (list(dest, "", "", steps, &all, e) < 0)

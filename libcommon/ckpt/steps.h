@@ -7,8 +7,6 @@
 
 /* DEST/[before]step-000500[after]; malloc'd, NULL out of memory. */
 char *step_path(const char *dest, const char *before, uint64_t step, const char *after);
-/* The steps that have a directory step-N with a marker, ascending; malloc'd.  No directory: none. */
-int steps_list(const char *dest, uint64_t **steps, size_t *n, struct error *e);
 /* Removes what a kill left half written or half removed; a checkpoint that was
  * only set aside for one that never came gets its name back. */
 int steps_clean(const char *dest, struct error *e);

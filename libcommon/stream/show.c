@@ -25,7 +25,8 @@ struct array_summary array_summary(const struct array *a)
 
 static bool real(enum array_type t) { return t == ARRAY_F32 || t == ARRAY_F64 || t == ARRAY_BF16; }
 
-void show_number(struct buf *b, enum array_type type, double v)
+/* A number of that array type: whole, or with seven digits. */
+static void show_number(struct buf *b, enum array_type type, double v)
 {
     if (!isfinite(v))
         buf_printf(b, "null");

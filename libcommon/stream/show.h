@@ -20,7 +20,5 @@ struct array_summary {
     uint64_t finite, nan, inf;
 };
 struct array_summary array_summary(const struct array *a);
-/* A number of that array type: whole, or with seven digits. */
-void show_number(struct buf *b, enum array_type type, double v);
 
 #endif

@@ -42,9 +42,6 @@ int gs_made_check(const char *url, const struct object_info *made, uint64_t size
 int gs_already_there(const char *url, uint64_t size, uint32_t crc, struct error *e);
 
 int gs_put(const char *url, const void *data, size_t n, struct error *e);
-int gs_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx,
-            struct error *e);
-int gs_remove(const char *url, struct error *e);
 int gs_remove_version(const char *url, uint64_t generation, struct error *e);      /* no other one */
 struct store_writer *gs_writer_open(const char *url, struct error *e);
 int gs_writer_append(struct store_writer *w, const void *data, size_t n, struct error *e);

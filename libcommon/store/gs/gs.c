@@ -133,7 +133,7 @@ int gs_remove_version(const char *url, uint64_t generation, struct error *e)
     return bad;
 }
 
-int gs_remove(const char *url, struct error *e)
+static int gs_remove(const char *url, struct error *e)
 {
     return gs_remove_version(url, 0, e);
 }
@@ -201,8 +201,8 @@ static int page_get(const struct listing *l, const char *prefix, const char *bas
     return bad;
 }
 
-int gs_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx,
-            struct error *e)
+static int gs_list(const char *prefix, int (*each)(void *ctx, const char *url, const struct object_info *i), void *ctx,
+                   struct error *e)
 {
     struct gs_name name;
     if (gs_name_read(prefix, &name, false, e) < 0)

@@ -134,7 +134,8 @@ static int far_add(struct gather *g, struct span far)
     return 0;
 }
 
-int unit_gather(const struct unit *u, struct gather *g, struct error *e)
+/* -1 out of memory. */
+static int unit_gather(const struct unit *u, struct gather *g, struct error *e)
 {
     struct buf *b = &g->text;
     buf_clear(b);

@@ -45,12 +45,11 @@ struct gather {
 };
 void gather_init(struct gather *g);
 void gather_release(struct gather *g);
-/* Fills g; valid until the unit changes.  -1 out of memory. */
-int unit_gather(const struct unit *u, struct gather *g, struct error *e);
 /* The i-th span of the body, i < 2 n + 1; may be empty. */
 struct span gather_span(const struct gather *g, size_t i);
 uint32_t gather_crc(const struct gather *g);
-/* Turns the largest samples into error records until the body is UNIT_MAX at most, then gathers. */
+/* Turns the largest samples into error records until the body is UNIT_MAX at most, then fills g, which is valid
+ * until the unit changes. */
 int unit_fit(struct unit *u, struct gather *g, const char *stage, struct error *e);
 /* Counts failed samples into u->failed. */
 void unit_count(struct unit *u);

@@ -40,7 +40,6 @@ void head_tail_send(struct lp1_head *h);
 void head_reject(struct lp1_head *h, uint64_t peer, uint64_t to, enum lp1_code code, const char *text);
 void head_eos_make(struct lp1_head *h, uint64_t to);        /* h->m: the total, and whether all is over */
 void head_welcome_make(struct lp1_head *h, uint64_t to);
-bool head_awaited(const struct lp1_head *h, uint64_t q);        /* made, and not acknowledged */
 bool head_held_take(struct lp1_session *s, uint64_t q, struct lp1_held *held);        /* an entry leaves a worker's list */
 /* and with it the lease; delivered: its result is at the present TAIL */
 void head_held_end(struct lp1_head *h, struct lp1_held held, bool delivered);

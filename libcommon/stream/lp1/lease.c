@@ -72,7 +72,8 @@ void head_welcome_make(struct lp1_head *h, uint64_t to)
 
 /* --- leases --------------------------------------------------------------------- */
 
-bool head_awaited(const struct lp1_head *h, uint64_t q) { return q >= h->base && q < h->pos; }
+/* Made, and not acknowledged. */
+static bool awaited(const struct lp1_head *h, uint64_t q) { return q >= h->base && q < h->pos; }
 
 static void queue_again(struct lp1_head *h, uint64_t q)
 {
@@ -90,7 +91,7 @@ void head_held_end(struct lp1_head *h, struct lp1_held held, bool delivered)
         return;
     }
     struct slot *s = head_slot_of(h, held.q);
-    if (!head_awaited(h, held.q) || s->state != LEASED)
+    if (!awaited(h, held.q) || s->state != LEASED)
         return;
     s->holders--;
     if (delivered)
@@ -114,7 +115,7 @@ bool head_held_take(struct lp1_session *s, uint64_t q, struct lp1_held *held)
 void head_held_add(struct lp1_head *h, struct lp1_session *s, uint64_t q)
 {
     struct slot *u = head_slot_of(h, q);
-    bool live = head_awaited(h, q) && (u->state == QUEUED || u->state == LEASED);
+    bool live = awaited(h, q) && (u->state == QUEUED || u->state == LEASED);
     if (live) {
         head_slot_turn(h, u, LEASED);
         u->holders++;
