@@ -34,14 +34,14 @@ static size_t chunk_size(const struct param *p)
 
 static size_t chunks_of(const struct param *p) { return (p->count + chunk_size(p) - 1) / chunk_size(p); }
 
-/* Room for a step of all trained parameters. */
+/* Room for a step of all parameters, whichever are trained. */
 static struct optim *optim_of(struct params *ps)
 {
     if (ps->optim && ps->optim->room == ps->n)
         return ps->optim;
     size_t chunks = 0, head = sizeof(struct optim) + (ps->n + 1) * sizeof(struct turn);
     for (size_t i = 0; i < ps->n; i++)
-        chunks += ps->p[i]->trained ? chunks_of(ps->p[i]) : 0;
+        chunks += chunks_of(ps->p[i]);
     free(ps->optim);
     ps->optim = malloc(head + chunks * sizeof(double));
     if (ps->optim) {
