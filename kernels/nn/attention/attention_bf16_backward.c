@@ -18,7 +18,14 @@
 #include <string.h>
 
 enum { GROUP = 24, CHUNK = 96, LAY = 256, MOST = 32768 };       /* keys, keys, keys, queries * features */
-enum { AHEAD = 16 };            /* queries */
+enum { AHEAD = 16 };            /* rows */
+
+/* Rows of a head lie far from each other, so what only passes once is asked for ahead. */
+static inline void row_ask(struct values v, size_t at, size_t n)
+{
+    for (size_t c = 0; v.bf16 && c < n; c += 32)
+        __builtin_prefetch(v.bf16 + at + c);
+}
 
 struct backward {
     struct attend_run r;
@@ -72,6 +79,10 @@ static void lay_task(void *ctx, size_t task, int worker)
     size_t from = g->k * j->ld_k + kv * j->d;
     const struct pack *pack = b->r.k->pack;
     for (size_t i = 0; i < g->n_k; i++) {
+        if (i + AHEAD < g->n_k) {
+            row_ask(j->k_values, from + (i + AHEAD) * j->ld_k, j->d);
+            row_ask(j->v_values, from + (i + AHEAD) * j->ld_k, j->d);
+        }
         lay_copy(pack, b->k + base + i * j->d, j->k_values, from + i * j->ld_k, j->d);
         lay_copy(pack, b->v + base + i * j->d, j->v_values, from + i * j->ld_k, j->d);
     }
@@ -81,8 +92,7 @@ static void lay_task(void *ctx, size_t task, int worker)
         lay_rows(pack, b->k_panels + base + c * keys, j->k_values, from + c, j->ld_k, g->n_k, least(j->d - c, PANEL));
 }
 
-/* What a query's scores have in common: its result times that result's gradient.  Rows of results are read here alone,
- * far from each other, so they are asked for ahead. */
+/* What a query's scores have in common: its result times that result's gradient. */
 static float query_dot(const struct backward *b, size_t at, bool more)
 {
     const struct attend *j = b->r.j;
@@ -92,8 +102,8 @@ static float query_dot(const struct backward *b, size_t at, bool more)
     if (!d_o || !o)
         return vec->dot(values_read(b->r.k, j->d_o_values, at, j->d, room[0]),
                         values_read(b->r.k, j->o_values, at, j->d, room[1]), j->d);
-    for (size_t c = 0; more && c < j->d; c += 32)
-        __builtin_prefetch(o + at + AHEAD * j->ld_q + c);
+    if (more)
+        row_ask(j->o_values, at + AHEAD * j->ld_q, j->d);
     return vec->dot_half(d_o + at, o + at, j->d);
 }
 
