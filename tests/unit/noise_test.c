@@ -157,6 +157,25 @@ static void test_augment(void)
     model_free(m);
 }
 
+/* transformers counts spans against the whole input: two of 10 fall into 15 frames that were heard, one over the other. */
+static void test_short_clip(void)
+{
+    struct model *m = model_with("{\"apply_spec_augment\": true, \"mask_time_prob\": 0.05, \"mask_time_length\": 10}");
+    struct masks seen = { 0 };
+    char why[WHY] = "";
+    struct batch b;
+    struct tape *t = tape_new(&compute);
+    whisper_rows(&b, &inputs, &(struct whisper_rows){ .end = 3, .tokens = 10, .heard = 15, .padding = 0.5f });
+    t->tap = count_masks;
+    t->tap_ctx = &seen;
+    ok(model_step(t, m, &b, TAPE_TRAIN, 1, NULL, why) == 0, "a step %s", why);
+    ok(seen.frames >= 33 && seen.frames <= 45, "%zu of 45 frames of short clips are masked: two spans in each", seen.frames);
+    free(seen.seen);
+    tape_free(t);
+    batch_release(&b);
+    model_free(m);
+}
+
 int main(void)
 {
     golden_compute(&compute, 1);
@@ -166,6 +185,7 @@ int main(void)
     test_dropout("{\"attention_dropout\": 0.3}", true);
     test_dropout("{\"encoder_layerdrop\": 0.4, \"decoder_layerdrop\": 0.4}", true);
     test_augment();
+    test_short_clip();
     safetensors_close(&inputs);
     team_free(compute.team);
     return done();
