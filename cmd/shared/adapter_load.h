@@ -7,7 +7,8 @@
 #ifndef PENSTOCK_ADAPTER_LOAD_H
 #define PENSTOCK_ADAPTER_LOAD_H
 
-#include "cmd/shared/model_load.h"
+#include "cmd/shared/weights.h"
+#include "kernels/models/model.h"
 
 /* An adapter of a kind that is not known here is an error. */
 int adapter_check(const struct modeldir *dir, struct error *e);

@@ -22,7 +22,7 @@ int text_out_open(struct text_out *t, const char *spec, struct error *e)
 
 int text_out_put(struct text_out *t, const void *text, size_t n, struct error *e)
 {
-    return fwrite(text, 1, n, t->file) == n ? 0 : failed(t, e);
+    return !n || fwrite(text, 1, n, t->file) == n ? 0 : failed(t, e);
 }
 
 int text_out_flush(struct text_out *t, struct error *e)
