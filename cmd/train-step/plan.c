@@ -120,7 +120,7 @@ int plan_make(struct trainer *t, struct error *e)
     size_t rows = (size_t)t->o->batch_size;
     t->tape = tape_new(&t->machine.compute);
     if (!t->tape)
-        return error_set(e, STATUS_AGAIN, "out of memory");
+        return error_memory(e);
     t->tape->recompute = t->o->gradient_checkpointing;
     return collator_init(&t->collator, t->model, rows, (uint64_t)t->o->seed, e) < 0 ? -1 : arena_make(t, rows, e);
 }

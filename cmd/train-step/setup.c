@@ -87,7 +87,7 @@ static int augment(struct trainer *t, struct error *e)
     buf_clear(&t->dir.config);
     buf_printf(&t->dir.config, "%s\n", text ? text : "");
     free(text);
-    return t->dir.config.failed ? error_set(e, STATUS_AGAIN, "out of memory") : 0;
+    return t->dir.config.failed ? error_memory(e) : 0;
 }
 
 int trainer_setup(struct trainer *t, struct error *e)

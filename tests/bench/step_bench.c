@@ -82,8 +82,8 @@ static double work_gemma(double hidden, double inner, double layers, double head
         supervised += b->labels[i] >= 0;
     for (size_t r = 0; r < b->rows; r++)
         pairs += (double)(b->start[r + 1] - b->start[r]) * (double)(b->start[r + 1] - b->start[r]) / 2;
-    return 6 * (layers * (2 * hidden * wide + 2 * hidden * 256 + 3 * hidden * inner) * tokens + 262144 * hidden * supervised) +
-           12 * layers * wide * pairs;
+    double layer = 2 * hidden * wide + 2 * hidden * 256 + 3 * hidden * inner;
+    return 6 * (layers * layer * tokens + 262144 * hidden * supervised) + 12 * layers * wide * pairs;
 }
 
 static double work_of(const char *name, const struct batch *b)
@@ -183,6 +183,59 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Random weights, and with lora-r > 0 adapters. */
+static struct model *model_make(const char *name, const struct compute *k, size_t lora)
+{
+    static char config[16384], why[WHY];
+    struct model *m = model_new(config, (size_t)config_of(name, config, sizeof config), why);
+    if (!m || params_reserve(&m->params, false, why))
+        die(why);
+    for (size_t i = 0; i < m->params.n; i++)
+        param_init(m->params.p[i], 1);
+    struct lora_options o = {.r = lora, .alpha = 16, .targets = "q_proj,v_proj"};
+    if (lora && lora_attach(&m->params, &o, why) < 0)
+        die(why);
+    m->params.lent = m->bins || team_size(k->team) == 1;        /* as train-step has it */
+    if (params_reserve(&m->params, true, why))
+        die(why);
+    for (size_t i = 0; lora && i < m->params.n; i++)
+        if (m->params.p[i]->kind == PARAM_ADAPTER)
+            param_init(m->params.p[i], 1);
+    return m;
+}
+
+enum { STEPS = 64 };
+
+struct timed {
+    double second[STEPS], busy; /* of each step; processor time of the cheapest */
+    int n;
+    struct loss loss;           /* of the last */
+    struct roof roof;
+};
+
+/* The roof, a step that does not count, two that do: the optimizer of one may pass behind the next one's forward. */
+static void steps_time(const char *program, struct tape *t, struct model *m, struct batch *b, int steps, struct timed *r)
+{
+    struct adamw a = {.learning_rate = 1e-5, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 1};
+    char why[WHY];
+    for (int i = 0; r->n < steps; i++) {
+        if (i % 3 == 0) {
+            adamw_end(t->compute, &m->params);
+            roof_measure(program, team_size(t->compute->team), &r->roof);
+        }
+        double from = now(), c = cpu();
+        if (model_step(t, m, b, TAPE_TRAIN, (uint64_t)i + 1, &r->loss, why))
+            die(why);
+        adamw_begin(t->compute, &m->params, &a, (double)r->loss.tokens);
+        if (i % 3) {
+            c = cpu() - c;
+            r->busy = r->n == 0 || c < r->busy ? c : r->busy;
+            r->second[r->n++] = now() - from;
+        }
+    }
+    qsort(r->second, (size_t)r->n, sizeof *r->second, by_size);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && !strcmp(argv[1], "roof")) {
@@ -191,71 +244,31 @@ int main(int argc, char **argv)
     }
     if (argc < 4)
         die("step_bench MODEL ROWS TOKENS [float32|bfloat16 [threads [steps [lora-r [again]]]]]");
-    static char config[16384], why[WHY];
+    char why[WHY];
     size_t rows = strtoul(argv[2], NULL, 10), tokens = strtoul(argv[3], NULL, 10);
     bool bf16 = argc > 4 && !strcmp(argv[4], "bfloat16");
     int threads = argc > 5 ? atoi(argv[5]) : 2, steps = argc > 6 ? atoi(argv[6]) : 4;
-    size_t lora = argc > 7 ? strtoul(argv[7], NULL, 10) : 0;
     struct compute k = {.team = team_new(threads, NULL), .k = kernels_choose(getenv("PENSTOCK_KERNELS")), .bf16 = bf16};
     if (!k.team || !k.k)
         die("no team, or no such kernels");
-    struct model *m = model_new(config, (size_t)config_of(argv[1], config, sizeof config), why);
-    if (!m)
-        die(why);
     double start = now();
-    if (params_reserve(&m->params, false, why))
-        die(why);
-    for (size_t i = 0; i < m->params.n; i++)
-        param_init(m->params.p[i], 1);
-    if (lora) {
-        struct lora_options o = {.r = lora, .alpha = 16, .targets = "q_proj,v_proj"};
-        if (lora_attach(&m->params, &o, why) < 0)
-            die(why);
-    }
-    m->params.lent = m->bins || threads == 1;   /* as train-step has it */
-    if (params_reserve(&m->params, true, why))
-        die(why);
-    for (size_t i = 0; lora && i < m->params.n; i++)
-        if (m->params.p[i]->kind == PARAM_ADAPTER)
-            param_init(m->params.p[i], 1);
+    struct model *m = model_make(argv[1], &k, argc > 7 ? strtoul(argv[7], NULL, 10) : 0);
     struct batch b;
     batch_fill(&b, m, rows, tokens, why);
     struct tape *t = tape_new(&k);
     t->recompute = argc > 8 && atoi(argv[8]);
-    struct adamw a = {.learning_rate = 1e-5, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_grad_norm = 1};
-    double first = now() - start, second[64], optimizer = 0, busy = 0;
-    struct loss loss = {0};
-    steps = steps > 64 ? 64 : steps < 2 ? 2 : steps;
-    struct roof roof = {0};
-    /* The roof, a step that does not count, two that do: the optimizer of one may pass behind the next one's forward. */
-    for (int i = 0, n = 0; n < steps; i++) {
-        if (i % 3 == 0) {
-            adamw_end(&k, &m->params);
-            roof_measure(argv[0], threads, &roof);
-        }
-        double from = now(), c = cpu();
-        if (model_step(t, m, &b, TAPE_TRAIN, (uint64_t)i + 1, &loss, why))
-            die(why);
-        double mid = now();
-        adamw_begin(&k, &m->params, &a, (double)loss.tokens);
-        double end = now();
-        if (i % 3) {
-            c = cpu() - c;
-            busy = n == 0 || c < busy ? c : busy;
-            optimizer = n == 0 || end - mid < optimizer ? end - mid : optimizer;
-            second[n++] = end - from;
-        }
-    }
-    qsort(second, (size_t)steps, sizeof *second, by_size);
-    double flops = work_of(argv[1], &b) * 1e-9;
+    double setup = now() - start, flops = work_of(argv[1], &b) * 1e-9;
+    struct timed r = {0};
+    steps_time(argv[0], t, m, &b, steps > STEPS ? STEPS : steps < 2 ? 2 : steps, &r);
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    printf("{\"model\": \"%s\", \"rows\": %zu, \"tokens\": %zu, \"dtype\": \"%s\", \"kernels\": \"%s\", \"threads\": %d, "
-           "\"best\": %.4f, \"median\": %.4f, \"optimizer\": %.4f, \"cpu\": %.4f, \"setup\": %.2f, \"loss\": %.4f, \"peak_gb\": %.2f, "
-           "\"arena_gb\": %.3f, \"used_gb\": %.3f, \"roof\": %.1f, \"share\": %.3f, \"roof_cpu\": %.1f, \"share_cpu\": %.3f}\n", argv[1], rows, b.start[b.rows], bf16 ? "bfloat16" : "float32", kernels_name(k.k), threads,
-           second[0], second[steps / 2], optimizer, busy, first, loss.sum / (double)loss.tokens,
-               (double)u.ru_maxrss / 1048576,
-           (double)t->layout->size / (1 << 30), (double)t->high / (1 << 30), roof.best, flops / second[0] / roof.best,
-               roof.busy, flops / busy / roof.busy);
+    printf("{\"model\": \"%s\", \"rows\": %zu, \"tokens\": %zu, \"dtype\": \"%s\", \"kernels\": \"%s\", \"threads\": %d, ",
+           argv[1], rows, b.start[b.rows], bf16 ? "bfloat16" : "float32", kernels_name(k.k), threads);
+    printf("\"best\": %.4f, \"median\": %.4f, \"cpu\": %.4f, \"setup\": %.2f, \"loss\": %.4f, ",
+           r.second[0], r.second[r.n / 2], r.busy, setup, r.loss.sum / (double)r.loss.tokens);
+    printf("\"peak_gb\": %.2f, \"arena_gb\": %.3f, \"used_gb\": %.3f, ",
+           (double)u.ru_maxrss / 1048576, (double)t->layout->size / (1 << 30), (double)t->high / (1 << 30));
+    printf("\"roof\": %.1f, \"share\": %.3f, \"roof_cpu\": %.1f, \"share_cpu\": %.3f}\n",
+           r.roof.best, flops / r.second[0] / r.roof.best, r.roof.busy, flops / r.busy / r.roof.busy);
     return 0;
 }
