@@ -8,7 +8,8 @@
 #include "libcommon/sys/error.h"
 #include "libcommon/sys/log.h"
 
-static const char *const schedulers[] = { "linear", "cosine", "constant", "constant_with_warmup", NULL };
+static const char *const schedulers[] = { "linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt",
+                                          NULL };
 static const char *const dtypes[] = { "float32", "bfloat16", NULL };
 static const char *const layers[] = { "all", "encoder", "decoder", NULL };
 static const char *const metrics[] = { "loss", "wer", NULL };
@@ -43,6 +44,8 @@ static const struct opt opts[] = {
       .help = "course of the rate" },
     { OPT_INT, .name = "warmup-steps", .value = &set.warmup_steps, .arg = "N", .min = 0, .max = MANY,
       .help = "steps of linear rise from 0" },
+    { OPT_REAL, .name = "warmup-ratio", .value = &set.warmup_ratio, .arg = "X", .min = 0, .max = 1,
+      .help = "or this share of all steps" },
     { OPT_REAL, .name = "weight-decay", .value = &set.weight_decay, .arg = "X", .min = 0, .max = 1e6,
       .help = "AdamW's; not of biases and norms" },
     { OPT_REAL, .name = "adam-beta1", .value = &set.beta1, .arg = "X", .min = 0, .max = 0.9999999,
@@ -144,8 +147,10 @@ static void check(struct options *o)
         die(STATUS_BAD, "--%s needs --eval-stream FILE", o->predict ? "predict-with-generate" : "early-stopping-patience");
     if (!strcmp(o->metric, "wer") && !o->predict)
         die(STATUS_BAD, "--metric-for-best-model wer needs --predict-with-generate");
-    if (!strcmp(o->scheduler, "constant") && o->warmup_steps)
-        warn("--warmup-steps is not used by --lr-scheduler-type constant, as in transformers; constant_with_warmup uses it");
+    if (o->warmup_steps && o->warmup_ratio > 0)
+        die(STATUS_BAD, "--warmup-steps and --warmup-ratio exclude each other");
+    if (!strcmp(o->scheduler, "constant") && (o->warmup_steps || o->warmup_ratio > 0))
+        warn("a warm-up is not used by --lr-scheduler-type constant, as in transformers; constant_with_warmup uses it");
     for (int i = 0; schedulers[i]; i++)
         if (!strcmp(o->scheduler, schedulers[i]))
             o->schedule = (enum schedule)i;

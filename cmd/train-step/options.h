@@ -19,6 +19,7 @@ struct options {
     const char *scheduler;
     enum schedule schedule;     /* of scheduler */
     int64_t warmup_steps;
+    double warmup_ratio;        /* of all steps, where warmup_steps is 0 */
     double label_smoothing;
     int64_t seed;
     const char *dtype, *save_dtype;

@@ -35,10 +35,11 @@ static json_t *best_name(const struct train_state *s)
 /* What the weights depend on, besides model and stream: going on with others is allowed, but told. */
 static json_t *options_json(const struct options *o)
 {
-    json_t *j = json_pack("{s:I s:I s:f s:s s:I s:f s:f s:f s:f s:f s:f s:I s:s s:f s:f s:b s:s?}",
+    json_t *j = json_pack("{s:I s:I s:f s:s s:I s:f s:f s:f s:f s:f s:f s:f s:I s:s s:f s:f s:b s:s?}",
                      "batch_size", (json_int_t)o->batch_size, "gradient_accumulation_steps", (json_int_t)o->accumulation,
                      "learning_rate", o->learning_rate, "lr_scheduler_type", o->scheduler,
-                     "warmup_steps", (json_int_t)o->warmup_steps, "weight_decay", o->weight_decay,
+                     "warmup_steps", (json_int_t)o->warmup_steps, "warmup_ratio", o->warmup_ratio,
+                     "weight_decay", o->weight_decay,
                      "adam_beta1", o->beta1, "adam_beta2", o->beta2, "adam_epsilon", o->epsilon, "max_grad_norm",
                          o->max_grad_norm,
                      "label_smoothing_factor", o->label_smoothing, "seed", (json_int_t)o->seed, "dtype", o->dtype,

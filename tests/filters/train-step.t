@@ -66,6 +66,12 @@ is 'not one record to train on is no success' "$st $err" \
     '100 train-step: none of 1 records could be trained on, and there is no checkpoint'
 train most --in "$tmp/ten" --batch-size 3 --max-steps 4
 is 'a number of steps ends training early' "$st $(field "$tmp/m.most" step)" '0 1 2 3 4 '
+rates() { perl -MJSON::PP -ne 'printf "%.6g ", decode_json($_)->{learning_rate}' "$tmp/m.$1"; }
+train root --in "$tmp/ten" --batch-size 3 --max-steps 8 --learning-rate 1e-3 --lr-scheduler-type inverse_sqrt --warmup-ratio 0.3
+is 'a share of the steps warms up, and the rate falls with their root, as transformers schedules it' "$(rates root)" \
+    '0 0.000333333 0.000666667 0.001 0.000866025 0.000774597 0.000707107 0.000654654 '
+train slow --in "$tmp/ten" --batch-size 3 --max-steps 3 --learning-rate 1e-3 --lr-scheduler-type inverse_sqrt
+is 'and slowly without a warm-up' "$(rates slow)" '0.001 0.00099995 0.0009999 '
 cat "$tmp/one" "$tmp/one" >"$tmp/oneone"
 train both --in "$tmp/oneone" --batch-size 2 --max-steps 4 --lr-scheduler-type constant
 is 'streams may follow each other' "$st $(field "$tmp/m.both" samples)" '0 2 1 2 1 '
@@ -183,6 +189,10 @@ is 'features of another shape are refused' "$st" 100
 like 'naming the sample' "$err" "sample 'clip0'.*40 mel bands, but the model takes 80"
 stream --no-count >"$tmp/uncounted"
 refuse 'an unknown number of steps under a decaying rate' '.*give --max-steps' --model "$micro/model" --in "$tmp/uncounted"
+refuse 'a share of an unknown number of steps' '.*with --warmup-ratio .*give --max-steps' --model "$micro/model" \
+    --in "$tmp/uncounted" --lr-scheduler-type inverse_sqrt --warmup-ratio 0.1
+refuse 'two warm-ups' '--warmup-steps and --warmup-ratio exclude' --model "$micro/model" --in "$tmp/one" --warmup-steps 1 \
+    --warmup-ratio 0.1
 run train-step --model "$micro/model" --in "$tmp/uncounted" --lr-scheduler-type constant --out "$tmp/null"
 is 'under a constant one it is fine' "$st" 0
 refuse 'text for a stream' '.*' --model "$micro/model" --in "$micro/adamw.json"

@@ -35,6 +35,7 @@ CASES = [("gemma", dict(batch=2, accumulate=2, rate=1e-3, schedule="cosine", war
          ("whisper", dict(batch=3, accumulate=1, rate=1e-3, schedule="linear", warmup=0, decay=.01, clip=1.0, smooth=.1, cut=False, epochs=2)),
          ("gemma", dict(batch=1, accumulate=4, rate=5e-4, schedule="constant_with_warmup", warmup=4, decay=0, clip=1.0, smooth=0, cut=True, epochs=3)),
          ("gemma", dict(batch=4, accumulate=3, rate=5e-4, schedule="constant", warmup=0, decay=.3, clip=100.0, smooth=0, cut=True, epochs=5)),
+         ("gemma", dict(batch=2, accumulate=1, rate=1e-3, schedule="inverse_sqrt", warmup=.2, decay=.1, clip=1.0, smooth=0, cut=True, epochs=3)),
          ("whisper", dict(batch=2, accumulate=1, rate=1e-3, schedule="cosine", warmup=5, decay=.05, clip=1.0, smooth=.2, cut=True, epochs=3))]
 
 
@@ -108,7 +109,7 @@ def theirs(model, rows, o):
 
 def ours(source, size, o):
     words = {"batch-size": o["batch"], "gradient-accumulation-steps": o["accumulate"], "learning-rate": o["rate"], "lr-scheduler-type": o["schedule"],
-             "warmup-steps": o["warmup"], "weight-decay": o["decay"], "max-grad-norm": o["clip"], "label-smoothing-factor": o["smooth"],
+             "warmup-ratio" if 0 < o["warmup"] < 1 else "warmup-steps": o["warmup"], "weight-decay": o["decay"], "max-grad-norm": o["clip"], "label-smoothing-factor": o["smooth"],
              "logging-steps": 1, "save-steps": 2, "metrics": f"{path}/m", "resume": f"{path}/out"}
     step = f"train-step -q --model {source} " + " ".join(f"--{k} {v}" for k, v in words.items())
     if o["cut"]:
