@@ -3,6 +3,7 @@
  * Runs that would occur twice, words that the configuration forbids, an end that is too
  * early; the tokens before are the prompt's and the answer's.  As transformers has it
  * (generation/logits_process.py), where these come behind the repetition penalty. */
+#include "kernels/models/arch.h"
 #include "kernels/models/generate/generate.h"
 
 #include <jansson.h>
@@ -22,19 +23,7 @@ static int32_t past_at(const struct past *p, size_t i)
 }
 
 /* --- what generation_config.json says ------------------------------------------------- */
-static int length_read(const json_t *c, const char *key, size_t *to, char why[WHY])
-{
-    const json_t *v = json_object_get(c, key);
-    json_int_t n = json_integer_value(v);
-    if (!v || json_is_null(v))
-        return 0;
-    if (!json_is_integer(v) || n < 0 || n > 1 << 30) {
-        snprintf(why, WHY, "'%s' must be a whole number from 0 on", key);
-        return -1;
-    }
-    *to = (size_t)n;
-    return 0;
-}
+enum { LONGEST = 1 << 30 };
 
 static int early_read(struct rules *r, const json_t *v, char why[WHY])
 {
@@ -82,8 +71,10 @@ static int words_read(struct rules *r, const json_t *v, size_t vocab, char why[W
 
 int history_read(struct rules *r, const json_t *c, size_t vocab, char why[WHY])
 {
-    return length_read(c, "no_repeat_ngram_size", &r->no_repeat, why) || length_read(c, "min_length", &r->min_length, why) ||
-           length_read(c, "min_new_tokens", &r->min_new, why) || early_read(r, json_object_get(c, "early_stopping"), why) ||
+    return config_size(c, "no_repeat_ngram_size", 0, LONGEST, &r->no_repeat, why) ||
+           config_size(c, "min_length", 0, LONGEST, &r->min_length, why) ||
+           config_size(c, "min_new_tokens", 0, LONGEST, &r->min_new, why) ||
+           early_read(r, json_object_get(c, "early_stopping"), why) ||
            words_read(r, json_object_get(c, "bad_words_ids"), vocab, why) ? -1 : 0;
 }
 
