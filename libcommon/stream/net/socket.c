@@ -124,17 +124,25 @@ static int ipc_own(const char *endpoint, struct error *e)
     return 0;                           /* held until the process ends */
 }
 
+/* With its limits; neither bound nor connected. */
+static void *socket_make(int type, struct error *e)
+{
+    if (context_open(e) < 0)
+        return NULL;
+    void *s = zmq_socket(context, type);
+    if (s)
+        limits_set(s);
+    else
+        error_set(e, STATUS_AGAIN, "cannot make a socket: %s", zmq_strerror(errno));
+    return s;
+}
+
 void *socket_bind(const char *spec, struct error *e)
 {
     const char *endpoint = spec + (*spec == '@');
-    if (context_open(e) < 0)
+    void *s = socket_make(ZMQ_ROUTER, e);
+    if (!s)
         return NULL;
-    void *s = zmq_socket(context, ZMQ_ROUTER);
-    if (!s) {
-        error_set(e, STATUS_AGAIN, "cannot make a socket: %s", zmq_strerror(errno));
-        return NULL;
-    }
-    limits_set(s);
     set(s, ZMQ_ROUTER_MANDATORY, 1);
     if (security_set(s, endpoint, true, 0, e) < 0 || ipc_own(endpoint, e) < 0) {
         zmq_close(s);
@@ -155,14 +163,9 @@ void *socket_connect(const char *spec, unsigned roles, struct error *e)
         error_set(e, STATUS_BAD, "'%s': this end connects, so without the @", spec);
         return NULL;
     }
-    if (context_open(e) < 0)
+    void *s = socket_make(ZMQ_DEALER, e);
+    if (!s)
         return NULL;
-    void *s = zmq_socket(context, ZMQ_DEALER);
-    if (!s) {
-        error_set(e, STATUS_AGAIN, "cannot make a socket: %s", zmq_strerror(errno));
-        return NULL;
-    }
-    limits_set(s);
     set(s, ZMQ_IMMEDIATE, 1);           /* nothing queues for one who is not there */
     if (security_set(s, spec, false, roles, e) < 0) {
         zmq_close(s);
