@@ -1,6 +1,6 @@
 # Penstock.  make, make test, make demo; make help lists the rest.
 #
-# A program is cmd/NAME.c or the files of cmd/NAME/; it is linked against two
+# A program is cmd/NAME.c or the files of cmd/NAME/ and its rooms; it is linked against two
 # archives, libcommon (streams, formats, stores) and kernels (computation), and
 # what several programs join of both, cmd/shared/.  A
 # unit test is tests/unit/NAME_test.c, a test of programs tests/filters/NAME.t,
@@ -36,7 +36,7 @@ LIBS     := $(NEEDED) $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(BLASLIB) 
 
 COMMON  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard libcommon/*/*.c libcommon/*/*/*.c))
 KERNELS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard kernels/*/*.c kernels/*/*/*.c))
-SHARED  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/shared/*.c))
+SHARED  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/shared/*/*.c))
 ARCHIVES := $(BUILD)/shared.a $(BUILD)/libcommon.a $(BUILD)/kernels.a
 ONEFILE := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 FOLDERS := $(patsubst cmd/%/,%,$(dir $(wildcard cmd/*/main.c)))
@@ -89,7 +89,7 @@ $(addprefix $(BIN)/,$(ONEFILE)): $(BIN)/%: $(BUILD)/cmd/%.o $(ARCHIVES)
 	$(call say,LD $@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) $(LIBS)
 
 define folder
-$(BIN)/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/$(1)/*.c)) $(ARCHIVES)
+$(BIN)/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/$(1)/*.c cmd/$(1)/*/*.c)) $(ARCHIVES)
 	@mkdir -p $$(@D)
 	$$(call say,LD $$@)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
@@ -185,4 +185,4 @@ help:
 
 .PHONY: all check check-arm test asan fuzz deps deps-check demo bench test-oracle install uninstall clean help FORCE
 .SECONDARY:
--include $(COMMON:.o=.d) $(KERNELS:.o=.d) $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/*/*.d $(BUILD)/tests/*/*.d)
+-include $(COMMON:.o=.d) $(KERNELS:.o=.d) $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/*/*.d $(BUILD)/cmd/*/*/*.d $(BUILD)/tests/*/*.d)

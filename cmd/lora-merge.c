@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/shared/local_dir.h"
-#include "cmd/shared/machine.h"
-#include "cmd/shared/model_load.h"
-#include "cmd/shared/model_save.h"
-#include "cmd/shared/tensor_list.h"
+#include "cmd/shared/cli/local_dir.h"
+#include "cmd/shared/cli/machine.h"
+#include "cmd/shared/model/load.h"
+#include "cmd/shared/model/save.h"
+#include "cmd/shared/model/tensor_list.h"
 #include "kernels/nn/param/lora.h"
 #include "libcommon/cli/opt.h"
 #include "libcommon/sys/log.h"

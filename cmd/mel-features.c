@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/shared/local_dir.h"
+#include "cmd/shared/cli/local_dir.h"
 #include "kernels/dsp/mel.h"
 #include "libcommon/format/json.h"
 #include "libcommon/stream/filter.h"

@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/shared/model_load.h"
-#include "cmd/shared/model_save.h"
-#include "cmd/shared/model_tokens.h"
-#include "cmd/shared/tensor_list.h"
+#include "cmd/shared/model/load.h"
+#include "cmd/shared/model/save.h"
+#include "cmd/shared/model/tensor_list.h"
+#include "cmd/shared/text/tokens.h"
 #include "libcommon/cli/opt.h"
 #include "libcommon/sys/log.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/shared/max_errors.h"
+#include "cmd/shared/cli/max_errors.h"
 #include "libcommon/cli/metrics.h"
 #include "libcommon/cli/opt.h"
 #include "libcommon/record/recording.h"

@@ -3,9 +3,9 @@
 #define PENSTOCK_GENERATE_JOB_H
 
 #include "cmd/generate/row.h"
-#include "cmd/shared/generation.h"
-#include "cmd/shared/machine.h"
-#include "cmd/shared/model_load.h"
+#include "cmd/shared/cli/machine.h"
+#include "cmd/shared/model/load.h"
+#include "cmd/shared/text/generation.h"
 #include "kernels/models/generate/generate.h"
 #include "kernels/text/chat.h"
 #include "kernels/text/prompt.h"

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "cmd/generate/job.h"
-#include "cmd/shared/local_dir.h"
-#include "cmd/shared/max_errors.h"
+#include "cmd/shared/cli/local_dir.h"
+#include "cmd/shared/cli/max_errors.h"
 #include "libcommon/cli/metrics.h"
 #include "libcommon/cli/opt.h"
 #include "libcommon/sys/clock.h"

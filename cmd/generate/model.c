@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cmd/generate/job.h"
-#include "cmd/shared/model_tokens.h"
+#include "cmd/shared/text/tokens.h"
 
 /* --NAME, --no-NAME, or as configured. */
 static int flag_settle(const char *name, bool *flag, bool no, bool configured, struct error *e)

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "cmd/generate/job.h"
-#include "cmd/shared/columns.h"
-#include "cmd/shared/model_tokens.h"
+#include "cmd/shared/text/columns.h"
+#include "cmd/shared/text/tokens.h"
 #include "kernels/nn/random.h"
 
 /* Each row to `frames`, with padding after what was heard. */

@@ -2,7 +2,7 @@
 #ifndef PENSTOCK_TOKENIZE_JOB_H
 #define PENSTOCK_TOKENIZE_JOB_H
 
-#include "cmd/shared/columns.h"
+#include "cmd/shared/text/columns.h"
 #include "kernels/text/chat.h"
 #include "kernels/text/prompt.h"
 #include "libcommon/stream/filter.h"

@@ -2,7 +2,7 @@
  *
  * The model's directory says which rows it was trained on: Whisper's prompt
  * tokens around a transcript, or the turns of a talk. */
-#include "cmd/shared/local_dir.h"
+#include "cmd/shared/cli/local_dir.h"
 #include "cmd/tokenize/job.h"
 
 #include <stdio.h>

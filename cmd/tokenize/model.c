@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/shared/model_tokens.h"
+#include "cmd/shared/text/tokens.h"
 #include "cmd/tokenize/job.h"
 #include "libcommon/format/modeldir.h"
 #include "libcommon/sys/log.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/shared/model_tokens.h"
+#include "cmd/shared/text/tokens.h"
 #include "cmd/tokenize/job.h"
 
 /* A number in [0, 1) that depends on nothing but the seed, the epoch, the row's id and what is asked. */

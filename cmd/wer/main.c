@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/shared/max_errors.h"
+#include "cmd/shared/cli/max_errors.h"
 #include "cmd/wer/score.h"
 #include "libcommon/cli/metrics.h"
 #include "libcommon/cli/opt.h"

@@ -1,7 +1,7 @@
 /* tests/fuzz/generation_fuzz.c - any bytes as generation_config.json: what is read keeps to the model's ids */
 #include <stdlib.h>
 
-#include "cmd/shared/generation.h"
+#include "cmd/shared/text/generation.h"
 
 enum { VOCAB = 600 };
 
