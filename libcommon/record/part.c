@@ -56,18 +56,8 @@ static void pages_drop(struct part_walk *w)
     w->dropped = upto;
 }
 
-/* The object at `at`: 1, or 0 when the bytes end before it does, -1 no msgpack. */
-static int object_at(const struct part_walk *w, uint64_t max, struct span *whole)
-{
-    uint64_t left = w->size - w->at, need;
-    size_t look = (size_t)(left < max ? left : max);
-    struct mp_walk walk = { 0 };
-    int got = mp_walk(&walk, span_of(w->data + w->at, look), &need);
-    if (got < 1)
-        return got < 0 || need > max ? -1 : 0;
-    *whole = span_of(w->data + w->at, (size_t)walk.at);
-    return 1;
-}
+/* What has not been walked over. */
+static struct span rest(const struct part_walk *w) { return span_of(w->data + w->at, (size_t)(w->size - w->at)); }
 
 static enum part_event bad(const struct part_walk *w, struct error *e, const char *what)
 {
@@ -79,12 +69,13 @@ static enum part_event header_next(struct part_walk *w, struct error *e)
 {
     if (w->at == w->size)
         return PART_EOF;
-    int got = object_at(w, HEADER_MAX, &w->header);
-    struct mp_value v;
-    if (got < 0 || (got && (mp_read_span(w->header, &v) < 0 || v.type != MP_MAP)))
-        return bad(w, e, "no stream begins here");
-    if (!got)
-        return bad(w, e, "it ends inside a header");
+    struct mp_walk walk = { 0 };
+    struct error ignored;
+    uint64_t need;
+    int got = mp_walk_map(&walk, rest(w), HEADER_MAX, "a header", &need, &ignored);
+    if (got < 1)
+        return bad(w, e, got < 0 ? "no stream begins here" : "it ends inside a header");
+    w->header = span_of(rest(w).data, (size_t)walk.at);
     w->start = w->at;
     w->at += w->header.size;
     w->crc = crc32c(0, w->header.data, w->header.size);
@@ -108,17 +99,18 @@ static enum part_event unit_next(struct part_walk *w, struct span map, struct er
 
 enum part_event part_walk_next(struct part_walk *w, struct error *e)
 {
-    struct span map;
+    uint64_t need;
     pages_drop(w);
     if (!w->inside)
         return header_next(w, e);
-    int got = object_at(w, CONTROL_MAX, &map);
-    if (got < 1)
-        return bad(w, e, got || w->at < w->size ? "a unit or an end was expected" : "it ends before the end of its stream");
-    if (control_read(map, &w->control, e) < 0) {
+    ssize_t size = control_at(rest(w), &w->control, &need, e);
+    if (size < 0) {
         error_prefix(e, "byte %llu", (unsigned long long)w->at);
         return PART_BAD;
     }
+    if (size == 0)
+        return bad(w, e, "it ends before the end of its stream");
+    struct span map = span_of(rest(w).data, (size_t)size);
     if (w->control.type == CONTROL_DATA)
         return unit_next(w, map, e);
     if (w->control.c != w->crc)

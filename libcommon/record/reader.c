@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOK = 256, NEAR = 4096, AHEAD = 32 << 10 };       /* bytes; AHEAD: when units are read one after the other */
+enum { NEAR = 4096, AHEAD = 32 << 10 };       /* bytes; AHEAD: when units are read one after the other */
 
 struct part {
     uint64_t id;                /* of all that this process opened */
@@ -337,10 +337,9 @@ int recording_unit(const struct recording *r, uint64_t i, struct unit *u, struct
     size_t got;
     if (entries_read(p, i - p->unit, en, e) < 0 || !(look = window_at(&units, p, p->fd, en[0].offset, NEAR, &got, e)))
         return -1;
-    struct mp_walk walk = { 0 };
-    int whole = mp_walk(&walk, span_of(look, got < LOOK ? got : LOOK), &need);
-    size_t n = (size_t)walk.at;
-    if (whole < 1 || control_read(span_of(look, n), &c, e) < 0 || c.type != CONTROL_DATA)
+    ssize_t size = control_at(span_of(look, got), &c, &need, e);
+    size_t n = (size_t)size;
+    if (size < 1 || c.type != CONTROL_DATA)
         return error_set(e, STATUS_BAD, "'%s' has no unit at byte %llu, where its index says", p->path,
                          (unsigned long long)en[0].offset);
     uint64_t end = en[0].offset + n + c.n;

@@ -23,7 +23,7 @@ struct pipe_in {
     struct stream_in base;
     int fd;
     bool regular;               /* a file: reads do not wait, and a cut is not worth a retry */
-    bool eof, failed;
+    bool failed;
     bool inside;                /* between a header and its end */
     bool any;                   /* a stream has ended: the next header may be missing */
     struct buf buf;             /* [at, size) is not used yet */
@@ -79,8 +79,6 @@ static ssize_t bytes_read(struct pipe_in *p, struct iovec *iov, int n, struct er
         ssize_t got = readv(p->fd, iov, n);
         if (p->regular)                                 /* a disk that is slow shows here only */
             p->base.waited += clock_seconds() - began;
-        if (got == 0)
-            p->eof = true;
         if (got >= 0 || (errno != EINTR && errno != EAGAIN))
             return got < 0 ? error_set(e, error_errno_status(errno), "%s: byte %llu: cannot read: %s", p->base.name,
                                        (unsigned long long)p->base.bytes, strerror(errno))
@@ -123,62 +121,43 @@ static int truncated(struct pipe_in *p, const char *where, const char *what, str
                      p->regular ? "the file is not complete" : "the stage before it died or was stopped");
 }
 
-/* The next object, whole in the buffer: 1 (its bytes in *map), 0 the end of the input, -1. */
-static int object_next(struct pipe_in *p, size_t limit, const char *what, struct span *map, struct error *e)
+/* What comes next is not what belongs there, as e says: where it is. */
+static int misplaced(const struct pipe_in *p, struct error *e)
+{
+    return error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)p->base.bytes);
+}
+
+/* The next header, whole in the buffer: 1 (its bytes in *map), 0 the end of the input, -1. */
+static int header_get(struct pipe_in *p, struct span *map, struct error *e)
 {
     struct mp_walk w = { .at = 0 };
     for (;;) {
         uint64_t need;
-        struct span have = rest(p);
-        int got = mp_walk(&w, have, &need);
-        if (got < 0)
-            return error_set(e, STATUS_BAD, "%s: byte %llu: %s expected, but this is no msgpack, or nested too deep",
-                             p->base.name, (unsigned long long)p->base.bytes, what);
-        if (need > limit)
-            return error_set(e, STATUS_BAD, "%s: byte %llu: %s expected, but this is larger than %zu bytes", p->base.name,
-                             (unsigned long long)p->base.bytes, what, limit);
-        if (got > 0) {
-            *map = span_of(have.data, (size_t)w.at);
-            return 1;
-        }
+        int got = mp_walk_map(&w, rest(p), HEADER_MAX, "not a stream: a header", &need, e);
+        if (got > 0)
+            *map = span_of(rest(p).data, (size_t)w.at);
+        if (got)
+            return got < 0 ? misplaced(p, e) : got;
         int more = fill(p, (size_t)need, e);
         if (more < 0)
             return -1;
         if (more == 0)
-            return rest(p).size ? truncated(p, "inside", what, e) : 0;
+            return rest(p).size ? truncated(p, "inside", "a header", e) : 0;
     }
-}
-
-/* A map can only begin so; told before a length is believed. */
-static bool map_begins(const struct pipe_in *p)
-{
-    struct span s = rest(p);
-    return s.size && ((s.data[0] & 0xf0) == 0x80 || s.data[0] == 0xde || s.data[0] == 0xdf);
 }
 
 static enum stream_event header_next(struct pipe_in *p, struct error *e)
 {
     struct span map;
-    if (!rest(p).size) {
-        int more = fill(p, 1, e);
-        if (more < 0)
-            return STREAM_FAILED;
-        if (more == 0 && p->any)
-            return STREAM_EOF;
-        if (more == 0) {
-            truncated(p, "before", "any header", e);
-            return STREAM_FAILED;
-        }
-    }
-    if (!map_begins(p)) {
-        error_set(e, STATUS_BAD, "%s: byte %llu: not a stream: a header was expected", p->base.name,
-                  (unsigned long long)p->base.bytes);
-        return STREAM_FAILED;
-    }
-    if (object_next(p, HEADER_MAX, "a header", &map, e) < 1)
+    int got = header_get(p, &map, e);
+    if (got == 0 && p->any)
+        return STREAM_EOF;
+    if (got == 0)
+        truncated(p, "before", "any header", e);
+    if (got < 1)
         return STREAM_FAILED;
     if (header_read(&p->base.header, map, e) < 0) {
-        error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)p->base.bytes);
+        misplaced(p, e);
         return STREAM_FAILED;
     }
     p->crc = crc32c(0, map.data, map.size);
@@ -263,36 +242,31 @@ static enum stream_event end_next(struct pipe_in *p, const struct control *c, ui
     return STREAM_FAILED;
 }
 
-static int control_get(struct pipe_in *p, struct span *map, struct control *c, struct error *e)
+/* The next control map, whole in the buffer: its size, or -1. */
+static ssize_t control_get(struct pipe_in *p, struct control *c, struct error *e)
 {
-    *map = span_of(rest(p).data, control_quick(rest(p), c));
-    if (map->size)
-        return 0;
-    int got = object_next(p, CONTROL_MAX, "a control map", map, e);
-    if (got == 0)
-        return truncated(p, "before", "the end of the stream", e);
-    if (got > 0 && control_read(*map, c, e) < 0)
-        return error_prefix(e, "%s: byte %llu", p->base.name, (unsigned long long)p->base.bytes), -1;
-    return got < 0 ? -1 : 0;
+    for (;;) {
+        uint64_t need;
+        ssize_t size = control_at(rest(p), c, &need, e);
+        if (size)
+            return size < 0 ? misplaced(p, e) : size;
+        int more = fill(p, (size_t)need, e);
+        if (more < 0)
+            return -1;
+        if (more == 0)
+            return rest(p).size ? truncated(p, "inside", "a control map", e)
+                                : truncated(p, "before", "the end of the stream", e);
+    }
 }
 
 static enum stream_event control_next(struct pipe_in *p, struct unit *u, struct error *e)
 {
-    struct span map;
     struct control c;
-    if (!rest(p).size && !p->eof) {
-        int more = fill(p, 1, e);
-        if (more < 0)
-            return STREAM_FAILED;
-    }
-    if (rest(p).size && !map_begins(p)) {
-        error_set(e, STATUS_BAD, "%s: byte %llu: a unit or the end was expected", p->base.name,
-                  (unsigned long long)p->base.bytes);
-        return STREAM_FAILED;
-    }
     uint64_t at = p->base.bytes;
-    if (control_get(p, &map, &c, e) < 0)
+    ssize_t size = control_get(p, &c, e);
+    if (size < 0)
         return STREAM_FAILED;
+    struct span map = span_of(rest(p).data, (size_t)size);
     uint32_t before = p->crc;
     p->crc = crc32c(p->crc, map.data, map.size);
     take(p, map.size);

@@ -21,28 +21,15 @@ void wire_release(struct wire *w)
     w->body = NULL;
 }
 
-/* A whole map at `at`: 1, 0 more is needed, -1 it is none or too large. */
-static int map_next(struct wire *w, size_t limit, struct span *map, const char *what, struct error *e)
-{
-    struct mp_walk walk = { 0 };
-    uint64_t need = 0;
-    struct span have = span_of(w->in.data + w->at, w->in.size - w->at);
-    if (!have.size)
-        return 0;
-    int got = mp_walk(&walk, have, &need);
-    if (got < 0 || need > limit || ((have.data[0] & 0xf0) != 0x80 && have.data[0] != 0xde && have.data[0] != 0xdf))
-        return error_set(e, STATUS_BAD, "%s was expected, but this is none", what);
-    if (got)
-        *map = span_of(have.data, (size_t)walk.at);
-    return got;
-}
+/* What has been read and not used. */
+static struct span rest(const struct wire *w) { return span_of(w->in.data + w->at, w->in.size - w->at); }
 
 static enum wire_event body_next(struct wire *w, struct blob **body, struct error *e)
 {
-    size_t here = w->in.size - w->at, wants = w->body->size - w->have;
+    size_t here = rest(w).size, wants = w->body->size - w->have;
     size_t n = here < wants ? here : wants;
     if (n)
-        memcpy(w->body->data + w->have, w->in.data + w->at, n);
+        memcpy(w->body->data + w->have, rest(w).data, n);
     w->have += n;
     w->at += n;
     w->used += n;
@@ -69,17 +56,14 @@ static enum wire_event body_next(struct wire *w, struct blob **body, struct erro
 
 static enum wire_event control_next(struct wire *w, struct blob **body, struct error *e)
 {
-    struct span map = span_of(w->in.data + w->at, w->in.size - w->at);
-    map.size = control_quick(map, &w->c);
-    if (!map.size) {
-        int got = map_next(w, CONTROL_MAX, &map, "a unit or the end", e);
-        if (got < 1)
-            return got < 0 ? WIRE_BAD : WIRE_MORE;
-        if (control_read(map, &w->c, e) < 0)
-            return WIRE_BAD;
-    }
+    uint64_t need;
+    ssize_t size = control_at(rest(w), &w->c, &need, e);
+    if (size < 1)
+        return size < 0 ? WIRE_BAD : WIRE_MORE;
+    struct span map = span_of(rest(w).data, (size_t)size);
     w->at += map.size;
     w->used += map.size;
+    w->walk = (struct mp_walk){ 0 };
     if (w->c.type == CONTROL_END) {
         w->inside = false;
         if ((w->trusts || w->c.c == w->crc) && w->c.end.units == w->units && w->c.end.samples == w->samples)
@@ -90,7 +74,6 @@ static enum wire_event control_next(struct wire *w, struct blob **body, struct e
     w->crc = crc32c(w->crc, map.data, map.size);
     w->body = blob_new((size_t)w->c.n);
     w->have = w->summed = w->sum = 0;
-    w->walk = (struct mp_walk){ 0 };
     w->lately = w->c.n > w->lately ? w->c.n : w->lately - w->lately / 16;
     w->in_body = true;
     if (w->body && w->shadows && w->c.n >= SHADOW_MIN)
@@ -103,9 +86,11 @@ static enum wire_event control_next(struct wire *w, struct blob **body, struct e
 
 static enum wire_event header_next(struct wire *w, struct span *header, struct error *e)
 {
-    int got = map_next(w, HEADER_MAX, header, "the header of a stream", e);
+    uint64_t need;
+    int got = mp_walk_map(&w->walk, rest(w), HEADER_MAX, "the header of a stream", &need, e);
     if (got < 1)
         return got < 0 ? WIRE_BAD : WIRE_MORE;
+    *header = span_of(rest(w).data, (size_t)w->walk.at);
     w->at += header->size;
     w->used += header->size;
     w->crc = crc32c(0, header->data, header->size);
@@ -154,7 +139,7 @@ static ssize_t body_read(struct wire *w, struct iovec v[2])
 int wire_fill(struct wire *w, struct error *e)
 {
     /* Where large bodies are, little is read beside them: what comes here of one is copied once more. */
-    size_t left = w->in.size - w->at, room = w->lately >= LARGE ? LITTLE : CHUNK;
+    size_t left = rest(w).size, room = w->lately >= LARGE ? LITTLE : CHUNK;
     if (w->at && left)
         memmove(w->in.data, w->in.data + w->at, left);
     w->in.size = left;

@@ -27,7 +27,7 @@ struct wire {
     struct blob *body;          /* being read; after WIRE_UNIT the caller's */
     size_t have, summed;        /* bytes of it that are here; that are in `sum` */
     uint32_t sum;
-    struct mp_walk walk;        /* through the body, as far as it is known what is where */
+    struct mp_walk walk;        /* through the header, or the body, as far as it is known what is where */
     uint64_t lately;            /* how large bodies have been of late, at least */
 };
 

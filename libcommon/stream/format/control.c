@@ -115,7 +115,9 @@ static const uint8_t *number_quick(const uint8_t *p, const uint8_t *end, uint64_
     return p;
 }
 
-size_t control_quick(struct span bytes, struct control *c)
+/* A unit's map as control_put writes it, without walking it first: its size.  0: what lies there is not whole, not of
+ * that form, or out of range; control_read will say. */
+static size_t unit_quick(struct span bytes, struct control *c)
 {
     static const uint8_t begin[8] = { 0x86, 0xa1, 't', 0xa4, 'D', 'A', 'T', 'A' };
     static const char key[] = "qeknc";
@@ -130,6 +132,18 @@ size_t control_quick(struct span bytes, struct control *c)
         return 0;
     *c = (struct control){ .type = CONTROL_DATA, .q = v[0], .e = v[1], .k = v[2], .n = v[3], .c = (uint32_t)v[4] };
     return (size_t)(p - bytes.data);
+}
+
+ssize_t control_at(struct span bytes, struct control *c, uint64_t *need, struct error *e)
+{
+    struct mp_walk walk = { 0 };
+    size_t quick = unit_quick(bytes, c);
+    if (quick)
+        return (ssize_t)quick;
+    int got = mp_walk_map(&walk, bytes, CONTROL_MAX, "a unit or the end", need, e);
+    if (got < 1)
+        return got;
+    return control_read(span_of(bytes.data, (size_t)walk.at), c, e) < 0 ? -1 : (ssize_t)walk.at;
 }
 
 static void put(struct buf *b, const char *key, uint64_t v)

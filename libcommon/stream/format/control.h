@@ -5,6 +5,8 @@
 #ifndef PENSTOCK_CONTROL_H
 #define PENSTOCK_CONTROL_H
 
+#include <sys/types.h>
+
 #include "libcommon/stream/format/unit.h"
 
 enum control_type { CONTROL_DATA, CONTROL_END };
@@ -19,9 +21,9 @@ struct control {
 /* map: a whole object, CONTROL_MAX bytes at most.  Every key that its type has must
  * be there once, in its range; keys of later versions are passed over. */
 int control_read(struct span map, struct control *c, struct error *e);
-/* The same for a unit's map as control_put writes it, at the beginning of bytes, without walking it first.  Its
- * size; 0: what lies there is not whole, not of that form, or out of range, and control_read will say. */
-size_t control_quick(struct span bytes, struct control *c);
+/* The same for the map at the beginning of bytes that may still be arriving: its size; 0: more are needed (*need in
+ * all, at least); -1: no sound control map begins there (e). */
+ssize_t control_at(struct span bytes, struct control *c, uint64_t *need, struct error *e);
 void control_put(struct buf *b, const struct control *c);
 
 #endif

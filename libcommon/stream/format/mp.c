@@ -171,6 +171,21 @@ int mp_walk(struct mp_walk *w, struct span bytes, uint64_t *need)
     }
 }
 
+int mp_walk_map(struct mp_walk *w, struct span bytes, size_t limit, const char *what, uint64_t *need, struct error *e)
+{
+    *need = 1;
+    if (!bytes.size)
+        return 0;
+    if ((bytes.data[0] & 0xf0) != 0x80 && bytes.data[0] != 0xde && bytes.data[0] != 0xdf)
+        return error_set(e, STATUS_BAD, "%s was expected", what);
+    int got = mp_walk(w, span_of(bytes.data, bytes.size < limit ? bytes.size : limit), need);
+    if (got < 0)
+        return error_set(e, STATUS_BAD, "%s was expected, but this is no msgpack, or nested too deep", what);
+    if (*need > limit)
+        return error_set(e, STATUS_BAD, "%s was expected, but this is larger than %zu bytes", what, limit);
+    return got;
+}
+
 int mp_skip(struct mp_cursor *c, struct span *whole)
 {
     struct mp_walk w = { .at = 0 };

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "libcommon/sys/buf.h"
+#include "libcommon/sys/error.h"
 
 enum { MP_DEPTH = 16, MP_KEYS = 4096 };
 
@@ -66,6 +67,9 @@ struct mp_walk {
     uint32_t left[MP_DEPTH + 1];
 };
 int mp_walk(struct mp_walk *w, struct span bytes, uint64_t *need);
+/* The same for a map of at most `limit` bytes.  -1 also where no map begins, which is told before a length that stands
+ * there is believed; what: "a header", for the error. */
+int mp_walk_map(struct mp_walk *w, struct span bytes, size_t limit, const char *what, uint64_t *need, struct error *e);
 
 /* Writing: into a buf, whose `failed` says at the end whether all went well. */
 void mp_put_nil(struct buf *b);
