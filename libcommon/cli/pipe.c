@@ -48,7 +48,27 @@ int pipe_end_open(struct pipe_end *p, const char *spec, int flags, const char *r
         return rc;
     }
     p->regular = S_ISREG(st.st_mode);
+    p->old = p->regular && output && !p->standard;
     if (S_ISFIFO(st.st_mode))
         pipe_grow(p->fd);
+    return 0;
+}
+
+int pipe_end_in(struct pipe_end *p, const char *spec, struct error *e)
+{
+    return pipe_end_open(p, spec, O_RDONLY, "a stream is binary: pipe one in, or name it with --in", e);
+}
+
+int pipe_end_out(struct pipe_end *p, const char *spec, struct error *e)
+{
+    return pipe_end_open(p, spec, O_WRONLY | O_CREAT,
+                         "a stream is binary: pipe it on, or name a file with --out; stream-show prints one", e);
+}
+
+int pipe_end_empty(struct pipe_end *p)
+{
+    if (p->old && ftruncate(p->fd, 0) < 0)
+        return -1;
+    p->old = false;
     return 0;
 }

@@ -10,7 +10,6 @@
 #include "libcommon/sys/stop.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,7 +303,7 @@ static const struct stream_in_ops ops = { .next = pipe_next, .close = pipe_close
 struct stream_in *pipe_in_open(const char *spec, struct error *e)
 {
     struct pipe_end end;
-    if (pipe_end_open(&end, spec, O_RDONLY, "a stream is binary: pipe one in, or name it with --in", e) < 0)
+    if (pipe_end_in(&end, spec, e) < 0)
         return NULL;
     struct pipe_in *p = calloc(1, sizeof *p);
     if (p && stream_in_base(&p->base, &ops, end.name, e) == 0) {

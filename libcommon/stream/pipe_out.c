@@ -10,7 +10,6 @@
 #include "libcommon/sys/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +20,7 @@ enum { PENDING_MAX = 128 << 10, COPY_MAX = 32 << 10, VECTORS = 64 };
 
 struct pipe_out {
     struct stream_out base;
-    int fd;
-    bool fresh;                 /* a regular file, not emptied yet */
+    struct pipe_end end;
     bool failed;
     uint32_t crc;               /* since the header */
     struct buf pending;
@@ -43,9 +41,9 @@ static int writable_wait(struct pipe_out *p, struct iovec *iov, int n, ssize_t *
 {
     double began = clock_seconds();
     do {
-        *done = writev(p->fd, iov, n);
+        *done = writev(p->end.fd, iov, n);
         if (*done < 0 && errno == EAGAIN)               /* someone made it non-blocking */
-            poll(&(struct pollfd){ .fd = p->fd, .events = POLLOUT }, 1, -1);
+            poll(&(struct pollfd){ .fd = p->end.fd, .events = POLLOUT }, 1, -1);
     } while (*done < 0 && (errno == EINTR || errno == EAGAIN));
     int err = errno;
     p->base.waited += clock_seconds() - began;
@@ -118,9 +116,8 @@ static int gather_write(struct pipe_out *p, struct error *e)
 static int pipe_put_header(struct stream_out *out, const struct header *h, struct error *e)
 {
     struct pipe_out *p = (struct pipe_out *)out;
-    if (p->fresh && ftruncate(p->fd, 0) < 0)
+    if (pipe_end_empty(&p->end) < 0)
         return pipe_failed(p, errno, e);
-    p->fresh = false;
     p->crc = crc32c(0, h->map.data, h->map.size);
     buf_append(&p->pending, h->map.data, h->map.size);
     return p->pending.failed ? pipe_failed(p, ENOMEM, e) : 0;
@@ -170,7 +167,7 @@ static int pipe_close(struct stream_out *out, struct error *e)
     struct pipe_out *p = (struct pipe_out *)out;
     int rc = pipe_flush(out, e);
     /* Network file systems tell of a full disk only here. */
-    if (close(p->fd) < 0 && rc == 0 && errno != EINTR)
+    if (close(p->end.fd) < 0 && rc == 0 && errno != EINTR)
         rc = pipe_failed(p, errno, e);
     if (rc < 0 && out->gone)
         rc = 1;
@@ -187,13 +184,11 @@ static const struct stream_out_ops ops = { .put_header = pipe_put_header, .put_u
 struct stream_out *pipe_out_open(const char *spec, struct error *e)
 {
     struct pipe_end end;
-    if (pipe_end_open(&end, spec, O_WRONLY | O_CREAT,
-                      "a stream is binary: pipe it on, or name a file with --out; stream-show prints one", e) < 0)
+    if (pipe_end_out(&end, spec, e) < 0)
         return NULL;
     struct pipe_out *p = calloc(1, sizeof *p);
     if (p && stream_out_base(&p->base, &ops, end.name, e) == 0) {
-        p->fd = end.fd;
-        p->fresh = !end.standard && end.regular;
+        p->end = end;
         buf_init(&p->pending, SIZE_MAX);
         gather_init(&p->gather);
         return &p->base;

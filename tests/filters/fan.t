@@ -33,8 +33,12 @@ for j in 1 3; do
     is 'and all before it went out' \
         "$(head -c "$(wc -c <"$out")" "$tmp/a.stream" | cmp - "$out" && stream-show --stats <"$out" 2>/dev/null | grep -o '"units": [0-9]*')" '"units": 200'
 done
-run fan -j 2 cat --in "$tmp/m.jsonl"
+cp "$tmp/a.stream" "$tmp/kept"
+run fan -j 2 cat --in "$tmp/m.jsonl" --out "$tmp/kept"
 like 'what is no stream is refused' "$st $err" '^100 '
+ok 'and the output file is as it was' cmp "$tmp/kept" "$tmp/a.stream"
+run fan -j 2 cat --in "$tmp/a9.stream" --out "$tmp/kept"
+ok 'which is emptied once there is something to put' cmp "$tmp/kept" "$tmp/a9.stream"
 runsh "fan -j 2 cat <'$tmp/a.stream' | head -c 2000 >/dev/null; echo fan ended"
 like 'a reader that leaves ends it quietly' "$(cat "$out")$err" '^fan ended$'
 
@@ -54,6 +58,18 @@ is 'an input that cannot be read is named' "$st $err" '111 fan: cannot read stan
 head -c 2000 "$tmp/a.stream" >"$tmp/cut.stream"
 run fan -j 1 cat --in "$tmp/cut.stream"
 is 'so is one that is cut off' "$st $err" "100 fan: '$tmp/cut.stream' is cut off: the file is not complete"
+perl -e 'printf qq({"id": "s%d", "text": "%s"}\n), $_, "x" x 33000 for 1 .. 400' | gcs-fetch -q - >"$tmp/large.stream"
+cat >"$tmp/blind.pl" <<'END'
+# writes a stream in pieces, and reads nothing
+local $/;
+open my $in, '<', $ARGV[0];
+my $stream = <$in>;
+while (length $stream) { syswrite STDOUT, substr $stream, 0, 33000, ''; select undef, undef, undef, 0.002 }
+sleep 9;
+END
+run fan -j 1 "perl $tmp/blind.pl $tmp/large.stream" --in "$tmp/large.stream"
+is 'one that answers what it has not read is no filter' "$st $err" \
+    "100 fan: 'perl' gives units that it was not given: it is no filter"
 run fan -j 2 'cat | sh -c "exit 3" | cat' --in "$tmp/a.stream"
 like 'the death of a stage in the midst is seen' "$st $(echo "$err" | tail -n 1)" "'sh' ended with status 3"
 for words in 'cat > x' 'a; b' 'cat |' '| cat' 'cat "x' '$x' ''; do

@@ -131,11 +131,7 @@ size_t crew_take_back(struct crew *c, uint64_t *q, size_t max)
     return n;
 }
 
-void crew_end(struct crew *c, double now)
-{
-    (void)now;
-    c->ending = true;
-}
+void crew_end(struct crew *c) { c->ending = true; }
 
 bool crew_ended(const struct crew *c)
 {
@@ -153,7 +149,7 @@ size_t crew_poll(const struct crew *c, struct pollfd *p)
         if (!m->up)
             continue;
         p[n++] = (struct pollfd){ .fd = m->run.out, .events = POLLIN };
-        if (m->nseg)
+        if (m->out.n)
             p[n++] = (struct pollfd){ .fd = m->run.in, .events = POLLOUT };
     }
     return n;
@@ -195,7 +191,7 @@ int crew_step(struct crew *c, double now, struct error *e)
         if (c->ending && !c->waiting && m->up && !m->njob && !m->ending)
             (void)member_end(c, m);
         member_write(m);
-        if (m->up && m->ending && !m->nseg && m->run.in >= 0) {
+        if (m->up && m->ending && !m->out.n && m->run.in >= 0) {
             close(m->run.in);
             m->run.in = -1;
         }
@@ -213,7 +209,7 @@ void crew_free(struct crew *c)
     for (int i = 0; i < c->copies; i++) {
         struct member *m = &c->member[i];
         if (m->up) {
-            pipeline_kill(&m->run, 0);
+            running_kill(&m->run, 0);
             member_clear(m);
         }
         for (int k = 0; k < m->njob; k++)

@@ -11,6 +11,7 @@
 #include "libcommon/stream/crew/job.h"
 #include "libcommon/stream/crew/pipeline.h"
 #include "libcommon/stream/crew/shadow.h"
+#include "libcommon/sys/cpus.h"
 
 enum { CREW_MAX = 256 };
 
@@ -42,7 +43,7 @@ bool crew_wants(const struct crew *c);
 /* Numbers of units that no copy has been given yet, newest first, and forgets them.  Returns how many. */
 size_t crew_take_back(struct crew *c, uint64_t *q, size_t max);
 /* No more units: copies end, each with its end of stream. */
-void crew_end(struct crew *c, double now);
+void crew_end(struct crew *c);
 bool crew_ended(const struct crew *c);
 
 /* Fills at most 2 * copies entries. */

@@ -3,29 +3,35 @@
 #define PENSTOCK_CREW_IMPL_H
 
 #include "libcommon/stream/crew/crew.h"
+#include "libcommon/stream/crew/outbox.h"
+#include "libcommon/stream/crew/running.h"
 #include "libcommon/stream/crew/wire.h"
 
 /* A copy holds two units, or so many as it computes in DEEP_SECONDS: they wait for it when it is slow, and are
  * tried again when it dies. */
 #define DEEP_SECONDS 0.05
-enum { DEPTH = 256, DEEP_BYTES = 1 << 20, AHEAD_BYTES = 1 << 20, SEGMENTS = 2 * DEPTH + 4, STARTS = 3, READS = 16,
-       PATIENCE = 200, SMALL = 32 << 10, GATHER = 60 << 10 };
+enum {
+    DEPTH = OUTBOX_UNITS,       /* units that a copy may hold, and the bytes of all but two of them */
+    DEEP_BYTES = 1 << 20,
+    AHEAD_BYTES = 1 << 20,      /* of units that wait for a copy, before more are wanted */
+    STARTS = 3,                 /* in a row without a result: then it waits before the next, or fails without a header */
+    READS = 16,                 /* of one copy, before the others have their turn */
+    PATIENCE = 200,             /* milliseconds for stages to end by themselves after one of them died */
+};
 
 struct member {
-    bool up, headed, ending;            /* its header came; its end of stream was sent */
-    bool ended, readable;               /* its own came; poll says so */
+    bool up, headed, ending;            /* it runs; its header came; its end of stream was put */
+    bool ended, readable;               /* the end of what it makes came; poll says so */
     struct running run;
     struct wire wire;
-    struct buf control;                 /* the last map written */
-    struct { struct job *job; size_t bytes; } held[DEPTH];      /* in the order they were given */
+    struct buf control;                 /* the last map put */
+    /* in the order they were given; until: of out, the end of its bytes */
+    struct { struct job *job; size_t bytes; uint64_t until; } held[DEPTH];
     int njob;
     size_t bytes;
-    /* to be written; room: of one that small ones are copied to, else 0 */
-    struct { struct blob *blob; size_t at, room; } seg[SEGMENTS];
-    int nseg;
+    struct outbox out;                  /* what it is to read */
+    struct stream_sum sum;              /* of that */
     uint64_t q;                         /* of the next unit, as the copy counts them */
-    struct stream_end sent;
-    uint32_t crc;
     double since, start_at;             /* of its last sign of life; not before this */
     double pace;                        /* seconds that a unit took of late; 0: none is known */
     int came;                           /* units in this step */

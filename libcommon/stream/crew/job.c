@@ -5,44 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* After {"samples": [ of k samples; -1 if that is not how it begins. */
-static int body_head(struct mp_cursor *c, uint64_t k)
-{
-    struct mp_value v;
-    if (mp_read(c, &v) < 0 || v.type != MP_MAP || v.n != 1 || mp_read(c, &v) < 0 || !mp_str_is(&v, "samples") ||
-        mp_read(c, &v) < 0 || v.type != MP_ARRAY || v.n != k)
-        return -1;
-    return 0;
-}
-
-static int sample_has_error(struct mp_cursor *c)
-{
-    struct mp_value v, key;
-    int error = 0;
-    if (mp_read(c, &v) < 0 || v.type != MP_MAP)
-        return -1;
-    for (uint32_t i = 0; i < v.n; i++) {
-        if (mp_read(c, &key) < 0 || key.type != MP_STR || mp_skip(c, NULL) < 0)
-            return -1;
-        error |= mp_str_is(&key, "error");
-    }
-    return error;
-}
-
-int64_t body_failed(struct span body, uint64_t k)
-{
-    struct mp_cursor c = mp_cursor(body);
-    int64_t failed = 0;
-    if (body_head(&c, k) < 0)
-        return -1;
-    for (uint64_t i = 0; i < k; i++) {
-        int one = sample_has_error(&c);
-        if (one < 0)
-            return -1;
-        failed += one;
-    }
-    return c.p == c.end ? failed : -1;
-}
+#include "libcommon/stream/crew/body.h"
 
 struct job *job_new(const struct control *c, struct blob *body, struct error *e)
 {
@@ -72,19 +35,6 @@ void job_free(struct job *j)
     free(j);
 }
 
-static struct blob *body_of(uint64_t k, struct span samples)
-{
-    struct buf b;
-    buf_init(&b, UNIT_MAX + 64);
-    mp_put_map(&b, 1);
-    mp_put_str(&b, "samples");
-    mp_put_array(&b, (uint32_t)k);
-    buf_append(&b, samples.data, samples.size);
-    struct blob *body = b.failed ? NULL : blob_copy(span_of(b.data, b.size));
-    buf_release(&b);
-    return body;
-}
-
 struct blob *job_input(const struct job *j, struct control *c, uint64_t *failed)
 {
     struct blob *body;
@@ -96,8 +46,8 @@ struct blob *job_input(const struct job *j, struct control *c, uint64_t *failed)
         *failed = j->failed;
     } else {
         struct mp_cursor at = mp_cursor(j->sample[j->at]);
-        *failed = sample_has_error(&at) == 1;
-        body = body_of(1, j->sample[j->at]);
+        *failed = body_sample_failed(&at) == 1;
+        body = body_make(1, j->sample[j->at]);
         c->k = 1;
         c->c = body ? crc32c(0, body->data, body->size) : 0;
     }
@@ -111,7 +61,7 @@ static int next_sample(struct job *j, struct blob **out, uint32_t *crc, struct e
     j->deaths = 0;
     if (j->at < j->k)
         return 0;
-    *out = j->made.failed ? NULL : body_of(j->k, span_of(j->made.data, j->made.size));
+    *out = j->made.failed ? NULL : body_make(j->k, span_of(j->made.data, j->made.size));
     *crc = *out ? crc32c(0, (*out)->data, (*out)->size) : 0;
     return *out ? 1 : error_set(e, STATUS_AGAIN,
                                 "unit %llu: its samples' results are too large together, or out of memory",
@@ -133,7 +83,7 @@ int job_answer(struct job *j, const struct control *answer, struct blob *body, s
                          (unsigned long long)k, (unsigned long long)j->k);
     }
     struct mp_cursor c = mp_cursor(blob_span(body));
-    if (k != 1 || body_head(&c, 1) < 0) {
+    if (k != 1 || body_enter(&c, 1) < 0) {
         blob_drop(body);
         return error_set(e, STATUS_BAD, "a unit of one sample came back as something else: a filter must give one for each");
     }
@@ -148,11 +98,11 @@ static int split(struct job *j, struct error *e)
     j->sample = calloc(j->k, sizeof *j->sample);
     if (!j->sample)
         return error_memory(e);
-    if (body_head(&c, j->k) < 0)
-        return error_set(e, STATUS_BAD, "unit %llu is none", (unsigned long long)j->q);
+    if (body_enter(&c, j->k) < 0)
+        return error_set(e, STATUS_BAD, "unit %llu: its body is not {\"samples\": [...]}", (unsigned long long)j->q);
     for (uint64_t i = 0; i < j->k; i++)
         if (mp_skip(&c, &j->sample[i]) < 0)
-            return error_set(e, STATUS_BAD, "unit %llu is none", (unsigned long long)j->q);
+            return error_set(e, STATUS_BAD, "unit %llu: its body is not {\"samples\": [...]}", (unsigned long long)j->q);
     return 0;
 }
 

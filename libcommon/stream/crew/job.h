@@ -36,7 +36,4 @@ int job_answer(struct job *j, const struct control *answer, struct blob *body, s
 /* A child died while it held this job and no other.  As job_answer. */
 int job_died(struct job *j, const char *stage, const char *how, struct blob **out, uint32_t *crc, struct error *e);
 
-/* Samples with an error in a body; -1: it is not {"samples": [k maps]}. */
-int64_t body_failed(struct span body, uint64_t k);
-
 #endif

@@ -2,7 +2,6 @@
 #include "libcommon/stream/crew/local.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -123,17 +122,15 @@ static void tell(struct fan_run *r, bool final)
     struct error e = { 0 };
     if (r->crew)
         crew_show(r->crew, &s);
-    uint64_t units = r->total.units + r->end.units, samples = r->total.samples + r->end.samples;
+    uint64_t units = r->total.units + r->sum.end.units, samples = r->total.samples + r->sum.end.samples;
     const char *on = r->wait_out >= r->wait_in && r->wait_out >= r->wait_crew ? "its reader" :
                      r->wait_in >= r->wait_crew ? "its input" : "its copies";
     progress_line(final, "%llu samples, %.0f/s, %zu units in %d copies, %zu waiting, waits for %s",
                   (unsigned long long)samples,
                   seconds > 0 ? (double)samples / seconds : 0.0, s.running, s.up, s.waiting, on);
     struct facts f = { .stage = "fan", .units_in = r->total.units + (r->crew ? r->taken : 0), .units = units,
-                       .samples = samples,
-                       .errors = r->total.errors + r->end.errors, .window = r->taken - r->put, .seconds = seconds,
-                           .wait_in = r->wait_in,
-                       .wait_out = r->wait_out };
+                       .samples = samples, .errors = r->total.errors + r->sum.end.errors, .window = r->taken - r->put,
+                       .seconds = seconds, .wait_in = r->wait_in, .wait_out = r->wait_out };
     facts_begin(r->metrics, &f);
     metrics_real(r->metrics, "wait_copies", r->wait_crew);
     metrics_int(r->metrics, "deaths", (int64_t)s.deaths);
@@ -178,6 +175,36 @@ static int wait_for_events(struct fan_run *r)
     return 0;
 }
 
+enum turn { TURN_FAILED = -1, TURN_OVER, TURN_AGAIN, TURN_WAIT };
+
+/* What is due once units came in and went out. */
+static enum turn turn_next(struct fan_run *r)
+{
+    if (r->crew && r->drain && r->put == r->taken && !r->ending) {
+        r->ending = true;
+        crew_end(r->crew);
+        return TURN_AGAIN;
+    }
+    if (r->crew && crew_ended(r->crew)) {
+        bool cut = r->truncated;
+        if (fan_stream_end(r) < 0 || (cut && fan_fail(r, &r->error) < 0))
+            return TURN_FAILED;
+        return TURN_AGAIN;
+    }
+    if ((r->eof || r->drain) && !r->crew)
+        return r->truncated && fan_fail(r, &r->error) < 0 ? TURN_FAILED : TURN_OVER;
+    if (stop_asked() && !r->truncated) {
+        error_set(&r->error, STATUS_AGAIN, "stopped by a signal after %llu units", (unsigned long long)r->put);
+        r->drain = r->truncated = r->eof = true;
+        r->stopped = clock_seconds();
+        return TURN_AGAIN;
+    }
+    if (r->stopped > 0 && clock_seconds() - r->stopped > STOP_SECONDS && fan_fail(r, &r->error) < 0)
+        return TURN_FAILED;
+    return TURN_WAIT;
+}
+
+/* 0 all is out; -1 failed. */
 static int loop(struct fan_run *r)
 {
     struct error e;
@@ -188,29 +215,11 @@ static int loop(struct fan_run *r)
             return fan_fail(r, &e);
         if (fan_put(r) < 0)
             return -1;
-        if (r->crew && r->drain && r->put == r->taken && !r->ending) {
-            r->ending = true;
-            crew_end(r->crew, clock_seconds());
+        enum turn turn = turn_next(r);
+        if (turn == TURN_AGAIN)
             continue;
-        }
-        if (r->crew && crew_ended(r->crew)) {
-            bool cut = r->truncated;
-            if (fan_stream_end(r) < 0)
-                return -1;
-            if (cut)
-                return fan_fail(r, &r->error);
-            continue;
-        }
-        if ((r->eof || r->drain) && !r->crew)
-            return r->truncated ? fan_fail(r, &r->error) : 0;
-        if (stop_asked() && !r->truncated) {
-            error_set(&r->error, STATUS_AGAIN, "stopped by a signal after %llu units", (unsigned long long)r->put);
-            r->drain = r->truncated = r->eof = true;
-            r->stopped = clock_seconds();
-            continue;
-        }
-        if (r->stopped > 0 && clock_seconds() - r->stopped > STOP_SECONDS)
-            return fan_fail(r, &r->error);
+        if (turn != TURN_WAIT)
+            return turn == TURN_OVER ? 0 : -1;
         if (r->pending.size && fan_flush(r, NULL) < 0)
             return -1;
         tell(r, false);
@@ -218,6 +227,18 @@ static int loop(struct fan_run *r)
             return -1;
     }
     return -1;
+}
+
+static void run_release(struct fan_run *r)
+{
+    crew_free(r->crew);
+    for (size_t i = 0; i < WINDOW; i++)
+        blob_drop(r->ring[i].body);
+    wire_release(&r->wire);
+    shadows_release(&r->shadows);
+    buf_release(&r->pending);
+    metrics_close(r->metrics);
+    free(r);
 }
 
 int fan_local(const struct fan *f, const struct common *c)
@@ -232,9 +253,7 @@ int fan_local(const struct fan *f, const struct common *c)
     stop_install();
     blob_memory_keep();
     int rc = 0;
-    if (pipe_end_open(&r->in, c->in, O_RDONLY, "a stream is binary: pipe one in, or name it with --in", &e) < 0 ||
-        pipe_end_open(&r->out, c->out, O_WRONLY | O_CREAT | O_TRUNC,
-                      "a stream is binary: pipe it on, or name a file with --out", &e) < 0)
+    if (pipe_end_in(&r->in, c->in, &e) < 0 || pipe_end_out(&r->out, c->out, &e) < 0)
         rc = fan_fail(r, &e);
     if (rc == 0 && !(r->metrics = metrics_open(c->metrics, &e)) && e.status)
         rc = fan_fail(r, &e);
@@ -244,17 +263,12 @@ int fan_local(const struct fan *f, const struct common *c)
     buf_init(&r->pending, SIZE_MAX);
     if (rc == 0)
         rc = loop(r);
+    if (rc == 0)
+        rc = fan_close(r);
     tell(r, true);
     if (rc < 0 && !r->gone)
         warn("%s", r->error.text);
     int status = rc < 0 && !r->gone ? r->error.status : STATUS_OK;
-    crew_free(r->crew);
-    for (size_t i = 0; i < WINDOW; i++)
-        blob_drop(r->ring[i].body);
-    wire_release(&r->wire);
-    shadows_release(&r->shadows);
-    buf_release(&r->pending);
-    metrics_close(r->metrics);
-    free(r);
+    run_release(r);
     return status;
 }

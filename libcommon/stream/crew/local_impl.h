@@ -16,15 +16,18 @@ struct fan_run {
     struct wire wire;
     struct shadows shadows;
     struct crew *crew;
-    /* drain: what is inside goes out, nothing comes in */
-    bool any, inside, hungry, drain, ending, at_end, eof, gone, truncated;
+    bool any, inside;           /* a header has come; its end has not */
+    bool hungry, eof;           /* what was read is used up; no more will come */
+    bool at_end, truncated;     /* this stream's end has come; none will */
+    bool drain, ending;         /* what is inside goes out and nothing comes in; then the copies have been told to end */
+    bool gone;                  /* whoever read left */
     uint64_t first, taken, put;                         /* of this stream: its first q; units in; units out */
     struct { struct control c; struct blob *body; } ring[WINDOW];      /* results by number */
     uint64_t bytes;                                     /* between in and out, as they came in */
     uint64_t size[WINDOW];                              /* of each input */
     struct buf pending;
-    uint32_t crc;
-    struct stream_end end, total;
+    struct stream_sum sum;                              /* of what went out of this stream */
+    struct stream_end total;                            /* of those before */
     double began, stopped, told, wait_in, wait_crew, wait_out;
     struct error error;
     bool failed;
@@ -41,5 +44,7 @@ int fan_put(struct fan_run *r);
 int fan_flush(struct fan_run *r, struct blob *body);
 /* All results are out: the end, if the input had one. */
 int fan_stream_end(struct fan_run *r);
+/* All streams are out. */
+int fan_close(struct fan_run *r);
 
 #endif

@@ -2,10 +2,11 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
+#include "libcommon/stream/crew/body.h"
 #include "libcommon/stream/crew/local_impl.h"
 #include "libcommon/sys/clock.h"
-#include "libcommon/sys/crc32c.h"
 
 enum { COPY_MAX = 32 << 10, PENDING = 256 << 10 };
 
@@ -20,6 +21,14 @@ static ssize_t some_write(struct fan_run *r, struct blob *body, size_t at)
     return writev(r->out.fd, v, 2);
 }
 
+static int write_failed(struct fan_run *r)
+{
+    struct error e;
+    r->gone = errno == EPIPE;
+    error_set(&e, error_errno_status(errno), "cannot write %s: %s", r->out.name, strerror(errno));
+    return fan_fail(r, &e);
+}
+
 int fan_flush(struct fan_run *r, struct blob *body)
 {
     struct error e;
@@ -29,11 +38,8 @@ int fan_flush(struct fan_run *r, struct blob *body)
         ssize_t n = some_write(r, body, at);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
-            r->gone = errno == EPIPE;
-            error_set(&e, error_errno_status(errno), "cannot write %s: %s", r->out.name, strerror(errno));
-            return fan_fail(r, &e);
-        }
+        if (n < 0)
+            return write_failed(r);
         at += (size_t)n;
     }
     r->wait_out += clock_seconds() - began;
@@ -47,7 +53,6 @@ int fan_flush(struct fan_run *r, struct blob *body)
 
 static int unit_put(struct fan_run *r, const struct control *c, struct blob *body)
 {
-    size_t from = r->pending.size;
     int64_t bad = body_failed(blob_span(body), c->k);
     struct error e;
     if (bad < 0) {
@@ -55,12 +60,7 @@ static int unit_put(struct fan_run *r, const struct control *c, struct blob *bod
                   (unsigned long long)c->k);
         return fan_fail(r, &e);
     }
-    control_put(&r->pending, c);
-    r->crc = crc32c(r->crc, r->pending.data + from, r->pending.failed ? 0 : r->pending.size - from);
-    r->crc = crc32c_append(r->crc, body->data, body->size, c->c);
-    r->end.units++;
-    r->end.samples += c->k;
-    r->end.errors += (uint64_t)bad;
+    stream_sum_unit(&r->sum, &r->pending, c, body->data, (uint64_t)bad);
     if (body->size >= COPY_MAX)
         return fan_flush(r, body);
     buf_append(&r->pending, body->data, body->size);
@@ -88,9 +88,10 @@ int fan_put(struct fan_run *r)
 void fan_header(void *ctx, struct blob *header)
 {
     struct fan_run *r = ctx;
+    if (pipe_end_empty(&r->out) < 0)
+        write_failed(r);
     buf_append(&r->pending, header->data, header->size);
-    r->crc = crc32c(0, header->data, header->size);
-    r->end = (struct stream_end){ 0 };
+    stream_sum_header(&r->sum, blob_span(header));
     blob_drop(header);
 }
 
@@ -103,16 +104,21 @@ void fan_result(void *ctx, const struct control *c, struct blob *body)
     (void)fan_put(r);                           /* at once, while it is in the cache; the loop sees r->failed */
 }
 
+int fan_close(struct fan_run *r)
+{
+    /* Network file systems tell of a full disk only here. */
+    return close(r->out.fd) < 0 && errno != EINTR ? write_failed(r) : 0;
+}
+
 int fan_stream_end(struct fan_run *r)
 {
-    if (r->at_end) {
-        struct control end = { .type = CONTROL_END, .end = r->end, .c = r->crc };
-        control_put(&r->pending, &end);
-    }
-    r->total.units += r->end.units;
-    r->total.samples += r->end.samples;
-    r->total.errors += r->end.errors;
-    r->end = (struct stream_end){ 0 };
+    const struct stream_end *end = &r->sum.end;
+    if (r->at_end)
+        stream_sum_end(&r->sum, &r->pending);
+    r->total.units += end->units;
+    r->total.samples += end->samples;
+    r->total.errors += end->errors;
+    r->sum = (struct stream_sum){ 0 };
     crew_free(r->crew);
     r->crew = NULL;
     r->inside = r->drain = r->at_end = r->ending = false;

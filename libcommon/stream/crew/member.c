@@ -2,70 +2,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #include "libcommon/stream/crew/crew_impl.h"
 #include "libcommon/sys/log.h"
 
-static int seg_add(struct crew *c, struct member *m, struct blob *b)
+static int no_memory(struct crew *c)
 {
     struct error e;
-    if (!b) {
-        error_memory(&e);
-        return crew_fail(c, &e);
-    }
-    m->seg[m->nseg].blob = b;
-    m->seg[m->nseg].room = 0;
-    m->seg[m->nseg++].at = 0;
-    return 0;
-}
-
-/* Behind what is there already, so that many small units are one write. */
-static int bytes_add(struct crew *c, struct member *m, const void *data, size_t n)
-{
-    struct blob *last = m->nseg ? m->seg[m->nseg - 1].blob : NULL;
-    if (!last || m->seg[m->nseg - 1].room < last->size + n) {
-        last = blob_new(n < GATHER ? GATHER : n);
-        if (seg_add(c, m, last) < 0)
-            return -1;
-        m->seg[m->nseg - 1].room = last->size;
-        last->size = 0;
-    }
-    memcpy(last->data + last->size, data, n);
-    last->size += n;
-    return 0;
-}
-
-/* Takes body. */
-static int body_add(struct crew *c, struct member *m, struct blob *body)
-{
-    if (body->size >= SMALL)
-        return seg_add(c, m, body);
-    int rc = body->size ? bytes_add(c, m, body->data, body->size) : 0;
-    blob_drop(body);
-    return rc;
-}
-
-static int control_add(struct crew *c, struct member *m, const struct control *ctl)
-{
-    struct buf *b = &m->control;
-    struct error e;
-    buf_clear(b);
-    control_put(b, ctl);
-    if (b->failed) {
-        error_memory(&e);
-        return crew_fail(c, &e);
-    }
-    if (ctl->type == CONTROL_DATA)
-        m->crc = crc32c(m->crc, b->data, b->size);
-    return bytes_add(c, m, b->data, b->size);
+    error_memory(&e);
+    return crew_fail(c, &e);
 }
 
 void member_clear(struct member *m)
 {
-    for (int i = 0; i < m->nseg; i++)
-        blob_drop(m->seg[i].blob);
-    m->nseg = 0;
+    outbox_clear(&m->out);
     wire_release(&m->wire);
     buf_release(&m->control);
     m->up = false;
@@ -75,18 +25,22 @@ static int member_start(struct crew *c, struct member *m, double now)
 {
     struct error e;
     m->headed = m->ending = m->ended = false;
-    if (pipeline_start(c->p, c->cpus, &m->run, &e) < 0)
+    if (running_start(c->p, c->cpus, &m->run, &e) < 0)
         return crew_fail(c, &e);
     m->up = true;
     m->starts++;
     m->q = 0;
-    m->sent = (struct stream_end){ 0 };
     m->since = now;
     wire_init(&m->wire, m->run.out);
     m->wire.trusts = true;
     buf_init(&m->control, CONTROL_MAX);
-    m->crc = crc32c(0, c->header->data, c->header->size);
-    return seg_add(c, m, blob_share(c->header));
+    stream_sum_header(&m->sum, blob_span(c->header));
+    return outbox_put_blob(&m->out, blob_share(c->header)) < 0 ? no_memory(c) : 0;
+}
+
+static int control_add(struct crew *c, struct member *m)
+{
+    return m->control.failed || outbox_put(&m->out, m->control.data, m->control.size) < 0 ? no_memory(c) : 0;
 }
 
 /* One unit's input into the copy's queue of writes. */
@@ -100,15 +54,17 @@ int member_give(struct crew *c, struct member *m, struct job *j, double now)
     m->held[m->njob].job = j;
     m->held[m->njob++].bytes = (size_t)ctl.n;
     m->bytes += (size_t)ctl.n;
-    m->sent.units++;
-    m->sent.samples += ctl.k;
-    m->sent.errors += bad;
-    if (!body || control_add(c, m, &ctl) < 0) {
+    if (!body)
+        return no_memory(c);
+    buf_clear(&m->control);
+    stream_sum_unit(&m->sum, &m->control, &ctl, body->data, bad);
+    if (control_add(c, m) < 0) {
         blob_drop(body);
-        return seg_add(c, m, NULL);
+        return -1;
     }
-    m->crc = crc32c_append(m->crc, body->data, body->size, ctl.c);
-    return body_add(c, m, body);
+    int rc = outbox_put_blob(&m->out, body);
+    m->held[m->njob - 1].until = m->out.put;
+    return rc < 0 ? no_memory(c) : 0;
 }
 
 static void deliver(struct crew *c, struct job *j, struct blob *body, uint32_t crc)
@@ -149,9 +105,9 @@ static int member_died(struct crew *c, struct member *m, const char *how, double
     struct error e;
     char text[400];
     int status, n = m->njob;
-    pipeline_kill(&m->run, how ? 0 : PATIENCE);
+    running_kill(&m->run, how ? 0 : PATIENCE);
     member_clear(m);
-    int at = pipeline_culprit(c->p, &m->run, text, sizeof text, &status);
+    int at = running_culprit(c->p, &m->run, text, sizeof text, &status);
     if (at < 0 || (how && status))
         snprintf(text, sizeof text, "'%s' %s", c->names, how ? how : "ended before its input did");
     const char *stage = at >= 0 ? pipeline_name(c->p, at) : c->names;
@@ -184,7 +140,7 @@ static int header_came(struct crew *c, struct member *m, struct span header)
     if (!c->made_header) {
         c->made_header = blob_copy(header);
         if (!c->made_header)
-            return seg_add(c, m, NULL);
+            return no_memory(c);
         c->out.header(c->out.ctx, blob_share(c->made_header));
     } else if (c->made_header->size != header.size || memcmp(c->made_header->data, header.data, header.size)) {
         error_set(&e, STATUS_BAD, "'%s' makes another header each time it is started", c->names);
@@ -197,7 +153,7 @@ static int unit_came(struct crew *c, struct member *m, struct blob *body, double
 {
     struct error e;
     struct blob *out = NULL;
-    if (!m->njob) {
+    if (!m->njob || m->out.gone < m->held[0].until) {   /* what it has not been written it cannot have read */
         blob_drop(body);
         error_set(&e, STATUS_BAD, "'%s' gives units that it was not given: it is no filter", c->names);
         return crew_fail(c, &e);
@@ -265,9 +221,9 @@ static int member_read(struct crew *c, struct member *m, double now)
                 return member_died(c, m, NULL, now);
             int status;
             char text[200];
-            pipeline_wait(&m->run);
+            running_wait(&m->run);
             member_clear(m);
-            if (pipeline_culprit(c->p, &m->run, text, sizeof text, &status) < 0)
+            if (running_culprit(c->p, &m->run, text, sizeof text, &status) < 0)
                 return 0;
             error_set(&e, STATUS_AGAIN, "%s after its last unit", text);
             return crew_fail(c, &e);
@@ -280,48 +236,18 @@ static int member_read(struct crew *c, struct member *m, double now)
     return 0;
 }
 
-/* As writev: what comes next of them, up to a shadow, or that. */
-static ssize_t segments_write(struct member *m)
+int member_end(struct crew *c, struct member *m)
 {
-    struct iovec v[16];
-    int n = 0;
-    for (bool whole = true; whole && n < m->nseg && n < 16; n++) {
-        struct blob *b = m->seg[n].blob;
-        size_t at = m->seg[n].at, here = shadow_before(b, at);
-        if (!n && !here)
-            return shadow_pass(b, m->run.in, false);
-        v[n] = (struct iovec){ b->data + at, here };
-        whole = here == b->size - at;
-    }
-    return writev(m->run.in, v, n);
+    m->ending = true;
+    buf_clear(&m->control);
+    stream_sum_end(&m->sum, &m->control);
+    return control_add(c, m);
 }
 
 void member_write(struct member *m)
 {
-    while (m->up && m->nseg) {
-        ssize_t done = segments_write(m);
-        if (done < 0)
-            return;                             /* full; or dead, which its output will tell */
-        int gone = 0;
-        for (size_t left = (size_t)done; gone < m->nseg; gone++) {
-            size_t rest = m->seg[gone].blob->size - m->seg[gone].at;
-            if (left < rest) {
-                m->seg[gone].at += left;
-                break;
-            }
-            left -= rest;
-            blob_drop(m->seg[gone].blob);
-        }
-        memmove(m->seg, m->seg + gone, (size_t)(m->nseg - gone) * sizeof *m->seg);
-        m->nseg -= gone;
-    }
-}
-
-int member_end(struct crew *c, struct member *m)
-{
-    struct control end = { .type = CONTROL_END, .end = m->sent, .c = m->crc };
-    m->ending = true;
-    return control_add(c, m, &end);
+    if (m->up)
+        outbox_write(&m->out, m->run.in);
 }
 
 int member_step(struct crew *c, struct member *m, double now)

@@ -169,3 +169,25 @@ void control_put(struct buf *b, const struct control *c)
     }
     put(b, "c", c->c);
 }
+
+void stream_sum_header(struct stream_sum *s, struct span map)
+{
+    *s = (struct stream_sum){ .crc = crc32c(0, map.data, map.size) };
+}
+
+void stream_sum_unit(struct stream_sum *s, struct buf *b, const struct control *c, const void *body, uint64_t errors)
+{
+    size_t from = b->size;
+    control_put(b, c);
+    if (!b->failed)
+        s->crc = crc32c(s->crc, b->data + from, b->size - from);
+    s->crc = crc32c_append(s->crc, body, c->n, c->c);
+    s->end.units++;
+    s->end.samples += c->k;
+    s->end.errors += errors;
+}
+
+void stream_sum_end(const struct stream_sum *s, struct buf *b)
+{
+    control_put(b, &(struct control){ .type = CONTROL_END, .end = s->end, .c = s->crc });
+}

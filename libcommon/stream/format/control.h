@@ -26,4 +26,15 @@ int control_read(struct span map, struct control *c, struct error *e);
 ssize_t control_at(struct span bytes, struct control *c, uint64_t *need, struct error *e);
 void control_put(struct buf *b, const struct control *c);
 
+/* What an end says of a stream, for those who write units that are made already. */
+struct stream_sum {
+    uint32_t crc;
+    struct stream_end end;
+};
+void stream_sum_header(struct stream_sum *s, struct span map);         /* a stream begins */
+/* Puts a unit's map into b.  body: of c->n bytes, and of checksum c->c, to be written behind it by the caller; so many
+ * of its samples have an error. */
+void stream_sum_unit(struct stream_sum *s, struct buf *b, const struct control *c, const void *body, uint64_t errors);
+void stream_sum_end(const struct stream_sum *s, struct buf *b);        /* puts the end */
+
 #endif

@@ -118,8 +118,8 @@ static void tell(struct supervisor *s, bool final)
     progress_line(final, "%llu units done, %.1f/s, %zu running, %zu to be taken, %s", (unsigned long long)w.done,
                   seconds > 0 ? (double)w.done / seconds : 0.0, w.running, w.offered, on);
     struct facts f = { .stage = log_program(), .units_in = w.done + w.running + w.offered, .units = w.done,
-                       .samples = FACTS_UNKNOWN, .errors = FACTS_UNKNOWN, .window = w.running + w.offered, .seconds = seconds, .wait_in = s->starved,
-                       .wait_out = s->blocked };
+                       .samples = FACTS_UNKNOWN, .errors = FACTS_UNKNOWN, .window = w.running + w.offered,
+                       .seconds = seconds, .wait_in = s->starved, .wait_out = s->blocked };
     facts_begin(s->metrics, &f);
     metrics_int(s->metrics, "deaths", (int64_t)k.deaths);
     metrics_end(s->metrics, &e);
@@ -229,7 +229,7 @@ static void crew_dismiss(struct supervisor *s)
     uint64_t back[LP1_LIST];
     while (crew_take_back(s->crew, back, LP1_LIST))
         ;
-    crew_end(s->crew, clock_seconds());
+    crew_end(s->crew);
     while (!crew_ended(s->crew) && clock_seconds() < until && crew_step(s->crew, clock_seconds(), &e) == 0)
         wait_for_events(s);
 }
