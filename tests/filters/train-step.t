@@ -72,6 +72,14 @@ is 'a share of the steps warms up, and the rate falls with their root, as transf
     '0 0.000333333 0.000666667 0.001 0.000866025 0.000774597 0.000707107 0.000654654 '
 train slow --in "$tmp/ten" --batch-size 3 --max-steps 3 --learning-rate 1e-3 --lr-scheduler-type inverse_sqrt
 is 'and slowly without a warm-up' "$(rates slow)" '0.001 0.00099995 0.0009999 '
+stable='--batch-size 3 --learning-rate 1e-3 --warmup-steps 2 --lr-scheduler-type warmup_stable_decay'
+train stable --in "$tmp/ten" $stable --max-steps 8 \
+    --lr-scheduler-kwargs "'"'{"num_decay_steps": 4, "decay_type": "1-sqrt", "min_lr_ratio": 0.1}'"'"
+is 'a rate that stays and then falls, as transformers has it' "$(rates stable)" \
+    '0.0001 0.00055 0.001 0.001 0.001 0.00055 0.000363604 0.000220577 '
+run train-step --model "$micro/model" --in "$tmp/ten" $stable --max-steps 9 --resume "$tmp/stable" --out "$tmp/null" \
+    --lr-scheduler-kwargs '{"num_decay_steps": 3}'
+like 'going on with others is told' "$st $err" '^0 .*had --lr-scheduler-kwargs \{.*"num_decay_steps": 4'
 cat "$tmp/one" "$tmp/one" >"$tmp/oneone"
 train both --in "$tmp/oneone" --batch-size 2 --max-steps 4 --lr-scheduler-type constant
 is 'streams may follow each other' "$st $(field "$tmp/m.both" samples)" '0 2 1 2 1 '
@@ -191,6 +199,17 @@ stream --no-count >"$tmp/uncounted"
 refuse 'an unknown number of steps under a decaying rate' '.*give --max-steps' --model "$micro/model" --in "$tmp/uncounted"
 refuse 'a share of an unknown number of steps' '.*with --warmup-ratio .*give --max-steps' --model "$micro/model" \
     --in "$tmp/uncounted" --lr-scheduler-type inverse_sqrt --warmup-ratio 0.1
+scheduler() { n=$1 p=$2; shift 2; refuse "$n" "$p" --model "$micro/model" --in "$tmp/one" --lr-scheduler-type "$@"; }
+scheduler 'an argument that the scheduler does not know' "--lr-scheduler-kwargs: cosine takes no 'num_cycle': did you mean 'num_cycles'" \
+    cosine --lr-scheduler-kwargs '{"num_cycle": 2}'
+scheduler 'one of another' "--lr-scheduler-kwargs: linear takes no 'power', but nothing" linear --lr-scheduler-kwargs '{"power": 2}'
+scheduler 'a value that cannot be' "--lr-scheduler-kwargs: 'num_cycles' wants a whole number above 0" \
+    cosine_with_restarts --lr-scheduler-kwargs '{"num_cycles": 1.5}'
+scheduler 'what is no JSON' '.*--lr-scheduler-kwargs' cosine --lr-scheduler-kwargs '{num_cycles: 2}'
+scheduler 'a floor that is not given' '.*wants one of min_lr and min_lr_rate' cosine_with_min_lr
+scheduler 'an end above the beginning' '.*ends at lr_end 0.1, which must be less than --learning-rate 5e-05' \
+    polynomial --lr-scheduler-kwargs '{"lr_end": 0.1}'
+scheduler 'a decay of unknown length' '.*wants num_decay_steps' warmup_stable_decay
 refuse 'two warm-ups' '--warmup-steps and --warmup-ratio exclude' --model "$micro/model" --in "$tmp/one" --warmup-steps 1 \
     --warmup-ratio 0.1
 run train-step --model "$micro/model" --in "$tmp/uncounted" --lr-scheduler-type constant --out "$tmp/null"

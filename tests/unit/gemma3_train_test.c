@@ -34,7 +34,7 @@ static void train(struct model *m, struct tape *t, const struct settings *s, con
         struct loss l = { 0 };
         gemma3_rows(&b, batches, (size_t)which[k], NULL);
         int status = model_step(t, m, &b, TAPE_TRAIN, k + 1, &l, why);
-        a.learning_rate = 1e-3 * schedule_factor(SCHEDULE_LINEAR, k, 3, steps);
+        a.learning_rate = 1e-3 * schedule_factor(&(struct schedule){ .warmup = 3, .total = steps }, k);
         double norm = adamw_step(&compute, &m->params, &a, (double)l.tokens), loss = l.nll / (double)l.tokens;
         if (tell)
             ok(status == 0 && fabs(loss - (double)want_loss[k]) <= 1e-5 * loss && (int64_t)l.tokens == tokens[k] &&

@@ -84,12 +84,13 @@ static void test_case(const char *dir, const char *targets, const char *layers)
     uint64_t warmup = (uint64_t)json_integer_value(json_object_get(json_object_get(j, "hyper"), "warmup_steps"));
     double rate = json_number_value(json_object_get(json_object_get(j, "hyper"), "lr"));
     struct adamw a = { .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1 };
+    const struct schedule course = { .kind = SCHEDULE_LINEAR, .warmup = warmup, .total = json_array_size(steps) };
     for (uint64_t s = 0; s < json_array_size(steps); s++) {
         const json_t *want = json_array_get(steps, s);
         double want_loss = json_number_value(json_object_get(want, "loss"));
         double want_norm = json_number_value(json_object_get(want, "grad_norm"));
         status = model_step(t, m, &b, TAPE_TRAIN, s + 1, &l, why);
-        a.learning_rate = rate * schedule_factor(SCHEDULE_LINEAR, s, warmup, json_array_size(steps));
+        a.learning_rate = rate * schedule_factor(&course, s);
         double norm = adamw_step(&compute, &m->params, &a, (double)l.tokens);
         ok(status == 0 && fabs(l.nll / (double)l.tokens - want_loss) <= 1e-5 && fabs(norm - want_norm) <= 1e-5 * want_norm,
            "%s step %d: loss %.7f (%.7f) norm %.7f (%.7f)", dir, (int)s, l.nll / (double)l.tokens, want_loss, norm,

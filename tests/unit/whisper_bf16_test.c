@@ -164,7 +164,7 @@ static void test_training(void)
         double want = json_number_value(json_object_get(json_array_get(steps, s), "loss"));
         if (model_step(t, m, &b, TAPE_TRAIN, s + 1, &l, why))
             ok(false, "%s", why);
-        a.learning_rate = 1e-3 * schedule_factor(SCHEDULE_LINEAR, s, 3, 10);
+        a.learning_rate = 1e-3 * schedule_factor(&(struct schedule){ .warmup = 3, .total = 10 }, s);
         adamw_step(&compute, &m->params, &a, (double)l.tokens);
         double e = fabs(l.nll / (double)l.tokens - want) / want;
         worst = worse(worst, e);

@@ -152,7 +152,7 @@ static void train(struct model *m, struct tape *t, const char *path, bool tell)
         double want_lr = json_number_value(json_object_get(want, "lr"));
         struct loss l = { 0 };
         int status = model_step(t, m, &b, TAPE_TRAIN, s + 1, &l, why);
-        a.learning_rate = lr * schedule_factor(SCHEDULE_LINEAR, s, warmup, total);
+        a.learning_rate = lr * schedule_factor(&(struct schedule){ .warmup = warmup, .total = total }, s);
         double norm = adamw_step(&compute, &m->params, &a, (double)l.tokens), loss = l.nll / (double)l.tokens;
         if (tell)
             ok(status == 0 && fabs(loss - want_loss) <= 1e-5 && fabs(norm - want_norm) <= 1e-5 * want_norm &&

@@ -8,8 +8,6 @@
 #include "libcommon/sys/error.h"
 #include "libcommon/sys/log.h"
 
-static const char *const schedulers[] = { "linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt",
-                                          NULL };
 static const char *const dtypes[] = { "float32", "bfloat16", NULL };
 static const char *const layers[] = { "all", "encoder", "decoder", NULL };
 static const char *const metrics[] = { "loss", "wer", NULL };
@@ -40,8 +38,10 @@ static const struct opt opts[] = {
       .help = "batches to a step" },
     { OPT_REAL, .name = "learning-rate", .value = &set.learning_rate, .arg = "X", .min = 0, .max = 1e6,
       .help = "peak rate" },
-    { OPT_CHOICE, .name = "lr-scheduler-type", .value = &set.scheduler, .arg = "TYPE", .choices = schedulers,
-      .help = "course of the rate" },
+    { OPT_CHOICE, .name = "lr-scheduler-type", .value = &set.scheduler, .arg = "TYPE",
+      .choices = scheduler_names, .help = "course of the rate" },
+    { OPT_STRING, .name = "lr-scheduler-kwargs", .value = &set.scheduler_kwargs, .arg = "JSON",
+      .help = "what it takes besides, as transformers names it" },
     { OPT_INT, .name = "warmup-steps", .value = &set.warmup_steps, .arg = "N", .min = 0, .max = MANY,
       .help = "steps of linear rise from 0" },
     { OPT_REAL, .name = "warmup-ratio", .value = &set.warmup_ratio, .arg = "X", .min = 0, .max = 1,
@@ -151,9 +151,9 @@ static void check(struct options *o)
         die(STATUS_BAD, "--warmup-steps and --warmup-ratio exclude each other");
     if (!strcmp(o->scheduler, "constant") && (o->warmup_steps || o->warmup_ratio > 0))
         warn("a warm-up is not used by --lr-scheduler-type constant, as in transformers; constant_with_warmup uses it");
-    for (int i = 0; schedulers[i]; i++)
-        if (!strcmp(o->scheduler, schedulers[i]))
-            o->schedule = (enum schedule)i;
+    struct error e;
+    if (scheduler_read(&o->schedule, o->scheduler, o->scheduler_kwargs, o->learning_rate, &o->scheduler_json, &e) < 0)
+        die(e.status, "%s", e.text);
 }
 
 void options_parse(struct options *o, int argc, char **argv)

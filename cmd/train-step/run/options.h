@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "kernels/nn/optim/schedule.h"
+#include "cmd/train-step/run/scheduler.h"
 #include "libcommon/cli/opt.h"
 
 enum { MASKS = 6 };             /* SpecAugment's settings */
@@ -16,8 +16,9 @@ struct options {
 
     int64_t max_steps, batch_size, accumulation;
     double learning_rate, weight_decay, beta1, beta2, epsilon, max_grad_norm;
-    const char *scheduler;
-    enum schedule schedule;     /* of scheduler */
+    const char *scheduler, *scheduler_kwargs;
+    struct schedule schedule;   /* of both */
+    json_t *scheduler_json;     /* of the second; NULL: none */
     int64_t warmup_steps;
     double warmup_ratio;        /* of all steps, where warmup_steps is 0 */
     double label_smoothing;

@@ -35,7 +35,7 @@ static json_t *best_name(const struct train_state *s)
 /* What the weights depend on, besides model and stream: going on with others is allowed, but told. */
 static json_t *options_json(const struct options *o)
 {
-    json_t *j = json_pack("{s:I s:I s:f s:s s:I s:f s:f s:f s:f s:f s:f s:f s:I s:s s:f s:f s:b s:s?}",
+    json_t *j = json_pack("{s:I s:I s:f s:s s:I s:f s:f s:f s:f s:f s:f s:f s:I s:s s:f s:f s:b s:s? s:O?}",
                      "batch_size", (json_int_t)o->batch_size, "gradient_accumulation_steps", (json_int_t)o->accumulation,
                      "learning_rate", o->learning_rate, "lr_scheduler_type", o->scheduler,
                      "warmup_steps", (json_int_t)o->warmup_steps, "warmup_ratio", o->warmup_ratio,
@@ -44,7 +44,7 @@ static json_t *options_json(const struct options *o)
                          o->max_grad_norm,
                      "label_smoothing_factor", o->label_smoothing, "seed", (json_int_t)o->seed, "dtype", o->dtype,
                      "lora_alpha", o->lora_alpha, "lora_dropout", o->lora_dropout, "use_rslora", o->lora_rslora,
-                     "freeze", o->freeze);
+                     "freeze", o->freeze, "lr_scheduler_kwargs", o->scheduler_json);
     for (size_t i = 0; i < MASKS; i++)
         json_object_set_new(j, mask_key(i), mask_json(o, i));
     return j;

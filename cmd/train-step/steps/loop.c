@@ -9,6 +9,7 @@
 #include "cmd/train-step/ckpt/remote.h"
 #include "cmd/train-step/eval/eval.h"
 #include "cmd/train-step/setup/plan.h"
+#include "cmd/train-step/steps/rate.h"
 #include "cmd/train-step/steps/report.h"
 #include "kernels/nn/optim/optim.h"
 #include "kernels/nn/random.h"
@@ -88,19 +89,13 @@ static int diverged(const struct trainer *t, const struct group *g, const char *
                      t->state.step + 1, g->first, good);
 }
 
-static uint64_t warmup_steps(const struct trainer *t)
-{
-    const struct options *o = t->o;
-    return o->warmup_steps ? (uint64_t)o->warmup_steps : (uint64_t)ceil(o->warmup_ratio * (double)t->state.total);
-}
-
 static int optimize(struct trainer *t, const struct group *g, struct error *e)
 {
     const struct options *o = t->o;
     struct params *ps = &t->model->params;
     struct adamw a = { .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .weight_decay = o->weight_decay,
                        .max_grad_norm = o->max_grad_norm };
-    a.learning_rate = o->learning_rate * schedule_factor(o->schedule, t->state.step, warmup_steps(t), t->state.total);
+    a.learning_rate = rate_now(t);
     if (!isfinite(g->sum))
         return diverged(t, g, "loss", g->sum, e);
     double norm = 0;

@@ -7,6 +7,7 @@
 #include "cmd/train-step/ckpt/remote.h"
 #include "cmd/train-step/ckpt/resume.h"
 #include "cmd/train-step/setup/provenance.h"
+#include "cmd/train-step/steps/rate.h"
 
 enum { AHEAD_BYTES = 128 << 20 };       /* of samples read ahead, at most */
 
@@ -18,19 +19,12 @@ static uint64_t stream_steps(const struct options *o, const struct header *h)
     return epochs * ((header_samples(h) + group - 1) / group);
 }
 
-/* Does the rate depend on how many steps there will be? */
-static bool wants_total(const struct options *o)
-{
-    return o->schedule == SCHEDULE_LINEAR || o->schedule == SCHEDULE_COSINE ||
-           (o->warmup_ratio > 0 && o->schedule != SCHEDULE_CONSTANT);
-}
-
 /* How many steps: asked for, or as the header says; 0 unknown. */
 static int steps_count(struct trainer *t, struct error *e)
 {
     const struct options *o = t->o;
     t->state.total = o->max_steps ? (uint64_t)o->max_steps : stream_steps(o, stream_in_header(t->source.in));
-    if (t->state.total || !wants_total(o))
+    if (t->state.total || !rate_wants_total(o))
         return 0;
     return error_set(e, STATUS_BAD, "--lr-scheduler-type %s%s needs to know how many steps there will be, and the "
                                     "stream does not say how many samples it has: give --max-steps N", o->scheduler,
@@ -53,7 +47,7 @@ static int stream_follows(void *ctx, const struct header *h, struct error *e)
     const struct options *o = t->o;
     if (provenance_check(t, h, e) < 0)
         return -1;
-    if (!o->max_steps && wants_total(o))
+    if (!o->max_steps && rate_wants_total(o))
         return error_set(e, STATUS_BAD, "a stream follows the first, and --lr-scheduler-type %s needs to know how "
                                         "many steps all of them are: give --max-steps N", o->scheduler);
     uint64_t more = stream_steps(o, h);
