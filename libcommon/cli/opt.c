@@ -146,7 +146,7 @@ static const struct opt *find(const struct parse *ps, const char *name, size_t n
 /* --- values -------------------------------------------------------------------------- */
 _Noreturn static void misuse(const struct opt *o, const char *text)
 {
-    char range[80];
+    char range[300];
     opt_range(o, range, sizeof range);
     die(STATUS_BAD, "option --%s wants %s, not '%s'", o->name, range, text);
 }
