@@ -170,7 +170,7 @@ static double shape_bench(struct compute *k, struct dnnl *d, enum kind kind, siz
             if (side)
                 dnnl_run(d);
             else if (kind == WEIGHT)
-                gemm_bf16_dw(k, m, n, kk, gi, xi, false, y, kk, NULL);
+                gemm_bf16_dw(k, m, xi, kk, &(struct gemm_dw){.dy = gi, .n = n, .dw = y, .ld = kk}, 1);
             else
                 gemm_bf16(k, m, xi, p, kind == BACKWARD, &to);
             t = now() - t;

@@ -125,10 +125,10 @@ static bool right(const struct compute *c, size_t m, size_t n, size_t k)
         dx[i] = NAN;
     gemm_bf16(c, m, db, p, true, &(struct gemm_out){.f32 = dx, .ld = k});
     good = close_to(dx, dx_want, m, k, k, n, "dx = dy w, dy bfloat16") && good;
-    gemm_bf16_dw(c, m, n, k, df, xb, true, dw, k, NULL);
+    gemm_bf16_dw(c, m, xb, k, &(struct gemm_dw){.dy = df, .n = n, .dw = dw, .ld = k, .add = true}, 1);
     good = close_to(dw, dw_plus, n, k, k, m, "dw += dy^T x") && good;
     double squares = NAN, all = 0;
-    gemm_bf16_dw(c, m, n, k, db, xf, false, dw, k, &squares);
+    gemm_bf16_dw(c, m, xf, k, &(struct gemm_dw){.dy = db, .n = n, .dw = dw, .ld = k, .squares = &squares}, 1);
     for (size_t i = 0; i < n * k; i++)
         all += (double)dw[i] * (double)dw[i];
     if (!(fabs(squares - all) <= 1e-6 * all)) {
@@ -182,8 +182,8 @@ static void same_bits(const struct kernels *k, size_t m, size_t n, size_t kk)
         gemm_bf16(&c, m, (struct gemm_in){.f32 = dy, .ld = n}, p, true, &(struct gemm_out){.f32 = dx, .ld = kk});
         gemm_bf16(&c, m, (struct gemm_in){.bf16 = xr, .ld = kk}, p, false, &(struct gemm_out){.f32 = y + m * n, .ld = n});
         gemm_bf16(&c, m, (struct gemm_in){.bf16 = dyr, .ld = n}, p, true, &(struct gemm_out){.f32 = dx + m * kk, .ld = kk});
-        gemm_bf16_dw(&c, m, n, kk, (struct gemm_in){.f32 = dy, .ld = n}, (struct gemm_in){.f32 = x, .ld = kk}, false,
-                     dw, kk, NULL);
+        gemm_bf16_dw(&c, m, (struct gemm_in){.f32 = x, .ld = kk}, kk,
+                     &(struct gemm_dw){.dy = {.f32 = dy, .ld = n}, .n = n, .dw = dw, .ld = kk}, 1);
         good = good && (threads == 1 || memcmp(out[0], out[1], size * 4) == 0);
         packed_free(p);
         team_free(c.team);

@@ -99,6 +99,30 @@ static bool activations(const struct vec *v, size_t n)
     return near(dx, want_x, n, 4e-6) && good;
 }
 
+/* Of rows that begin one after another. */
+static bool columns(const struct vec *v, size_t n)
+{
+    enum { ROWS = 7 };
+    static float rows[(ROWS + 1) * MOST], got[MOST];
+    static uint16_t halves[(ROWS + 1) * MOST];
+    static double wide[MOST], half[MOST];
+    size_t ld = n + 3;
+    memset(wide, 0, sizeof wide), memset(half, 0, sizeof half);
+    got[n] = 12345;
+    for (size_t i = 0; i < ROWS * ld; i++) {
+        rows[i] = x[i % n] + z[i % 5];
+        halves[i] = bf16_of(rows[i]);
+        if (i % ld < n) {
+            wide[i % ld] += (double)rows[i];
+            half[i % ld] += (double)bf16_float(halves[i]);
+        }
+    }
+    v->columns(got, rows, ld, ROWS, n);
+    bool good = near(got, wide, n, 1e-6);
+    v->columns_half(got, halves, ld, ROWS, n);
+    return near(got, half, n, 1e-6) && good;
+}
+
 static bool sums(const struct vec *v, size_t n)
 {
     double max = -INFINITY, sum = 0, squares = 0, dot = 0, all = 0;
@@ -257,7 +281,7 @@ int main(void)
             size_t n = lengths[i];
             fill(n);
             good[0] = activations(table->vec, n) && good[0];
-            good[1] = sums(table->vec, n) && good[1];
+            good[1] = sums(table->vec, n) && columns(table->vec, n) && good[1];
             good[2] = attention(table->vec, n) && good[2];
             good[3] = norms(table->vec, n, true, true) && norms(table->vec, n, true, false) && good[3];
             good[4] = norms(table->vec, n, false, true) && norms(table->vec, n, false, false) && good[4];

@@ -54,6 +54,7 @@ struct gemm_out {
     uint16_t *bf16;
     size_t ld;
     bool add;                           /* f32 only: add to what is there */
+    const float *plus;                  /* [m, ld], f32 only: added as well; or NULL */
     const float *bias;                  /* [n], added to each row when it is stored, behind `done`; or NULL */
     void (*done)(void *ctx, size_t row, size_t col, size_t m, size_t n, float *c, size_t ldc);
     void *ctx;
@@ -63,9 +64,29 @@ struct gemm_out {
 /* y[m,n] = x[m,k] w^T; backward: dx[m,k] = dy[m,n] w.  m counts rows of x. */
 void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct packed *w, bool backward,
                const struct gemm_out *y);
-/* dw[n,k] (+)= dy[m,n]^T x[m,k], float32; add: to what is there.  squares: NULL, or what becomes
- * the sum of dw's squares, which costs less here than reading dw again. */
-void gemm_bf16_dw(const struct compute *k, size_t m, size_t n, size_t kk, struct gemm_in dy, struct gemm_in x,
-                  bool add, float *dw, size_t lddw, double *squares);
+
+/* Weights [n,k] that read the same x: its gradient is a sum, dx[m,k] = dy w + dy' w' + ... */
+struct gemm_term {
+    struct gemm_in x;                   /* dy[m,n] */
+    const struct packed *w;
+};
+/* So many with weights of `rows` rows in all, each rounded up to 64: can they be summed at once, so that dx is written once,
+ * and rounded if that is wanted?  One always can; else every dy is bfloat16 and has an even n. */
+bool gemm_bf16_sums(size_t m, size_t count, size_t rows, size_t k);
+void gemm_bf16_sum(const struct compute *k, size_t m, const struct gemm_term *of, size_t count, const struct gemm_out *dx);
+
+/* The gradients of one of them: dw[n,k] (+)= dy[m,n]^T x[m,k], and db[n] (+)= sum of dy's rows. */
+struct gemm_dw {
+    struct gemm_in dy;
+    size_t n;
+    float *dw;
+    size_t ld;                          /* floats from row to row */
+    bool add;                           /* to what is there */
+    double *squares;                    /* becomes the sum of dw's squares, which costs less here than reading dw again; */
+    float *db;                          /* or NULL, both */
+    bool add_db;
+};
+/* x is laid out once for all of them. */
+void gemm_bf16_dw(const struct compute *k, size_t m, struct gemm_in x, size_t kk, const struct gemm_dw *of, size_t count);
 
 #endif

@@ -1,4 +1,4 @@
-/* kernels/linalg/gemm/gemm_bf16.c - y = x w^T and dx = dy w: blocks of rows and panels for the team
+/* kernels/linalg/gemm/gemm_bf16.c - y = x w^T and dx = dy w (+ dy' w' ...): blocks of rows and panels for the team
  *
  * Two ways, by shape and types alone.  Many rows that are to be rounded: a task takes
  * some 96 of them, rounds them into its own scratch, and passes the whole weight.
@@ -21,6 +21,8 @@ enum {
     TALL = 1024,                /* many rows */
     TALL_BYTES = 8 << 20,       /* the largest weight that is passed by many rows, or turned for them; */
     TURN_BYTES = 2 << 20,       /* for few */
+    DEEPEST = 12288,            /* sum of many rows */
+    TERMS = 16, TERM_ROWS = 1024,       /* of a sum; of each weight: with deeper ones one after the other is as fast or faster */
 };
 
 void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, const struct spread *a,
@@ -39,26 +41,20 @@ void gemm_bf16_block(const struct kernels *k, size_t m, size_t n, size_t pairs, 
     }
 }
 
-void gemm_bf16_copy(const struct kernels *k, uint16_t *to, size_t width, const struct gemm_in *x, size_t row,
-                    size_t rows, size_t col, size_t cols)
-{
-    for (size_t r = row; r < row + rows; r++, to += width) {
-        if (x->bf16)
-            memcpy(to, x->bf16 + r * x->ld + col, cols * sizeof *to);
-        else
-            k->pack->from_f32(to, x->f32 + r * x->ld + col, cols);
-        for (size_t c = cols; c < width; c++)
-            to[c] = 0;
-    }
-}
+struct term {
+    struct gemm_in x;
+    size_t from, until;         /* of the depth; in memory that was turned a multiple of 64 */
+};
 
 struct job {
     const struct compute *k;
-    struct gemm_in x;
+    struct term term[TERMS];    /* one, unless dx is a sum */
     const struct gemm_out *y;
     const uint16_t *panels;
     size_t panel;               /* elements from one to the next */
-    uint16_t *turned;           /* for dx: all of them anew */
+    const struct gemm_term *of; /* what is turned, for dx; */
+    size_t count;
+    uint16_t *turned;           /* and where to */
     size_t own;                 /* rows of a task, the first way */
     size_t m, n, depth;         /* y is [m, n], depth is summed over */
     size_t width;               /* elements of x taken at once, even */
@@ -79,26 +75,6 @@ static size_t width_of(size_t depth, size_t most)
     return round_to(parts(depth, parts(depth, most)), PANEL);
 }
 
-void gemm_bf16_finish(const struct kernels *k, const struct gemm_out *y, size_t row, size_t col, size_t m, size_t n,
-                      float *c, size_t ldc)
-{
-    if (y->done)
-        y->done(y->ctx, row, col, m, n, c, ldc);
-    for (size_t i = 0; i < m; i++) {
-        const float *from = c + i * ldc;
-        size_t at = (row + i) * y->ld + col;
-        if (y->f32) {
-            float *to = y->f32 + at;
-            for (size_t p = 0; p < n; p++)
-                to[p] = from[p] + (y->bias ? y->bias[col + p] : 0) + (y->add ? to[p] : 0);
-        }
-        if (y->bf16 && y->bias)
-            k->pack->from_sum(y->bf16 + at, from, y->bias + col, n);
-        else if (y->bf16)
-            k->pack->from_f32(y->bf16 + at, from, n);
-    }
-}
-
 /* The memory that finishing rows x cols touches, to be asked for in so many turns. */
 struct touched {
     struct fetch of[4];
@@ -108,8 +84,8 @@ static struct touched touched_begin(const struct gemm_out *y, size_t row, size_t
 {
     struct touched t = {0};
     for (size_t i = 0; i < 4; i++) {
-        struct gemm_in x = {.bf16 = i < 3 ? y->touched[i] : y->bf16, .ld = y->ld};
-        if (x.bf16)
+        struct gemm_in x = {.bf16 = i < 3 ? y->touched[i] : y->bf16, .f32 = i < 3 ? NULL : y->plus, .ld = y->ld};
+        if (x.bf16 || x.f32)
             t.of[i] = fetch_rows(&x, row, rows, col, cols, turns);
     }
     return t;
@@ -169,7 +145,7 @@ static void tall_task(void *ctx, size_t task, int worker)
     uint16_t *copy = team_scratch(j->k->team, worker);
     float *room = (float *)(void *)(copy + TALL_ROWS * round_to(j->depth, j->width));
     for (size_t d = 0; d < j->depth; d += j->width)
-        gemm_bf16_copy(k, copy + d * rows, j->width, &j->x, row, rows, d, least(j->depth - d, j->width));
+        gemm_bf16_copy(k, copy + d * rows, j->width, &j->term->x, row, rows, d, least(j->depth - d, j->width));
     for (size_t col = 0; !j->direct && col < j->n; col += TALL_COLS)
         tall_block(j, copy, row, col, rows, least(j->n - col, TALL_COLS), room);
     for (size_t d = 0; j->direct && d < j->depth; d += j->width) {
@@ -187,21 +163,24 @@ enum { TURN_COLS = 1024 };
 static void turn_task(void *ctx, size_t task, int worker)
 {
     const struct job *j = ctx;
-    size_t panel = round_to(j->depth, PANEL) * PANEL, across = parts(j->n, TURN_COLS);
-    size_t col = task % across * TURN_COLS, end = least(j->n, col + TURN_COLS), d = task / across;
+    size_t across = parts(j->n, TURN_COLS), col = task % across * TURN_COLS, end = least(j->n, col + TURN_COLS);
+    size_t d = task / across * PANEL, i = 0;
     (void)worker;
+    while (d >= round_to(j->term[i].until, PANEL))
+        i++;
+    const uint16_t *from = j->of[i].w->panels + (d - j->term[i].from) * round_to(j->n, 2);
     for (size_t c = col; c < end; c += PANEL)
-        j->k->k->pack->turn(j->turned + c / PANEL * panel + d * PANEL * PANEL, j->panels + d * j->panel + c * PANEL,
-                            least(end - c, PANEL));
+        j->k->k->pack->turn(j->turned + c / PANEL * j->panel + d * PANEL, from + c * PANEL, least(end - c, PANEL));
 }
 
-/* The whole, at the beginning of shared memory. */
-static void weight_turn(struct job *j)
+/* All weights as a whole, one below the other, at the beginning of shared memory. */
+static void weights_turn(struct job *j)
 {
+    size_t deep = round_to(j->depth, PANEL);
     j->turned = j->shared;
-    team_run(j->k->team, parts(j->n, TURN_COLS) * parts(j->depth, PANEL), turn_task, j);
     j->panels = j->turned;
-    j->panel = round_to(j->depth, PANEL) * PANEL;
+    j->panel = deep * PANEL;
+    team_run(j->k->team, parts(j->n, TURN_COLS) * (deep / PANEL), turn_task, j);
     j->shared += parts(j->n, PANEL) * j->panel;
 }
 
@@ -215,7 +194,7 @@ static void copy_task(void *ctx, size_t task, int worker)
     (void)worker;
     size_t groups = parts(j->rows, COPY_ROWS), part = task / groups, r = task % groups * COPY_ROWS;
     size_t d = j->from + part * j->width;
-    gemm_bf16_copy(j->k->k, j->shared + (part * j->rows + r) * j->width, j->width, &j->x, j->row + r,
+    gemm_bf16_copy(j->k->k, j->shared + (part * j->rows + r) * j->width, j->width, &j->term->x, j->row + r,
                    least(j->rows - r, COPY_ROWS), d, least(j->until - d, j->width));
 }
 
@@ -247,13 +226,16 @@ static void short_task(void *ctx, size_t task, int worker)
     size_t col = task % j->across * j->block_cols, cols = least(j->n - col, j->block_cols);
     size_t ldc = j->direct ? j->y->ld : j->block_cols;
     float *c = j->direct ? j->y->f32 + (j->row + r) * ldc + col : team_scratch(j->k->team, worker);
-    for (size_t d = j->from; d < j->until; d += j->width) {
-        size_t depth = least(j->until - d, j->width);
+    const struct term *t = j->term;
+    for (size_t d = j->from, depth; d < j->until; d += depth) {
+        while (d >= t->until)
+            d = (++t)->from;
+        depth = least(least(t->until, j->until) - d, j->width);
         const uint16_t *b = j->panels + col / PANEL * j->panel + d * PANEL;
         for (size_t i = 0; i < rows; i += SHORT_ROWS) {
             struct spread a = {j->shared + (d - j->from) * j->rows + (r + i) * j->width, j->width, 2, SIX * j->width};
             if (j->in_place)
-                a = (struct spread){j->x.bf16 + (j->row + r + i) * j->x.ld + d, j->x.ld, 2, SIX * j->x.ld};
+                a = (struct spread){t->x.bf16 + (j->row + r + i) * t->x.ld + d - t->from, t->x.ld, 2, SIX * t->x.ld};
             size_t some = least(rows - i, SHORT_ROWS);
             bool add = d > j->from || j->add;
             if (j->strips && d + depth == j->until)
@@ -317,30 +299,70 @@ static void short_run(struct job *j)
     }
 }
 
+/* m rows of x, many if they are to be read where they are in so many bytes of weights. */
+static bool many_rows(size_t m, size_t bytes, size_t depth) { return m >= TALL && bytes <= TALL_BYTES && depth <= DEEPEST; }
+
+static bool reads_in_place(const struct gemm_in *x, size_t depth) { return x->bf16 && depth % 2 == 0; }
+
+static void job_run(struct job *j, size_t bytes)
+{
+    bool many = many_rows(j->m, bytes, j->depth), tall = many && !j->in_place;
+    size_t deepest = 0;
+    j->direct = j->y->f32 && !j->y->bf16 && !j->y->done && !j->y->bias && !j->y->plus;
+    j->strips = many && j->in_place && !j->direct;
+    j->shared = team_shared(j->k->team);
+    for (size_t i = 0; i < j->count; i++)
+        deepest = j->term[i].until - j->term[i].from > deepest ? j->term[i].until - j->term[i].from : deepest;
+    j->width = width_of(deepest, tall ? TALL_DEPTH : SHORT_DEPTH);
+    if (j->of)
+        weights_turn(j);
+    if (!tall) {
+        short_run(j);
+        return;
+    }
+    j->own = tall_rows(j->m);
+    team_run(j->k->team, parts(j->m, j->own), tall_task, j);
+}
+
+static void forward(const struct compute *k, size_t m, struct gemm_in x, const struct packed *w, const struct gemm_out *y)
+{
+    struct job j = {.k = k, .y = y, .m = m, .n = w->n, .depth = w->k, .panels = w->panels, .count = 1};
+    j.panel = round_to(w->k, 2) * PANEL;
+    j.term[0] = (struct term){x, 0, j.depth};
+    j.in_place = reads_in_place(&x, j.depth);
+    if (m && j.n && j.depth)
+        job_run(&j, w->bytes);
+}
+
+bool gemm_bf16_sums(size_t m, size_t count, size_t rows, size_t k)
+{
+    size_t bytes = packed_bytes(rows, k);
+    return count < 2 || (count <= TERMS && rows <= count * TERM_ROWS && (bytes <= TURN_BYTES || many_rows(m, bytes, rows)));
+}
+
+void gemm_bf16_sum(const struct compute *k, size_t m, const struct gemm_term *of, size_t count, const struct gemm_out *dx)
+{
+    struct job j = {.k = k, .y = dx, .m = m, .n = of->w->k, .of = of, .count = count};
+    size_t bytes = 0;
+    j.in_place = reads_in_place(&of->x, of->w->n);
+    for (size_t i = 0; i < count; i++) {
+        size_t from = round_to(j.depth, PANEL);
+        j.term[i] = (struct term){of[i].x, from, j.depth = from + of[i].w->n};
+        bytes += of[i].w->bytes;
+    }
+    if (!m || !j.n || !j.depth)
+        return;
+    if (count == 1 && !many_rows(m, bytes, j.depth) && (bytes > TURN_BYTES || j.n > 2 * j.depth))
+        gemm_bf16_dx(k, m, &of->x, of->w, dx);
+    else
+        job_run(&j, bytes);
+}
+
 void gemm_bf16(const struct compute *k, size_t m, struct gemm_in x, const struct packed *w, bool backward,
                const struct gemm_out *y)
 {
-    struct job j = {.k = k, .x = x, .y = y, .m = m, .n = backward ? w->k : w->n, .depth = backward ? w->n : w->k};
-    j.panels = w->panels;
-    j.panel = round_to(w->k, 2) * PANEL;
-    j.direct = y->f32 && !y->bf16 && !y->done && !y->bias;
-    j.shared = team_shared(k->team);
-    if (!m || !j.n || !j.depth)
-        return;
-    j.in_place = x.bf16 && j.depth % 2 == 0;
-    bool many = m >= TALL && w->bytes <= TALL_BYTES && j.depth <= 12288, tall = many && !j.in_place;
-    j.strips = many && j.in_place && !j.direct;
-    if (backward && !many && (w->bytes > TURN_BYTES || j.n > 2 * j.depth)) {
-        gemm_bf16_dx(k, m, &x, w, y);
-        return;
-    }
-    j.width = width_of(j.depth, tall ? TALL_DEPTH : SHORT_DEPTH);
     if (backward)
-        weight_turn(&j);
-    if (!tall) {
-        short_run(&j);
-        return;
-    }
-    j.own = tall_rows(m);
-    team_run(k->team, parts(m, j.own), tall_task, &j);
+        gemm_bf16_sum(k, m, &(struct gemm_term){x, w}, 1, y);
+    else
+        forward(k, m, x, w, y);
 }

@@ -43,6 +43,9 @@ struct vec {
     double (*squares)(const float *x, size_t n);                /* summed: up to 4096 in float32, those in double */
     float (*dot)(const float *x, const float *y, size_t n);
     float (*dot_half)(const uint16_t *x, const uint16_t *y, size_t n);  /* of bfloat16 */
+    /* sum[c] = x[0, c] + x[1, c] + ..., ld elements from row to row. */
+    void (*columns)(float *sum, const float *x, size_t ld, size_t rows, size_t n);
+    void (*columns_half)(float *sum, const uint16_t *x, size_t ld, size_t rows, size_t n);     /* of bfloat16 */
     /* y = exp(scale x - shift); the sum; y may be x */
     float (*exp_sum)(float *y, const float *x, float scale, float shift, size_t n);
     /* y = (exp(x - shift) - even) (1 - cap2 x^2): softmax's gradient, up to its own target */

@@ -10,6 +10,7 @@
 #include "kernels/linalg/vec/vmath.h"
 
 #include <math.h>
+#include <string.h>
 
 #ifdef __clang__
 #pragma clang diagnostic ignored "-Wpass-failed"       /* clang leaves max_of scalar: as right, not as fast */
@@ -170,6 +171,51 @@ static float dot_half(const uint16_t *x, const uint16_t *y, size_t n)
         s += a.value * b.value;
     }
     return s;
+}
+
+enum { COLUMNS = 64, SUMMED = 64 };     /* at once, in registers; rows, whose sums are added */
+
+static void columns(float *restrict sum, const float *restrict x, size_t ld, size_t rows, size_t n)
+{
+    memset(sum, 0, n * sizeof *sum);
+    for (size_t from = 0; from < rows; from += SUMMED)
+        for (size_t at = 0; at < n; at += COLUMNS) {
+            size_t some = n - at < COLUMNS ? n - at : COLUMNS, to = rows - from < SUMMED ? rows : from + SUMMED;
+            float s[COLUMNS] = { 0 };
+            for (size_t r = from; r < to; r++)
+                for (size_t c = 0; c < some; c++)
+                    s[c] += x[r * ld + at + c];
+            for (size_t c = 0; c < some; c++)
+                sum[at + c] += s[c];
+        }
+}
+
+static inline __attribute__((always_inline)) void columns_some(float *sum, const uint16_t *x, size_t ld, size_t rows, size_t n)
+{
+    float all[COLUMNS] = { 0 };
+    for (size_t from = 0; from < rows; from += SUMMED) {
+        size_t to = rows - from < SUMMED ? rows : from + SUMMED;
+        float s[COLUMNS] = { 0 };
+        for (size_t r = from; r < to; r++)
+            for (size_t c = 0; c < n; c++) {
+                union { uint32_t bits; float value; } a = { (uint32_t)x[r * ld + c] << 16 };
+                s[c] += a.value;
+            }
+        for (size_t c = 0; c < n; c++)
+            all[c] += s[c];
+    }
+    memcpy(sum, all, n * sizeof *sum);
+}
+
+static void columns_half(float *restrict sum, const uint16_t *restrict x, size_t ld, size_t rows, size_t n)
+{
+    size_t at = 0;
+    for (; at + 48 <= n; at += 48)      /* constants: sums stay in registers */
+        columns_some(sum + at, x + at, ld, rows, 48);
+    for (; at + 16 <= n; at += 16)
+        columns_some(sum + at, x + at, ld, rows, 16);
+    if (at < n)
+        columns_some(sum + at, x + at, ld, rows, n - at);
 }
 
 static float exp_sum(float *y, const float *x, float scale, float shift, size_t n)
@@ -338,7 +384,8 @@ static void adamw(float *restrict w, float *restrict m, float *restrict v, const
 const struct vec VEC = {
     .gelu = gelu, .gelu_back = gelu_back, .gelu_narrow = gelu_narrow,
     .gelu_back_narrow = gelu_back_narrow, .gated = gated, .gated_back = gated_back, .max = max_of, .sum = sum,
-    .squares = squares, .dot = dot, .dot_half = dot_half, .exp_sum = exp_sum, .softmax_back = softmax_back, .cap = cap,
+    .squares = squares, .dot = dot, .dot_half = dot_half, .columns = columns, .columns_half = columns_half,
+    .exp_sum = exp_sum, .softmax_back = softmax_back, .cap = cap,
     .attend = attend, .attend_back = attend_back, .norm = norm, .norm_affine = norm_affine, .norm_back = norm_back,
     .norm_weight = norm_weight, .add = add, .rope = rope, .adamw = adamw,
 };
