@@ -18,6 +18,9 @@ struct tensor *tape_temp(struct tape *t, size_t rows, size_t cols);
 /* y[T, out] = x[T, in] W^T + b, W [out, in], b [out] or NULL; with W's adapter if it carries one. */
 struct tensor *tape_linear(struct tape *t, struct tensor *x, struct param *w, struct param *b);
 
+/* r + x W^T + b, where products are in bfloat16 in one pass that does not round the product. */
+struct tensor *tape_linear_add(struct tape *t, struct tensor *r, struct tensor *x, struct param *w, struct param *b);
+
 /* gelu(x W^T + b), in one pass where products are in bfloat16. */
 struct tensor *tape_linear_gelu(struct tape *t, struct tensor *x, struct param *w, struct param *b);
 

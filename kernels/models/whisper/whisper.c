@@ -16,10 +16,13 @@
 static const float EPS = 1e-5f;
 
 /* --- blocks ---------------------------------------------------------------------- */
-/* x + dropout(y); y is given away. */
-static struct tensor *residual(struct tape *t, const struct whisper *w, struct tensor *x, struct tensor *y)
+/* x + dropout(h W^T + b) */
+static struct tensor *residual(struct tape *t, const struct whisper *w, struct tensor *x, struct tensor *h,
+                               const struct affine *l)
 {
-    return tape_add(t, x, tape_dropout(t, y, w->dropout));
+    if (w->dropout > 0)
+        return tape_add(t, x, tape_dropout(t, tape_linear(t, h, l->w, l->b), w->dropout));
+    return tape_linear_add(t, x, h, l->w, l->b);
 }
 
 static struct tensor *feed_forward(struct tape *t, const struct whisper *w, const struct whisper_layer *l, struct tensor *x)
@@ -27,7 +30,7 @@ static struct tensor *feed_forward(struct tape *t, const struct whisper *w, cons
     struct tensor *h = tape_layer_norm(t, x, l->last_norm.w, l->last_norm.b, EPS);
     h = tape_linear_gelu(t, h, l->fc1.w, l->fc1.b);
     h = tape_dropout(t, h, w->activation_dropout);
-    return residual(t, w, x, tape_linear(t, h, l->fc2.w, l->fc2.b));
+    return residual(t, w, x, h, &l->fc2);
 }
 
 /* Is this layer left out of this step?  Never in a plan (key 0), which is the worst case. */
@@ -65,8 +68,8 @@ static void encoder_layer(struct tape *t, const void *ctx, struct tensor **in, s
     struct tensor *h = tape_layer_norm(t, in[0], a->norm.w, a->norm.b, EPS);
     struct tensor *q = tape_linear(t, h, a->q.w, a->q.b), *k = tape_linear(t, h, a->k.w, NULL);
     struct tensor *v = tape_linear(t, h, a->v.w, a->v.b);
-    h = tape_linear(t, tape_attention(t, q, k, v, &spec), a->out.w, a->out.b);
-    out[0] = feed_forward(t, w, r->l, residual(t, w, in[0], h));
+    h = residual(t, w, in[0], tape_attention(t, q, k, v, &spec), &a->out);
+    out[0] = feed_forward(t, w, r->l, h);
 }
 
 struct transpose { const float *from; float *to; size_t bins, frames; };
@@ -171,14 +174,14 @@ static void decoder_layer(struct tape *t, const void *ctx, struct tensor **in, s
     v = tape_linear(t, h, a->v.w, a->v.b);
     if (r->c)
         cache_append(t, r->c, r->i, r->b, &k, &v);
-    x = residual(t, w, x, tape_linear(t, tape_attention(t, q, k, v, &spec), a->out.w, a->out.b));
+    x = residual(t, w, x, tape_attention(t, q, k, v, &spec), &a->out);
 
     spec.causal = false;
     spec.segment = r->cross;
     h = tape_layer_norm(t, x, ca->norm.w, ca->norm.b, EPS);
     q = tape_linear(t, h, ca->q.w, ca->q.b);
     cross_keys(t, r, in[1], &k, &v);
-    x = residual(t, w, x, tape_linear(t, tape_attention(t, q, k, v, &spec), ca->out.w, ca->out.b));
+    x = residual(t, w, x, tape_attention(t, q, k, v, &spec), &ca->out);
     out[0] = feed_forward(t, w, r->l, x);
 }
 

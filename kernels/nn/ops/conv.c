@@ -67,14 +67,11 @@ static void conv_backward(struct tape *t, struct record *record)
     if (c->w->trained)
         tensor_again(t, c->x);
     const float *dy = c->r.out[0]->grad;
-    struct values grads = tensor_grads(c->r.out[0]);
     float beta;
-    if (c->b && c->b->trained) {
-        float *db = param_grad(t, c->b, &beta);
-        column_sums(t, db, beta, grads, c->batch * c->t_out, c->out);
-    }
+    if (!t->compute->bf16 || !c->w->trained)
+        bias_backward(t, c->b, grads_in(c->r.out[0]), c->batch * c->t_out);
     if (t->compute->bf16) {
-        conv_bf16_backward(t, c, grads);
+        conv_bf16_backward(t, c, tensor_grads(c->r.out[0]));
         return;
     }
     if (c->w->trained) {

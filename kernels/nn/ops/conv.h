@@ -15,7 +15,7 @@ struct conv {
 
 /* y: of the output's size, with the bias. */
 void conv_bf16_forward(struct tape *t, const struct conv *c, struct values y);
-/* Adds to the gradients of w and x, those that are wanted. */
+/* Adds to the gradients of w, with b, and x, those that are wanted. */
 void conv_bf16_backward(struct tape *t, const struct conv *c, struct values dy);
 
 #endif

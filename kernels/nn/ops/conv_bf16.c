@@ -142,11 +142,13 @@ void conv_bf16_backward(struct tape *t, const struct conv *c, struct values dy)
 {
     if (c->w->trained) {
         struct order j = { .in = c->in };
-        float beta, *dw = arena_take(t, c->w->count * sizeof(float));
+        float beta_b = 0, beta, *dw = arena_take(t, c->w->count * sizeof(float));
+        float *db = c->b && c->b->trained ? param_grad(t, c->b, &beta_b) : NULL;
         uint16_t *padded = padded_take(t, c);
         for (size_t b = 0; b < c->batch && tape_live(t); b++)
-            gemm_bf16_dw(t->compute, c->t_out, c->out, TAPS * c->in,
-                         outputs(c, dy, b), windows(c, padded, b), b > 0, dw, TAPS * c->in, NULL);
+            gemm_bf16_dw(t->compute, c->t_out, windows(c, padded, b), TAPS * c->in,
+                         &(struct gemm_dw){ .dy = outputs(c, dy, b), .n = c->out, .dw = dw, .ld = TAPS * c->in, .add = b > 0,
+                                            .db = db, .add_db = b > 0 || beta_b != 0 }, 1);
         arena_give(t, padded, padded_bytes(c));
         j.from = dw;
         j.to = param_grad(t, c->w, &beta);

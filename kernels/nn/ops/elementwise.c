@@ -1,6 +1,7 @@
 /* kernels/nn/ops/elementwise.c - sums; activations are in activation.c, dropout in dropout.c */
+#include "kernels/nn/ops/elementwise.h"
+
 #include "kernels/linalg/vec/vec.h"
-#include "kernels/nn/tape/record.h"
 
 #include <string.h>
 
@@ -27,11 +28,14 @@ static void add_backward(struct tape *t, struct record *record)
 {
     struct unary *r = (struct unary *)record;
     struct tensor *out = r->r.out[0];
-    uint16_t *dz = r->x->needs_grad && r->z->needs_grad ? tensor_grad_narrow(t, r->z) : NULL;
-    if (dz) {
+    bool both = r->x->needs_grad && r->z->needs_grad, rounded = r->z->grad_half != NULL;
+    uint16_t *dz = both && !rounded ? tensor_grad_narrow(t, r->z) : NULL;
+    if (rounded) {
+        grad_pass(t, r->x, out);
+    } else if (dz) {
         flat_round(t, dz, out->grad, tensor_count(out));
         grad_pass(t, r->x, out);
-    } else if (r->x->needs_grad && r->z->needs_grad) {
+    } else if (both) {
         float beta, *dx = tensor_grad(t, r->x, &beta);
         flat_add(t, dx, beta, 1, out->grad, tensor_count(out));
         grad_pass(t, r->z, out);
@@ -53,19 +57,30 @@ static void sum_task(void *ctx, size_t i, int worker)
     }
 }
 
+void sum_fits(struct tape *t, const struct tensor *x, size_t rows, size_t cols)
+{
+    if (!t->failed && (x->rows != rows || x->cols != cols))
+        tape_fail(t, "a sum of %zu x %zu and %zu x %zu", x->rows, x->cols, rows, cols);
+}
+
 struct tensor *tape_add(struct tape *t, struct tensor *x, struct tensor *y)
 {
-    if (!t->failed && (x->rows != y->rows || x->cols != y->cols))
-        tape_fail(t, "a sum of %zu x %zu and %zu x %zu", x->rows, x->cols, y->rows, y->cols);
+    sum_fits(t, x, y->rows, y->cols);
     struct values from = tensor_values(y);
     struct tensor *out = y->half ? tensor_make(t, y->rows, y->cols) : tensor_take_over(t, y);
     struct sum j = { t->compute->k, out->data, tensor_values(x), from, tensor_count(out) };
     if (tape_live(t))
         rows_run(t, j.n, EACH, sum_task, &j);
+    return sum_of(t, x, y, out);
+}
+
+struct tensor *sum_of(struct tape *t, struct tensor *x, struct tensor *y, struct tensor *out)
+{
     struct unary *r = tape_record(t, sizeof *r, add_backward, out, x->needs_grad || y->needs_grad);
     if (r) {
         r->x = x;
         r->z = y;
+        r->r.rounds = x->needs_grad && y->needs_grad ? y : NULL;
         tensor_use(y);
     }
     return out;

@@ -5,18 +5,10 @@
  * dB = dy^T u;  du = s dy B;  dA = du^T z;  dz = du A. */
 #include "kernels/nn/ops/activation.h"
 #include "kernels/nn/ops/dropout.h"
+#include "kernels/nn/ops/elementwise.h"
+#include "kernels/nn/ops/linear.h"
 
 #include <string.h>
-
-struct linear {
-    struct record r;
-    struct tensor *x;
-    struct param *w, *b;
-    float *u;                   /* [T, r], or NULL */
-    uint64_t key;               /* of the adapter's dropout */
-    struct later later;
-    struct gemm_in late_dy, late_x;
-};
 
 /* --- the adapter ------------------------------------------------------------------ */
 static bool adapter_drops(const struct tape *t, const struct param *w)
@@ -78,14 +70,19 @@ static void adapter_backward(struct tape *t, const struct linear *l, const float
     arena_give(t, du, n * r * sizeof *du);
 }
 
-/* --- the whole -------------------------------------------------------------------- */
+/* --- backward ---------------------------------------------------------------------- */
+struct product linear_product(const struct linear *l)
+{
+    return (struct product){ .w = l->w, .b = l->b && l->b->trained ? l->b : NULL, .dy = l->dy };
+}
+
 static void input_backward(struct tape *t, struct linear *l, bool reads)
 {
-    struct tensor *x = l->x, *y = l->r.out[0];
+    struct tensor *x = l->x;
     struct gelu_block block;
     if (!l->u && gelu_back_begin(t, x, reads, &block)) {
         struct gemm_out to = gelu_back_out(&block);
-        product_input_into(t, grads_in(y), l->w, x->rows, &to);
+        product_input_into(t, l->dy, l->w, x->rows, &to);
         return;
     }
     float beta = 0;
@@ -93,7 +90,7 @@ static void input_backward(struct tape *t, struct linear *l, bool reads)
     struct values dx = { .bf16 = half };
     if (!half)
         dx.f32 = tensor_grad(t, x, &beta);
-    product_input(t, dx, beta, grads_in(y), l->w, x->rows);
+    product_input(t, dx, beta, l->dy, l->w, x->rows);
 }
 
 static size_t operand_bytes(struct gemm_in x, size_t n) { return n * x.ld * (x.bf16 ? sizeof *x.bf16 : sizeof *x.f32); }
@@ -106,29 +103,50 @@ static void operand_give(struct tape *t, struct gemm_in x, size_t n)
 static void weight_late(struct tape *t, struct later *later)
 {
     struct linear *l = (struct linear *)(void *)((uint8_t *)later - offsetof(struct linear, later));
-    product_weight(t, l->w, l->late_dy, l->late_x, l->x->rows);
+    struct product p = linear_product(l);
+    product_weights(t, &p, 1, l->late_x, l->x->rows);
     operand_give(t, l->late_x, l->x->rows);
-    operand_give(t, l->late_dy, l->x->rows);
+    operand_give(t, l->dy, l->x->rows);
 }
 
-/* With few rows its operands take less memory than the gradient: if it can wait they are kept. */
-static void weight_backward(struct tape *t, struct linear *l)
+/* With few rows its operands take less memory than the weight's gradient: if that can wait they are kept. */
+static bool weight_waits(const struct tape *t, const struct linear *l)
 {
-    struct tensor *x = l->x, *y = l->r.out[0];
-    struct gemm_in dy = grads_in(y), in = tensor_in(x);
-    size_t bytes = operand_bytes(in, x->rows);
-    if (!t->late || operand_bytes(dy, x->rows) + bytes >= l->w->count * sizeof *l->w->grad) {
-        product_weight(t, l->w, dy, in, x->rows);
-        return;
-    }
+    size_t rows = l->x->rows;
+    return t->late && operand_bytes(l->dy, rows) + operand_bytes(tensor_in(l->x), rows) < l->w->count * sizeof *l->w->grad;
+}
+
+static void weight_wait(struct tape *t, struct linear *l)
+{
+    struct gemm_in in = tensor_in(l->x);
+    size_t bytes = operand_bytes(in, l->x->rows);
     void *copy = arena_take(t, bytes);          /* others may want x, and then it goes */
     if (tape_live(t))
         memcpy(copy, in.bf16 ? (const void *)in.bf16 : in.f32, bytes);
     l->late_x = (struct gemm_in){ .f32 = in.bf16 ? NULL : copy, .bf16 = in.bf16 ? copy : NULL, .ld = in.ld };
-    l->late_dy = dy;
-    y->grad = NULL;                             /* ours now */
-    y->grad_half = NULL;
     tape_later(t, &l->later, weight_late);
+}
+
+void linear_weights(struct tape *t, struct linear *const *list, size_t count)
+{
+    struct product of[PRODUCTS];
+    struct tensor *x = list[0]->x;
+    bool late[PRODUCTS] = { false };
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct linear *l = list[i];
+        if (!l->w->trained)
+            bias_backward(t, l->b, l->dy, x->rows);
+        else if ((late[i] = weight_waits(t, l)))
+            weight_wait(t, l);
+        else
+            of[n++] = linear_product(l);
+    }
+    if (n)
+        product_weights(t, of, n, tensor_in(x), x->rows);
+    for (size_t i = 0; i < count; i++)
+        if (!late[i])
+            operand_give(t, list[i]->dy, x->rows);
 }
 
 static void linear_backward(struct tape *t, struct record *record)
@@ -136,22 +154,23 @@ static void linear_backward(struct tape *t, struct record *record)
     struct linear *l = (struct linear *)record;
     struct tensor *x = l->x, *y = l->r.out[0];
     bool reads = l->w->trained || l->u;
+    l->dy = grads_in(y);
+    y->grad = NULL;                             /* ours now: it may outlive the result */
+    y->grad_half = NULL;
+    if (linear_beside(t, l))
+        return;
     if (x->needs_grad)
         input_backward(t, l, reads);
     if (reads)
         tensor_again(t, x);
-    if (l->b && l->b->trained) {
-        float beta, *db = param_grad(t, l->b, &beta);
-        column_sums(t, db, beta, tensor_grads(y), y->rows, y->cols);
-    }
     if (l->u) {
-        adapter_backward(t, l, y->grad);
+        adapter_backward(t, l, l->dy.f32);
         arena_give(t, l->u, x->rows * l->w->lora.a->shape[0] * sizeof(float));
     }
-    if (l->w->trained)
-        weight_backward(t, l);
+    linear_weights(t, &l, 1);
 }
 
+/* --- forward ------------------------------------------------------------------------- */
 static bool linear_fits(struct tape *t, const struct tensor *x, const struct param *w)
 {
     if (x->cols != w->shape[1] && !t->failed)
@@ -192,6 +211,21 @@ struct tensor *tape_linear(struct tape *t, struct tensor *x, struct param *w, st
         arena_give(t, u, x->rows * w->lora.a->shape[0] * sizeof *u);
     }
     return y;
+}
+
+struct tensor *tape_linear_add(struct tape *t, struct tensor *r, struct tensor *x, struct param *w, struct param *b)
+{
+    if (!t->narrow || w->lora.a || r->half)
+        return tape_add(t, r, tape_linear(t, x, w, b));
+    linear_fits(t, x, w);
+    sum_fits(t, r, x->rows, w->shape[0]);
+    struct tensor *y = tensor_wrap(t, NULL, x->rows, w->shape[0]);     /* never there as such */
+    struct tensor *out = tensor_make(t, x->rows, w->shape[0]);
+    struct gemm_out to = { .f32 = out->data, .ld = w->shape[0], .plus = r->data, .bias = b ? b->data : NULL };
+    y->narrow = !t->failed;
+    product_forward_into(t, tensor_in(x), w, x->rows, &to);
+    linear_record(t, x, w, b, y);
+    return sum_of(t, r, y, out);
 }
 
 struct tensor *tape_linear_gelu(struct tape *t, struct tensor *x, struct param *w, struct param *b)

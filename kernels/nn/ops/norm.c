@@ -20,6 +20,7 @@ struct norm {
     struct norm_row row;
     struct values x, y, dy;
     float *dx, beta;
+    uint16_t *dx_half;          /* once more, rounded; or NULL */
     float *mean, *scale;        /* a number a group */
     uint16_t *normed;           /* h, rounded, in bfloat16 training in place of a float32 x: or NULL */
     float *parts;               /* of dw and db: [tasks, 2, group], those that are wanted */
@@ -79,6 +80,8 @@ static void backward_task(void *ctx, size_t task, int worker)
         float mean = j->row.centre && !j->normed ? j->mean[r] : 0.0f, scale = j->normed ? 1.0f : j->scale[r];
         if (j->dx)
             j->k->vec->norm_back(j->dx + r * n, j->beta != 0, from, dy, &j->row, mean, scale, j->scale[r], n);
+        if (j->dx_half)
+            j->k->pack->from_f32(j->dx_half + r * n, j->dx + r * n, n);
         if (j->wants_w)
             j->k->vec->norm_weight(dw, from, dy, mean, scale, n);
         if (j->wants_b)
@@ -114,6 +117,7 @@ static void norm_backward(struct tape *t, struct record *record)
     j->x = tensor_values(r->x);
     j->dy = tensor_grads(r->r.out[0]);
     j->dx = r->x->needs_grad ? tensor_grad(t, r->x, &j->beta) : NULL;
+    j->dx_half = j->dx ? tensor_grad_rounded(t, r->x) : NULL;
     j->wants_w = r->w && r->w->trained;
     j->wants_b = r->b && r->b->trained;
     j->each = j->each < MOST ? j->each : MOST;

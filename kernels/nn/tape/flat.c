@@ -121,31 +121,30 @@ void flat_round(struct tape *t, uint16_t *y, const float *x, size_t n)
 enum { SUM_ROWS = 64 };
 
 struct columns {
-    const struct compute *k;
-    struct values x;
-    float *parts;               /* [ceil(rows / 64), cols] */
-    size_t rows, cols;
+    const struct vec *vec;
+    struct gemm_in x;
+    float *parts;               /* [ceil(rows / 64), ld] */
+    size_t rows;
 };
 
 static void column_task(void *ctx, size_t i, int worker)
 {
+    (void)worker;
     const struct columns *j = ctx;
-    float *sum = j->parts + i * j->cols, *room = team_scratch(j->k->team, worker);
-    memset(sum, 0, j->cols * sizeof *sum);
-    for (size_t r = i * SUM_ROWS, end = rows_end(j->rows, SUM_ROWS, i); r < end; r++)
-        for (size_t c = 0; c < j->cols; c += FLAT_EACH) {
-            size_t n = j->cols - c < FLAT_EACH ? j->cols - c : FLAT_EACH;
-            j->k->k->vec->add(sum + c, sum + c, values_read(j->k->k, j->x, r * j->cols + c, n, room), n);
-        }
+    size_t ld = j->x.ld, row = i * SUM_ROWS, rows = rows_end(j->rows, SUM_ROWS, i) - row;
+    if (j->x.f32)
+        j->vec->columns(j->parts + i * ld, j->x.f32 + row * ld, ld, rows, ld);
+    else
+        j->vec->columns_half(j->parts + i * ld, j->x.bf16 + row * ld, ld, rows, ld);
 }
 
-void column_sums(struct tape *t, float *y, float beta, struct values x, size_t rows, size_t cols)
+void column_sums(struct tape *t, float *y, float beta, struct gemm_in x, size_t rows)
 {
-    size_t n = (rows + SUM_ROWS - 1) / SUM_ROWS, bytes = n * cols * sizeof(float);
-    struct columns j = { t->compute, x, arena_take(t, bytes), rows, cols };
+    size_t n = (rows + SUM_ROWS - 1) / SUM_ROWS, bytes = n * x.ld * sizeof(float);
+    struct columns j = { t->compute->k->vec, x, arena_take(t, bytes), rows };
     if (tape_live(t))
         rows_run(t, rows, SUM_ROWS, column_task, &j);
-    parts_sum(t, y, beta, j.parts, n, cols, cols);
+    parts_sum(t, y, beta, j.parts, n, x.ld, x.ld);
     arena_give(t, j.parts, bytes);
 }
 

@@ -17,6 +17,7 @@ struct record {
     struct tensor *out[SEGMENT_VALUES];
     size_t n_out;
     void (*again)(struct tape *t, struct record *r);        /* fills out[0] anew, or NULL */
+    struct tensor *rounds;      /* whose gradient is out[0]'s, rounded, and may be there already (tensor_grad_rounded); or NULL */
     bool always;                /* called even without a gradient (the loss, which begins them) */
     /* backward takes out[0]'s gradient in either type (tensor_grads); else it is made float32 before */
     bool reads_half;
@@ -29,6 +30,16 @@ struct later {
     void (*run)(struct tape *t, struct later *j);
 };
 void tape_later(struct tape *t, struct later *j, void (*run)(struct tape *t, struct later *j));
+
+/* What several backwards that add to x's gradient do together: begins a struct from tape_small.  It is run
+ * when x's own backward is next, so that nobody adds after it, or, if there is none, at the end of all. */
+struct joint {
+    struct joint *next;
+    struct tensor *x;
+    void (*run)(struct tape *t, struct joint *j);
+};
+/* Sets x->joint, which stays until it is run. */
+void tape_joint(struct tape *t, struct joint *j, struct tensor *x, void (*run)(struct tape *t, struct joint *j));
 
 /* Arena memory, 64-byte aligned, unset; the sizes must be the same at both ends.  NULL once failed. */
 void *arena_take(struct tape *t, size_t bytes);
@@ -79,6 +90,8 @@ uint16_t *tensor_grad_narrow(struct tape *t, struct tensor *x);
 /* The same for a backward that alone reads x's values, holds them (tensor_values) and writes each gradient after it has
  * read what was there: mostly in their memory, where they end. */
 uint16_t *tensor_grad_in_place(struct tape *t, struct tensor *x);
+/* For a backward that has x's whole gradient in hand: where the next one, x's own, wants it rounded as well; or NULL. */
+uint16_t *tensor_grad_rounded(struct tape *t, struct tensor *x);
 static inline void tensor_use(struct tensor *x) { x->uses++; }
 static inline struct values tensor_grads(const struct tensor *x) { return (struct values){ x->grad, x->grad_half }; }
 void tensor_grad_widen(struct tape *t, struct tensor *x);       /* float32 from now on */
@@ -95,8 +108,8 @@ static inline size_t rows_end(size_t n, size_t each, size_t i) { return (i + 1) 
 /* Element-wise helpers on the team: y = beta y + factor x; y = 0. */
 void flat_add(struct tape *t, float *y, float beta, float factor, const float *x, size_t n);
 void flat_zero(struct tape *t, float *y, size_t n);
-/* y[c] = beta y[c] + sum over rows of x[rows, cols]. */
-void column_sums(struct tape *t, float *y, float beta, struct values x, size_t rows, size_t cols);
+/* y[c] = beta y[c] + sum over rows of x[rows, ld]. */
+void column_sums(struct tape *t, float *y, float beta, struct gemm_in x, size_t rows);
 /* The end of sums made in parts: y[c] = beta y[c] + sum over rows of x[rows, ld], in double. */
 void parts_sum(struct tape *t, float *y, float beta, const float *x, size_t rows, size_t ld, size_t cols);
 void flat_round(struct tape *t, uint16_t *y, const float *x, size_t n);     /* y = x */

@@ -66,6 +66,22 @@ void tensor_again(struct tape *t, struct tensor *x)
     x->maker->again(t, x->maker);
 }
 
+void tape_joint(struct tape *t, struct joint *j, struct tensor *x, void (*run)(struct tape *t, struct joint *j))
+{
+    *j = (struct joint){ .next = t->joints, .x = x, .run = run };
+    t->joints = x->joint = j;
+}
+
+static void joint_run(struct tape *t, struct joint *j)
+{
+    struct joint **at = &t->joints;
+    while (*at != j)
+        at = &(*at)->next;
+    *at = j->next;
+    j->x->joint = NULL;
+    j->run(t, j);
+}
+
 /* Down to, not including, `until`. */
 static void records_run(struct tape *t, const struct record *until)
 {
@@ -74,6 +90,8 @@ static void records_run(struct tape *t, const struct record *until)
         t->last = r->before;
         bool any = r->always;
         for (size_t i = 0; i < r->n_out; i++) {
+            if (r->out[i]->joint)
+                joint_run(t, r->out[i]->joint);
             if (!r->reads_half)
                 tensor_grad_widen(t, r->out[i]);
             any |= r->out[i]->grad || r->out[i]->grad_half;
@@ -89,6 +107,8 @@ void tape_backward(struct tape *t)
 {
     t->plan.forward = t->used;
     records_run(t, NULL);
+    while (t->joints && !t->failed)
+        joint_run(t, t->joints);
     while (t->later && !t->failed) {
         struct later *j = t->later;
         t->later = j->next;

@@ -31,6 +31,7 @@ struct tensor {
     float *grad;                /* during backward: NULL until something was added */
     uint16_t *grad_half;        /* or, of a bfloat16 value that one backward alone adds to, rounded too */
     size_t uses;                /* backwards that will add to it */
+    struct joint *joint;        /* what of them waits to be done together */
     bool needs_grad;
     bool kept;                  /* some backward will read data */
     bool reread;                /* that of the operation that made it, too */
@@ -81,6 +82,7 @@ struct tape {                   /* fields are for reading outside kernels/nn */
     struct param *borrower;     /* whose they are */
     bool late;                  /* gradients larger than what they are made of wait for the end (tape_later) */
     struct later *later;        /* the first of what waits */
+    struct joint *joints;       /* of any tensor, during backward */
     struct block *blocks;       /* small things: tensors, records */
     struct block *block;
     struct record *last;

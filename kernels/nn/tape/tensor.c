@@ -107,6 +107,13 @@ uint16_t *tensor_grad_in_place(struct tape *t, struct tensor *x)
     return x->grad_half;
 }
 
+uint16_t *tensor_grad_rounded(struct tape *t, struct tensor *x)
+{
+    const struct record *next = t->last;
+    bool last = next && next->rounds && next->out[0] == x && !x->joint;
+    return last ? tensor_grad_narrow(t, next->rounds) : NULL;
+}
+
 void tensor_grad_widen(struct tape *t, struct tensor *x)
 {
     if (!x->grad_half)
