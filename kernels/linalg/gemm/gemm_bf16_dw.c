@@ -20,7 +20,7 @@ enum {
     SHARE_SMALL = 3 << 20, SMALL_BYTES = 4 << 20, SHARE_LARGE = 8 << 20,
     BLOCKS = 64,                /* of tokens, at most: of very small dw */
     SUMS = 1 << 16,             /* tasks, at most: of a vocabulary of 50 million */
-    TOGETHER = 16, TOGETHER_ROWS = 4096,        /* most that are laid out with one x; their rows */
+    TOGETHER = 16, TOGETHER_ROWS = 2048,        /* most that are laid out with one x; their rows */
 };
 
 struct job {
