@@ -6,7 +6,8 @@ import json, resource, sys, time
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, get_linear_schedule_with_warmup
 
-path, rows, steps, size, bf16 = sys.argv[1], [json.loads(l) for l in open(sys.argv[2])], int(sys.argv[3]), sys.argv[4], sys.argv[5] == "1"
+path, steps, size, bf16 = sys.argv[1], int(sys.argv[3]), sys.argv[4], sys.argv[5] == "1"
+rows = [json.loads(l) for l in open(sys.argv[2])]
 started = float(sys.argv[6])
 tok = AutoTokenizer.from_pretrained(path)
 model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
@@ -38,9 +39,11 @@ for s in range(steps):
     opt.zero_grad()
     took.append(time.time() - start)
     if s == 0:
-        print(f"Gemma 3 {size}, PyTorch: the first step ends {time.time() - started:.2f} s after the start, of which the step {took[0]:.2f} s")
+        print(f"Gemma 3 {size}, PyTorch: the first step ends {time.time() - started:.2f} s after the start, "
+              f"of which the step {took[0]:.2f} s")
     losses.append(loss.item())
 if steps > 1:
     took = took[1:]
-    print(f"Gemma 3 {size}, PyTorch: {sum(took) / len(took):.2f} s a step, peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB; "
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"Gemma 3 {size}, PyTorch: {sum(took) / len(took):.2f} s a step, peak memory {memory:.2f} GB; "
           f"losses {' '.join('%.4f' % l for l in losses[1:])}")

@@ -87,7 +87,8 @@ def main():
         busy.append(time.process_time() - c)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1048576
     print(json.dumps({"model": name, "rows": rows, "mode": mode, "threads": threads, "best": round(min(seconds[1:]), 4),
-                      "median": round(statistics.median(seconds[1:]), 4), "cpu": round(min(busy[1:]), 4), "first": round(seconds[0], 2),
+                      "median": round(statistics.median(seconds[1:]), 4), "cpu": round(min(busy[1:]), 4),
+                      "first": round(seconds[0], 2),
                       "setup": round(setup, 2), "peak_gb": round(peak, 2), "torch": torch.__version__}))
 
 

@@ -1,4 +1,4 @@
-"""tests/fault/google.py - the part of Google's JSON API that Penstock uses, for server.py, and its token and metadata servers"""
+"""tests/fault/google.py - what Penstock uses of Google's JSON API, and its token and metadata servers"""
 import gzip
 import urllib.parse
 
@@ -17,7 +17,8 @@ def credentials(handler, store, url):
         return handler.answer(200 if good else 403, {"subject": "subject-token"})
     if url.path == "/impersonate":
         handler.body()
-        if handler.headers.get("Authorization") != "Bearer federated" and not handler.headers.get("Authorization").startswith("Bearer " + store.token):
+        bearer = handler.headers.get("Authorization")
+        if bearer != "Bearer federated" and not bearer.startswith("Bearer " + store.token):
             return handler.answer(403, {"error": {"message": "not federated"}})
         return handler.answer(200, {"accessToken": store.token, "expireTime": "2099-01-01T00:00:00Z"})
     return False
@@ -34,7 +35,8 @@ def token(handler, store):
         return handler.answer(400, {"error": "invalid_grant"})
     with store.lock:
         store.tokens += 1
-    handler.answer(200, {"access_token": "%s%d" % (store.token, store.tokens), "expires_in": "100" if fault == "short" else "3600", "token_type": "Bearer"})
+    handler.answer(200, {"access_token": "%s%d" % (store.token, store.tokens),
+                         "expires_in": "100" if fault == "short" else "3600", "token_type": "Bearer"})
 
 
 def allowed(handler, store):
@@ -114,7 +116,8 @@ def content(handler, store, bucket, name, q):
     generation, crc, data = found
     if fault == "wrong_crc":
         crc ^= 1
-    headers = [("x-goog-generation", str(generation))] + ([("x-goog-hash", "crc32c=" + crc_text(crc))] if crc is not None else [])
+    headers = [("x-goog-generation", str(generation))] + ([("x-goog-hash", "crc32c=" + crc_text(crc))]
+                                                          if crc is not None else [])
     headers += [("x-goog-hash", "md5=AAAAAAAAAAAAAAAAAAAAAA==")]
     if fault == "gzip_lie" or name.endswith(".gzipped"):
         headers.append(("Content-Encoding", "gzip"))
@@ -192,7 +195,8 @@ def chunk(handler, store, i):
         if not handler.whole:          # the client died: what came stays, in whole grains
             data, b, total = data[: len(data) // 262144 * 262144], a + len(data) // 262144 * 262144 - 1, "*"
         if a > len(s["data"]) or b - a + 1 != len(data) or (total == "*" and len(data) % 262144):
-            return handler.answer(400, {"error": {"message": "chunk %s/%s does not go on at %d" % (what, total, len(s["data"]))}})
+            return handler.answer(400, {"error": {"message": "chunk %s/%s does not go on at %d"
+                                                  % (what, total, len(s["data"]))}})
         if fault == "short_persist":
             data, total = data[:262144] if len(data) > 262144 else b"", "*"
         if fault == "reset":

@@ -38,7 +38,8 @@ def signature_wrong(handler, path, query, body):
         return "headers out of order"
     pairs = sorted((k, v) for k, v in urllib.parse.parse_qsl(query, keep_blank_values=True))
     canonical = "\n".join(
-        [handler.command, path, "&".join("%s=%s" % (urllib.parse.quote(k, safe="-_.~"), urllib.parse.quote(v, safe="-_.~")) for k, v in pairs)]
+        [handler.command, path, "&".join("%s=%s" % (urllib.parse.quote(k, safe="-_.~"),
+                                                    urllib.parse.quote(v, safe="-_.~")) for k, v in pairs)]
         + ["%s:%s" % (n, h.get(n, "").strip()) for n in names]
         + ["", field["SignedHeaders"], payload]
     )
@@ -52,7 +53,8 @@ def signature_wrong(handler, path, query, body):
 
 
 def error(handler, status, code, message=""):
-    handler.answer(status, ("<Error><Code>%s</Code><Message>%s</Message></Error>" % (code, escape(message or code))).encode())
+    handler.answer(status, ("<Error><Code>%s</Code><Message>%s</Message></Error>"
+                            % (code, escape(message or code))).encode())
 
 
 def credentials(handler, store, url):
@@ -61,7 +63,8 @@ def credentials(handler, store, url):
     if handler.refuse(fault):
         return None
     n = len(roles) + 1
-    new = {"AccessKeyId": "role-%d" % n, "SecretAccessKey": "s/%d+&" % n, "Expiration": "2001-01-01T00:00:00Z" if fault == "ended" else "2099-01-01T00:00:00Z"}
+    new = {"AccessKeyId": "role-%d" % n, "SecretAccessKey": "s/%d+&" % n,
+           "Expiration": "2001-01-01T00:00:00Z" if fault == "ended" else "2099-01-01T00:00:00Z"}
     token = "session/%d+==" % n
     if url.path == "/latest/api/token":
         good = handler.command == "PUT" and h.get("X-aws-ec2-metadata-token-ttl-seconds") == "21600"
@@ -79,10 +82,12 @@ def credentials(handler, store, url):
     if url.path != "/sts-aws":
         return handler.answer(200, dict(new, Token=token, Code="Success"))
     q = dict(urllib.parse.parse_qsl(body))
-    if (q.get("Action"), q.get("WebIdentityToken"), q.get("RoleArn")) != ("AssumeRoleWithWebIdentity", "identity+token/=", "arn:aws:iam::1:role/r"):
+    asked = q.get("Action"), q.get("WebIdentityToken"), q.get("RoleArn")
+    if asked != ("AssumeRoleWithWebIdentity", "identity+token/=", "arn:aws:iam::1:role/r"):
         return error(handler, 403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
     fields = "".join("<%s>%s</%s>" % (k, escape(v), k) for k, v in dict(new, SessionToken=token).items())
-    return handler.answer(200, ("<AssumeRoleWithWebIdentityResponse><Credentials>%s</Credentials></AssumeRoleWithWebIdentityResponse>" % fields).encode())
+    text = "<AssumeRoleWithWebIdentityResponse><Credentials>%s</Credentials></AssumeRoleWithWebIdentityResponse>"
+    return handler.answer(200, (text % fields).encode())
 
 
 def quoted_md5(data):
@@ -161,9 +166,11 @@ def listing(handler, store, bucket, q):
     if handler.refuse(store.fault("list", bucket)):
         return None
     quote = lambda n: urllib.parse.quote(n, safe="/")
-    names = [n for n in store.names(bucket) if n.startswith(q["prefix"]) and n.encode() > q.get("continuation-token", "").encode()]
+    names = [n for n in store.names(bucket) if n.startswith(q["prefix"])
+             and n.encode() > q.get("continuation-token", "").encode()]
     size = store.page
-    text = "".join("<Contents><Key>%s</Key><Size>%d</Size></Contents>" % (quote(n), len(store.find(bucket, n)[2])) for n in names[:size])
+    text = "".join("<Contents><Key>%s</Key><Size>%d</Size></Contents>" % (quote(n), len(store.find(bucket, n)[2]))
+                   for n in names[:size])
     text += "<IsTruncated>%s</IsTruncated>" % ("true" if len(names) > size else "false")
     if len(names) > size:
         text += "<NextContinuationToken>%s</NextContinuationToken>" % escape(names[size - 1])
@@ -175,9 +182,10 @@ def unfinished(handler, bucket, q):
     for n, i in enumerate(uploads):
         u = uploads[i]
         if u["bucket"] == bucket and u["key"].startswith(q["prefix"]):
-            text += "<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>2026-01-01T00:00:%02d.000Z</Initiated></Upload>" % (
-                urllib.parse.quote(u["key"], safe="/"), escape(i), n % 60)
-    handler.answer(200, ("<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>%s</ListMultipartUploadsResult>" % text).encode())
+            text += ("<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>2026-01-01T00:00:%02d.000Z</Initiated>"
+                     "</Upload>" % (urllib.parse.quote(u["key"], safe="/"), escape(i), n % 60))
+    handler.answer(200, ("<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>%s"
+                         "</ListMultipartUploadsResult>" % text).encode())
 
 
 def multipart(handler, store, bucket, key, q, body):
@@ -203,7 +211,8 @@ def multipart(handler, store, bucket, key, q, body):
         sums = "<ChecksumAlgorithm>CRC32C</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>" if u["full"] else ""
         more = len(numbers) > store.page
         mark = "<NextPartNumberMarker>%d</NextPartNumberMarker>" % numbers[store.page - 1] if more else ""
-        text = "<ListPartsResult>%s<IsTruncated>%s</IsTruncated>%s%s</ListPartsResult>" % (sums, "true" if more else "false", mark, text)
+        text = "<ListPartsResult>%s<IsTruncated>%s</IsTruncated>%s%s</ListPartsResult>" % (
+            sums, "true" if more else "false", mark, text)
         return handler.answer(200, text.encode())
     fault = store.fault("chunk", key)
     if fault == "forget":
@@ -227,7 +236,8 @@ def multipart(handler, store, bucket, key, q, body):
     if fault == "late_error":
         return error(handler, 200, "InternalError", "in the end it failed")
     data = b"".join(parts[n][0] for n in range(1, named + 1))
-    etag = '"%s-%d"' % (hashlib.md5(b"".join(hashlib.md5(parts[n][0]).digest() for n in range(1, named + 1))).hexdigest(), named)
+    sums = b"".join(hashlib.md5(parts[n][0]).digest() for n in range(1, named + 1))
+    etag = '"%s-%d"' % (hashlib.md5(sums).hexdigest(), named)
     store.write(bucket, key, data)
     known[(bucket, key)] = (quoted_md5(data), etag, handler.headers.get("x-amz-checksum-crc32c", "") if u["full"] else "")
     del uploads[q["uploadId"]]

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """tests/fault/server.py - object stores that misbehave on purpose
 
-    server.py --root DIR [--port-file FILE] [--latency MS] [--gather N] [--rate P --seed N] [--token T] [--page N] [--tool PATH] [--payer P]
+    server.py --root DIR [--port-file FILE] [--latency MS] [--gather N] [--rate P --seed N] [--token T] [--page N]
+              [--tool PATH] [--payer P]
 
 DIR/BUCKET/OBJECT are served as Google's JSON API (/storage/v1, /upload/storage/v1, see google.py),
-as S3 (/s3/BUCKET/OBJECT, see s3.py) and as plain files (/plain/BUCKET/OBJECT).  Also token servers (/token, /sts, /sts-aws, /container),
-metadata servers (/computeMetadata/..., /latest/...), and what tests ask for:
+as S3 (/s3/BUCKET/OBJECT, see s3.py) and as plain files (/plain/BUCKET/OBJECT).
+Also token servers (/token, /sts, /sts-aws, /container), metadata servers
+(/computeMetadata/..., /latest/...), and what tests ask for:
 
     GET /fault?on=get&name=503&times=2&path=a.wav    the next two reads of a.wav
     GET /fault?clear=1                               no more faults
@@ -147,7 +149,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 store.faults.append(dict(q, times=int(q.get("times", 1))))
             return self.answer(200, b"ok")
         if url.path == "/stats":
-            return self.answer(200, {"counts": store.counts, "most": store.most, "bytes": store.received, "unfinished": len(s3.uploads), "sent": store.sent})
+            return self.answer(200, {"counts": store.counts, "most": store.most, "bytes": store.received,
+                                     "unfinished": len(s3.uploads), "sent": store.sent})
         if part[1] in ("sts-aws", "container", "latest"):
             return s3.credentials(self, store, url)
         if part[1] == "s3":

@@ -110,7 +110,8 @@ class Store:
                 n = self.seen[(on, path)] = self.seen.get((on, path), 0) + 1
                 h = hashlib.sha256(("%d %s %s %d" % (self.seed, on, path, n)).encode()).digest()
                 if struct.unpack(">I", h[:4])[0] < self.rate * 2**32:
-                    names = {"get": ["503", "quick_429", "reset", "cut", "corrupt"], "chunk": ["503", "reset", "lost", "short_persist", "forget"],
+                    names = {"get": ["503", "quick_429", "reset", "cut", "corrupt"],
+                             "chunk": ["503", "reset", "lost", "short_persist", "forget"],
                              "put": ["503", "lost"], "list": ["503", "empty_page"]}.get(on, ["503", "quick_429"])
                     return names[h[4] % len(names)]
         return None

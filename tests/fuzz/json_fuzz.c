@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_t *id = json_object_get(row, "id");
         if (seen == 0 && id)
             abort();
-        if (seen == 1 && json_is_string(id) && (json_string_length(id) != value.size || memcmp(json_string_value(id), value.data, value.size)))
+        if (seen == 1 && json_is_string(id) && (json_string_length(id) != value.size ||
+                                                memcmp(json_string_value(id), value.data, value.size)))
             abort();
         if (seen == 1 && json_is_integer(id) && json_integer_value(id) != strtoll((const char *)value.data, NULL, 10))
             abort();

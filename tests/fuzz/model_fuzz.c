@@ -1,4 +1,4 @@
-/* tests/fuzz/model_fuzz.c - any bytes as config.json, and as generation_config.json: a model or a reason, rules or a reason */
+/* tests/fuzz/model_fuzz.c - any bytes as config.json and generation_config.json: a model, rules, or a reason */
 #include <stdlib.h>
 #include <string.h>
 

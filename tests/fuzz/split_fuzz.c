@@ -1,4 +1,4 @@
-/* tests/fuzz/split_fuzz.c - any bytes as a row of segments: pieces are as many as were counted, in order, and none is lost */
+/* tests/fuzz/split_fuzz.c - any bytes as a row of segments: as many pieces as were counted, in order */
 #include <stdlib.h>
 
 #include "libcommon/format/json.h"

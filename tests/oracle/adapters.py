@@ -1,6 +1,7 @@
-"""tests/oracle/adapters.py WORK GOLDEN GEMMA [SEED] - adapters that peft makes, merged by lora-merge and by peft, in cases drawn from SEED
+"""tests/oracle/adapters.py WORK GOLDEN GEMMA [SEED] - adapters of peft, merged by lora-merge and by peft
 
-Ranks and alphas by pattern, chosen layers, excluded modules, biases, modules saved whole; on Whisper and Gemma 3.
+Cases are drawn from SEED: ranks and alphas by pattern, chosen layers, excluded modules, biases, modules
+saved whole; on Whisper and Gemma 3.
 Then what is not supported must be refused, not merged otherwise.  Prints TAP.
 
 adapters.py --golden MODEL DIR makes tests/golden/whisper-micro/lora-patterns.
@@ -23,13 +24,16 @@ warnings.filterwarnings("ignore")
 transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)
 CASES = 16
-GOLDEN = dict(r=4, lora_alpha=8, target_modules=["q_proj", "fc1"], rank_pattern={"fc1": 2, r"decoder\.layers\.1\.self_attn\.q_proj": 6},
-              alpha_pattern={"encoder.layers.1.fc1": 3}, use_rslora=True, exclude_modules=["encoder_attn.q_proj"], layers_to_transform=[1],
+GOLDEN = dict(r=4, lora_alpha=8, target_modules=["q_proj", "fc1"],
+              rank_pattern={"fc1": 2, r"decoder\.layers\.1\.self_attn\.q_proj": 6},
+              alpha_pattern={"encoder.layers.1.fc1": 3}, use_rslora=True, exclude_modules=["encoder_attn.q_proj"],
+              layers_to_transform=[1],
               bias="lora_only", modules_to_save=["final_layer_norm"])
 
 
 def base(path):
-    return (WhisperForConditionalGeneration if "whisper" in path else AutoModelForCausalLM).from_pretrained(path, dtype=torch.float32)
+    return (WhisperForConditionalGeneration if "whisper" in path
+            else AutoModelForCausalLM).from_pretrained(path, dtype=torch.float32)
 
 
 def make(path, to, seed, words):
@@ -45,9 +49,11 @@ def make(path, to, seed, words):
 
 
 def draw(rng, whisper):
-    linear = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"] if whisper else ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"]
+    linear = ["q_proj", "k_proj", "v_proj"]
+    linear += ["out_proj", "fc1", "fc2"] if whisper else ["o_proj", "gate_proj", "down_proj"]
     some = lambda things: rng.sample(things, rng.randint(1, 2))
-    words = dict(r=rng.choice([1, 4, 7]), lora_alpha=rng.choice([4, 8, 16]), use_rslora=rng.random() < .3, target_modules=some(linear))
+    words = dict(r=rng.choice([1, 4, 7]), lora_alpha=rng.choice([4, 8, 16]), use_rslora=rng.random() < .3,
+                 target_modules=some(linear))
     if rng.random() < .2:
         words["target_modules"] = "all-linear" if rng.random() < .5 else r".*layers\.[01]\..*" + words["target_modules"][0]
     pattern = lambda: rng.choice(linear + [r"layers\.1\..*", "self_attn." + linear[0], r".*\.0\.self_attn.*", "^model"])
@@ -64,7 +70,8 @@ def draw(rng, whisper):
     if rng.random() < .4 and whisper:
         words["bias"] = rng.choice(["all", "lora_only"])
     if rng.random() < .4:
-        words["modules_to_save"] = some(["final_layer_norm", "conv1", "embed_positions"] if whisper else ["norm", "input_layernorm", "q_norm"])
+        words["modules_to_save"] = some(["final_layer_norm", "conv1", "embed_positions"] if whisper
+                                        else ["norm", "input_layernorm", "q_norm"])
     return words
 
 
@@ -97,7 +104,8 @@ for case in range(CASES):
         print(f"# {words}: {str(e)[:100]}")
         continue
     compare(f"merged as peft merges: {words}", path, to, want)
-for path, words in ((golden, dict(target_modules=["q_proj"], use_dora=True)), (golden, dict(target_modules=["q_proj"], lora_bias=True)),
+for path, words in ((golden, dict(target_modules=["q_proj"], use_dora=True)),
+                    (golden, dict(target_modules=["q_proj"], lora_bias=True)),
                     (golden, dict(target_modules=["conv2"])), (gemma, dict(target_modules=["embed_tokens", "q_proj"])),
                     (gemma, dict(target_modules=["q_proj"], modules_to_save=["lm_head"])),
                     (gemma, dict(target_modules=["q_proj"], modules_to_save=["embed_tokens"])),

@@ -14,9 +14,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 draw = random.Random(5)
 PIECES = ["a", "b", " ", "  ", "▁", "<", ">", "é", "\n", "\t", "\u00a0", "the ", "_", "9", "e\u0301", "<b>"]
-TOKENS = [("<l>", dict(lstrip=True)), ("<r>", dict(rstrip=True, special=True)), ("<lr>", dict(lstrip=True, rstrip=True)), ("the", dict(single_word=True)),
-          ("the b", dict(normalized=True)), ("a<", dict(normalized=True, lstrip=True)), ("<b", dict(normalized=True)), ("<b>é", dict(special=True)),
-          ("\n\n", dict(rstrip=True)), ("b>", dict(normalized=True, single_word=True, rstrip=True)), ("9 ", dict(normalized=True))]
+TOKENS = [("<l>", dict(lstrip=True)), ("<r>", dict(rstrip=True, special=True)),
+          ("<lr>", dict(lstrip=True, rstrip=True)), ("the", dict(single_word=True)),
+          ("the b", dict(normalized=True)), ("a<", dict(normalized=True, lstrip=True)),
+          ("<b", dict(normalized=True)), ("<b>é", dict(special=True)), ("\n\n", dict(rstrip=True)),
+          ("b>", dict(normalized=True, single_word=True, rstrip=True)), ("9 ", dict(normalized=True))]
 
 
 def byte_level():
@@ -43,7 +45,8 @@ def byte_fallback():
 os.makedirs(sys.argv[1], exist_ok=True)
 for name, t in ("byte-level", byte_level()), ("byte-fallback", byte_fallback()):
     for text, flags in TOKENS:
-        (t.add_special_tokens if flags.get("special") else t.add_tokens)([AddedToken(text, **{"normalized": False, **flags})])
+        (t.add_special_tokens if flags.get("special")
+         else t.add_tokens)([AddedToken(text, **{"normalized": False, **flags})])
     with open(f"{sys.argv[1]}/{name}.json", "w") as f:
         json.dump(json.loads(t.to_str()), f, ensure_ascii=False, separators=(",", ":"))
         f.write("\n")

@@ -39,11 +39,14 @@ def settings():
     if maybe(.3):
         config["max_length"] = draw.choice([10, 20, 40])
     if maybe(.25):
-        config["forced_decoder_ids"] = draw.choice([[[1, None], [2, 407]], [[1, 402], [2, 407], [3, 411]], [[1, None], [2, 406], [3, 411]]])
-    for key, values, p in (("condition_on_prev_tokens", [True], .2), ("compression_ratio_threshold", [1.35], .2), ("num_beams", [2, 3], .15),
-                           ("length_penalty", [.5, 2.0], .15), ("language", ["de", "<|es|>", "english"], .15), ("task", ["translate"], .1),
-                           ("return_timestamps", [True], .2), ("repetition_penalty", [1.3], .2), ("no_repeat_ngram_size", [2, 3], .15),
-                           ("min_length", [12, 20], .1), ("min_new_tokens", [4, 9], .1), ("early_stopping", [True, "never"], .2)):
+        config["forced_decoder_ids"] = draw.choice([[[1, None], [2, 407]], [[1, 402], [2, 407], [3, 411]],
+                                                    [[1, None], [2, 406], [3, 411]]])
+    for key, values, p in (("condition_on_prev_tokens", [True], .2), ("compression_ratio_threshold", [1.35], .2),
+                           ("num_beams", [2, 3], .15), ("length_penalty", [.5, 2.0], .15),
+                           ("language", ["de", "<|es|>", "english"], .15), ("task", ["translate"], .1),
+                           ("return_timestamps", [True], .2), ("repetition_penalty", [1.3], .2),
+                           ("no_repeat_ngram_size", [2, 3], .15), ("min_length", [12, 20], .1),
+                           ("min_new_tokens", [4, 9], .1), ("early_stopping", [True, "never"], .2)):
         if maybe(p):
             config[key] = draw.choice(values)
     if maybe(.3):
@@ -51,7 +54,8 @@ def settings():
         words["temperature"] = 0.0
         if maybe(.5):
             config["no_speech_threshold"] = draw.choice([1e-8, 1e-6, 1e-4, .6])
-    for key, values, p in (("language", ["en", "de", "es"], .5), ("task", ["transcribe", "translate"], .3), ("num_beams", [1, 2, 5], .5),
+    for key, values, p in (("language", ["en", "de", "es"], .5), ("task", ["transcribe", "translate"], .3),
+                           ("num_beams", [1, 2, 5], .5),
                            ("length_penalty", [0.0, .7, 1.5], .2), ("max_new_tokens", [3, 8, 15], .3)):
         if maybe(p):
             words[key] = draw.choice(values)
@@ -113,7 +117,8 @@ for case in range(CASES):
     model = checkpoint(path, config, case)
     extractor = WhisperFeatureExtractor.from_pretrained(path)
     heard = [np.ascontiguousarray(sound(extractor)) for _ in range(CLIPS)]
-    stream.put(f"{path}.in", b"sixteen letters.", [[{"id": str(i), "input_features": f, "padding_value": 0.0}] for i, f in enumerate(heard)], stages=[])
+    stream.put(f"{path}.in", b"sixteen letters.", [[{"id": str(i), "input_features": f, "padding_value": 0.0}]
+                                                   for i, f in enumerate(heard)], stages=[])
     run = subprocess.run(["generate", "-q", "--model", path, "--in", f"{path}.in", *option], capture_output=True, text=True)
     rows = [json.loads(line) for line in run.stdout.splitlines()]
     name = f"case {case}: {' '.join(option)} {json.dumps(config)}"
@@ -134,7 +139,8 @@ for case in range(CASES):
         if "segments" in row:
             spans = [(s["start"], s["end"]) for s in row["segments"]]
             ok(spans == times, "and times", why=f"{spans} not {times}")
-made = subprocess.run([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "long.py"), speech], capture_output=True, text=True).stdout
+maker = os.path.join(os.path.dirname(os.path.abspath(__file__)), "long.py")
+made = subprocess.run([sys.executable, maker, speech], capture_output=True, text=True).stdout
 with open(f"{golden}/../whisper-long/long.json") as f:
     ok(made == f.read(), "long.json is what this transformers makes")
 done()

@@ -37,7 +37,8 @@ def base():
 
 def open_model(path, name):
     m, info = WhisperForConditionalGeneration.from_pretrained(path, output_loading_info=True)
-    ok(not any(info.values()), f"{name}: from_pretrained finds nothing missing, unexpected or of another shape", str(info) if any(info.values()) else "")
+    ok(not any(info.values()), f"{name}: from_pretrained finds nothing missing, unexpected or of another shape",
+       str(info) if any(info.values()) else "")
     m.model.encoder.embed_positions.weight.requires_grad_(False)
     return m
 
@@ -56,7 +57,8 @@ def open_adapter(path, name, trainable=False):
 
 def loss_of(m, smoothing=0.0):
     logits = m(**batch).logits
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100, label_smoothing=smoothing)
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100,
+                                             label_smoothing=smoothing)
 
 
 def train(m, smoothing=0.0, autocast=False):
@@ -64,7 +66,8 @@ def train(m, smoothing=0.0, autocast=False):
     for k, p in m.named_parameters():
         if p.requires_grad:
             (rest if k.endswith("bias") or "layer_norm" in k else decay).append(p)
-    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}], lr=1e-3, eps=1e-8)
+    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}],
+                                  lr=1e-3, eps=1e-8)
     schedule = get_linear_schedule_with_warmup(optimizer, 3, 10)
     m.eval()                                # no dropout in either
     out = []
@@ -108,7 +111,8 @@ def check_adapter(name):
     start = open_adapter(f"{work}/{name}-0/latest", name, trainable=True)
     same_steps(name, metrics(name), train(start))
     after = open_adapter(f"{work}/{name}/latest", name)
-    ok(isinstance(AutoPeftModel.from_pretrained(f"{work}/{name}/latest").base_model.model, WhisperForConditionalGeneration), f"{name}: AutoPeftModel finds its base")
+    ok(isinstance(AutoPeftModel.from_pretrained(f"{work}/{name}/latest").base_model.model,
+                  WhisperForConditionalGeneration), f"{name}: AutoPeftModel finds its base")
     params = {k: p for k, p in start.named_parameters() if "lora_" in k}
     # B begins as 0, so A's first gradients are nearly 0, and AdamW divides by their size
     same_weights(name, {k: p for k, p in after.named_parameters() if "lora_" in k}, params, 1e-4)
@@ -121,7 +125,8 @@ def check_answers(name, path):
     tokenizer = WhisperProcessor.from_pretrained(path).tokenizer
     with open(f"{work}/{name}.answers") as f:
         rows = [json.loads(line) for line in f]
-    prompt = torch.tensor([tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"])])
+    prompt = torch.tensor([tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|en|>", "<|transcribe|>",
+                                                            "<|notimestamps|>"])])
     config = json.load(open(f"{path}/generation_config.json"))
     for i, row in enumerate(rows):
         ids, out = prompt, []
@@ -133,7 +138,8 @@ def check_answers(name, path):
                 logits[config["begin_suppress_tokens"]] = -torch.inf
             out.append(logits.argmax().item())
             ids = torch.cat([ids, torch.tensor([[out[-1]]])], 1)
-        ok(row["tokens"] == out, f"{name}: greedy tokens of clip {i}", "" if row["tokens"] == out else f"{row['tokens']} not {out}")
+        ok(row["tokens"] == out, f"{name}: greedy tokens of clip {i}",
+           "" if row["tokens"] == out else f"{row['tokens']} not {out}")
     ok(len(rows) == 3, f"{name}: an answer a clip")
 
 
@@ -149,14 +155,16 @@ ours = max(abs(g["loss"] - w["loss"]) for g, w in zip(metrics("bf16"), exact))
 theirs = max(abs(g[0] - w["loss"]) for g, w in zip(rival, exact))
 for g, r, w in zip(metrics("bf16"), rival, exact):
     print(f"#   float32 {w['loss']:.5f}   ours in bfloat16 {g['loss']:.5f}   autocast {r[0]:.5f}")
-ok(ours <= 2 * theirs + 1e-3, "products in bfloat16: the losses are as near to float32's as autocast's", f"{ours:.1e}, autocast {theirs:.1e}")
+ok(ours <= 2 * theirs + 1e-3, "products in bfloat16: the losses are as near to float32's as autocast's",
+   f"{ours:.1e}, autocast {theirs:.1e}")
 half = open_model(f"{work}/half/latest", "bfloat16")
 ok(half.dtype == torch.bfloat16, "bfloat16: is opened as such")
 full = load_file(f"{work}/full/latest/model.safetensors")
 ok(all(torch.equal(p.detach(), full[k].bfloat16()) for k, p in half.named_parameters()), "bfloat16: rounded to nearest")
 merged = open_model(f"{work}/merged", "merged")
 unmerged = PeftModel.from_pretrained(base(), f"{work}/all/latest").merge_and_unload()
-worst = max(((p - q).abs().max() / q.abs().max()).item() for (_, p), (_, q) in zip(merged.named_parameters(), unmerged.named_parameters()))
+worst = max(((p - q).abs().max() / q.abs().max()).item()
+            for (_, p), (_, q) in zip(merged.named_parameters(), unmerged.named_parameters()))
 ok(worst <= 1e-6, "merged: as PEFT merges", f"{worst:.1e}")
 for name in ("full", "merged", "random"):
     path = f"{work}/{name}/latest"

@@ -44,7 +44,8 @@ def curve(autocast):
     for name, p in model.named_parameters():
         if p.requires_grad:
             (rest if name.endswith("bias") or "layer_norm" in name else decay).append(p)
-    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}], lr=1e-3, eps=1e-8)
+    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}],
+                                  lr=1e-3, eps=1e-8)
     schedule = get_linear_schedule_with_warmup(optimizer, 20, steps)
     model.eval()
     losses = []
@@ -67,16 +68,19 @@ def ours(name):
         return np.array([json.loads(line)["loss"] for line in f])
 
 
-curves = {"ours, float32": ours("float32"), "PyTorch, float32": curve(False), "ours, bfloat16": ours("bfloat16"), "PyTorch, autocast": curve(True)}
+curves = {"ours, float32": ours("float32"), "PyTorch, float32": curve(False), "ours, bfloat16": ours("bfloat16"),
+          "PyTorch, autocast": curve(True)}
 print("# step    " + "  ".join(curves))
 for i in sorted({0, 9, 24, 49, 99, 149, 199, 249, 299, steps - 1}):
     if i < steps:
         print(f"# {i + 1:4d}    " + "  ".join(f"{c[i]:{len(n)}.4f}" for n, c in curves.items()))
 far = {}
-for name, exact in (("ours, float32", "PyTorch, float32"), ("ours, bfloat16", "ours, float32"), ("PyTorch, autocast", "PyTorch, float32")):
+for name, exact in (("ours, float32", "PyTorch, float32"), ("ours, bfloat16", "ours, float32"),
+                    ("PyTorch, autocast", "PyTorch, float32")):
     d = np.abs(curves[name] - curves[exact])
     far[name] = d.mean()
-    parts = ", ".join(f"{a + 1} to {min(b, steps)}: {d[a:b].mean():.5f}" for a, b in ((0, 100), (100, 200), (200, 300)) if a < steps)
+    parts = ", ".join(f"{a + 1} to {min(b, steps)}: {d[a:b].mean():.5f}"
+                      for a, b in ((0, 100), (100, 200), (200, 300)) if a < steps)
     print(f"# {name} from {exact}: mean {d.mean():.5f}, largest {d.max():.5f} (mean of steps {parts})")
 good = all(len(c) == steps and np.isfinite(c).all() for c in curves.values())
 print(f"{'ok' if good else 'not ok'} 1 - four runs of {steps} steps")

@@ -29,7 +29,8 @@ def prompts(tok, messages):
     """Each answer's prompt and the text up to its end, as ids."""
     for i, m in enumerate(messages):
         if m["role"] == "assistant":
-            yield [tok.apply_chat_template(messages[:n], add_generation_prompt=n == i, tokenize=True, return_dict=True)["input_ids"]
+            yield [tok.apply_chat_template(messages[:n], add_generation_prompt=n == i, tokenize=True,
+                                           return_dict=True)["input_ids"]
                    for n in (i, i + 1)]
 
 
@@ -54,7 +55,9 @@ for kind, cls in ("text", Gemma3ForCausalLM), ("tower", Gemma3ForConditionalGene
                 tokens += len(whole) - len(ask)
             out = model.generate(input_ids=torch.tensor([ask]), attention_mask=torch.ones(1, len(ask), dtype=torch.long),
                                  do_sample=False, max_new_tokens=12)[0, len(ask):].tolist()
-            ok(out == answers[r["id"]], f"{name}: greedy tokens of row {r['id']}", "" if out == answers[r["id"]] else f"{answers[r['id']]} not {out}")
+            ok(out == answers[r["id"]], f"{name}: greedy tokens of row {r['id']}",
+               "" if out == answers[r["id"]] else f"{answers[r['id']]} not {out}")
         got = [m["eval_loss"] for m in lines(f"{work}/{kind}.{how}.metrics") if "eval_loss" in m][-1]
-        ok(abs(got - nll / tokens) <= 1e-5 * got, f"{name}: eval_loss", f"{got:.7f}, transformers {nll / tokens:.7f} over {tokens} tokens")
+        ok(abs(got - nll / tokens) <= 1e-5 * got, f"{name}: eval_loss",
+           f"{got:.7f}, transformers {nll / tokens:.7f} over {tokens} tokens")
 done()

@@ -5,8 +5,8 @@ Usage: long.py DIR-OF-SPEECH [DIR-OF-GOLDEN] >long.json   (transformers 5.23, to
 The sounds are librivox and card clips of DIR-OF-SPEECH, one after another; the model is
 whisper-micro, trained, which hears 3 s.  The test joins the same clips and asks generate.
 A case: clips, weights, language, max_new_tokens (of a window; or null), no_speech_threshold
-and logprob_threshold (or null), num_beams, condition_on_prev_tokens, samples, frames, tokens (without the end), segments of start,
-end (s) and tokens.  The little model says little: max_new_tokens leaves segments open, so that
+and logprob_threshold (or null), num_beams, condition_on_prev_tokens, samples, frames, tokens (without
+the end), segments of start, end (s) and tokens.  The little model says little: max_new_tokens leaves segments open, so that
 windows begin at the last pair of times.  A threshold no window of which is both low and heard
 as speech draws nothing anew, so all is greedy.
 """
@@ -53,12 +53,14 @@ for weights, language, clips, most, no_speech, logprob, beams, condition in CASE
     features = extractor(sound, sampling_rate=16000, truncation=False, return_tensors="pt",
                          padding="longest" if len(sound) > extractor.n_samples else "max_length").input_features
     out = model.generate(features, language=language, task="transcribe", return_timestamps=True, return_segments=True,
-                         do_sample=False, num_beams=beams, temperature=0.0, max_new_tokens=most, condition_on_prev_tokens=condition,
+                         do_sample=False, num_beams=beams, temperature=0.0, max_new_tokens=most,
+                         condition_on_prev_tokens=condition,
                          no_speech_threshold=no_speech, logprob_threshold=logprob)
     segments = [{"start": round(float(s["start"]), 2), "end": round(float(s["end"]), 2), "tokens": s["tokens"].tolist()}
                 for s in out["segments"][0]]
-    rows.append({"weights": weights, "language": language, "clips": clips, "max_new_tokens": most, "no_speech_threshold": no_speech,
-                 "logprob_threshold": logprob, "num_beams": beams, "condition_on_prev_tokens": condition, "samples": len(sound), "frames": features.shape[-1],
+    rows.append({"weights": weights, "language": language, "clips": clips, "max_new_tokens": most,
+                 "no_speech_threshold": no_speech, "logprob_threshold": logprob, "num_beams": beams,
+                 "condition_on_prev_tokens": condition, "samples": len(sound), "frames": features.shape[-1],
                  "tokens": [t for s in segments for t in s["tokens"]], "segments": segments})
     print(weights, clips, len(segments), file=sys.stderr)
 print("[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]")

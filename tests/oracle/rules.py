@@ -31,19 +31,22 @@ def settings():
 
 def answer(prompt, config, **words):
     model.generation_config = GenerationConfig(**config)
-    out = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), do_sample=False, **words)
+    out = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                         do_sample=False, **words)
     return out[0][len(prompt):].tolist()
 
 
 rows, used = [], dict.fromkeys(choice, 0)
 while min(used.values()) < CASES:
-    words = {"num_beams": draw.choice([1, 1, 2, 4]), "length_penalty": draw.choice([1.0, 0.0, 2.0]), "max_new_tokens": draw.choice([12, 24])}
+    words = {"num_beams": draw.choice([1, 1, 2, 4]), "length_penalty": draw.choice([1.0, 0.0, 2.0]),
+             "max_new_tokens": draw.choice([12, 24])}
     prompt, more = [2] + [draw.randrange(3, VOCAB) for _ in range(draw.choice([1, 5, 12]))], settings()
     config = {"eos_token_id": [VOCAB - 1], "pad_token_id": 0}
     likely = sorted(set(answer(prompt, config, **words)))
     config["eos_token_id"] = draw.sample(likely, min(3, len(likely))) + [1]
     tokens = answer(prompt, config | more, **words)
-    if all(used[k] >= CASES for k in more) or any(answer(prompt, config | {k: v for k, v in more.items() if k != key}, **words) == tokens for key in more):
+    less = lambda key: config | {k: v for k, v in more.items() if k != key}
+    if all(used[k] >= CASES for k in more) or any(answer(prompt, less(key), **words) == tokens for key in more):
         continue
     for key in more:
         used[key] += 1

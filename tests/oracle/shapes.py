@@ -33,11 +33,14 @@ def model_make(draw):
     with open(f"{golden}/model/config.json") as f:
         c = json.load(f)
     heads, layers = draw.choice([1, 2, 4]), draw.choice([1, 2, 3, 4])
-    c.update(num_attention_heads=heads, num_key_value_heads=draw.choice([h for h in (1, 2, 4) if heads % h == 0]), num_hidden_layers=layers,
-             head_dim=draw.choice([8, 10, 16, 32]), hidden_size=draw.choice([16, 24, 40, 64]), intermediate_size=draw.choice([20, 64, 100]),
-             layer_types=[draw.choice(["sliding_attention", "full_attention"]) for _ in range(layers)], sliding_window=draw.choice([1, 3, 8, 16]),
-             query_pre_attn_scalar=draw.choice([8, 24]), tie_word_embeddings=draw.random() < .6, attention_bias=draw.random() < .2,
-             final_logit_softcapping=draw.choice([None, None, 5.0]), vocab_size=draw.choice([400, 333]), initializer_range=.2)
+    c.update(num_attention_heads=heads, num_key_value_heads=draw.choice([h for h in (1, 2, 4) if heads % h == 0]),
+             num_hidden_layers=layers, head_dim=draw.choice([8, 10, 16, 32]),
+             hidden_size=draw.choice([16, 24, 40, 64]), intermediate_size=draw.choice([20, 64, 100]),
+             layer_types=[draw.choice(["sliding_attention", "full_attention"]) for _ in range(layers)],
+             sliding_window=draw.choice([1, 3, 8, 16]), query_pre_attn_scalar=draw.choice([8, 24]),
+             tie_word_embeddings=draw.random() < .6, attention_bias=draw.random() < .2,
+             final_logit_softcapping=draw.choice([None, None, 5.0]), vocab_size=draw.choice([400, 333]),
+             initializer_range=.2)
     model = Gemma3ForCausalLM(Gemma3TextConfig(**c))
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -57,7 +60,8 @@ def rows_make(n, vocab, longest):
         labels = np.where(np.random.rand(len(ids)) < .4, -100, ids).astype(np.int32)
         labels[-1] = ids[-1]
         out.append((ids, labels))
-    stream.put(f"{path}.in", b"sixteen letters.", [[{"id": str(i), "input_ids": a, "labels": b}] for i, (a, b) in enumerate(out)], stages=[])
+    stream.put(f"{path}.in", b"sixteen letters.", [[{"id": str(i), "input_ids": a, "labels": b}]
+                                                   for i, (a, b) in enumerate(out)], stages=[])
     return [(torch.tensor(a).long(), torch.tensor(b).long()) for a, b in out]
 
 
@@ -65,7 +69,8 @@ def train(to, option):
     shutil.rmtree(to, ignore_errors=True)
     if os.path.exists(f"{to}.m"):
         os.remove(f"{to}.m")
-    command = " ".join(f"'{o}'" for o in ("train-step", "-q", "--model", path, "--in", f"{path}.in", "--metrics", f"{to}.m", "--logging-steps", 1,
+    command = " ".join(f"'{o}'" for o in ("train-step", "-q", "--model", path, "--in", f"{path}.in",
+                                          "--metrics", f"{to}.m", "--logging-steps", 1,
                                           "--save-steps", 0, *option))
     told = subprocess.run(f"{command} | ckpt-write -q '{to}'", shell=True, capture_output=True, text=True).stderr
     if not os.path.exists(f"{to}.m"):
@@ -78,7 +83,8 @@ def rival(model, rows, taken, o):
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     rest = [p for name, p in trained if name.endswith("bias") or "norm" in name]
     decay = [p for name, p in trained if not (name.endswith("bias") or "norm" in name)]
-    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": o["decay"]}, {"params": rest, "weight_decay": 0.0}], lr=1e-3)
+    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": o["decay"]},
+                                   {"params": rest, "weight_decay": 0.0}], lr=1e-3)
     schedule = get_scheduler(o["schedule"], optimizer, 0, STEPS)
     for s in range(STEPS):
         mine = rows[s * taken:(s + 1) * taken]
@@ -101,19 +107,23 @@ for case in range(CASES):
     np.random.seed(1000 * seed + case)
     vocab = model_make(draw)
     batch, accumulate, lora = draw.choice([1, 2, 4]), draw.choice([1, 2]), case % 2 == 1
-    o = {"decay": draw.choice([0, .1]), "clip": draw.choice([1.0, .3]), "schedule": draw.choice(["linear", "cosine", "constant"])}
+    o = {"decay": draw.choice([0, .1]), "clip": draw.choice([1.0, .3]),
+         "schedule": draw.choice(["linear", "cosine", "constant"])}
     rows = rows_make(batch * accumulate * STEPS, vocab, draw.choice([6, 40, 120]))
-    option = ["--batch-size", batch, "--gradient-accumulation-steps", accumulate, "--lr-scheduler-type", o["schedule"], "--weight-decay", o["decay"],
+    option = ["--batch-size", batch, "--gradient-accumulation-steps", accumulate,
+              "--lr-scheduler-type", o["schedule"], "--weight-decay", o["decay"],
               "--max-grad-norm", o["clip"]] + ["--gradient-checkpointing"] * (draw.random() < .4)
     model = Gemma3ForCausalLM.from_pretrained(path, attn_implementation="eager").eval()
     if lora:
-        target, rank = draw.choice(["q_proj,v_proj", "all-linear", "down_proj,o_proj", "gate_proj,up_proj,k_proj"]), draw.choice([1, 4])
+        target = draw.choice(["q_proj,v_proj", "all-linear", "down_proj,o_proj", "gate_proj,up_proj,k_proj"])
+        rank = draw.choice([1, 4])
         option += ["--lora-r", rank, "--lora-alpha", 8, "--lora-target-modules", target]
         train(f"{path}.0", option + ["--learning-rate", 0, "--max-steps", 1])
         words = target if target == "all-linear" else target.split(",")
         matched = get_peft_model(Gemma3ForCausalLM.from_pretrained(path), LoraConfig(r=rank, target_modules=words))
         want = {name.replace(".default", "") for name, _ in matched.named_parameters() if "lora_" in name}
-        ok(set(load_file(f"{path}.0/latest/adapter_model.safetensors")) == want, f"case {case}: the adapter has PEFT's tensors")
+        ok(set(load_file(f"{path}.0/latest/adapter_model.safetensors")) == want,
+           f"case {case}: the adapter has PEFT's tensors")
         model = PeftModel.from_pretrained(model, f"{path}.0/latest", is_trainable=True).eval()
     told, got = train(f"{path}.1", option + ["--learning-rate", 1e-3])
     want = list(rival(model, rows, batch * accumulate, o))
@@ -122,7 +132,8 @@ for case in range(CASES):
         ok(False, name, told)
         continue
     first = abs(got[0]["grad_norm"] / want[0][1] - 1)
-    norm = max(abs(g["grad_norm"] / w[1] - 1) for g, w in zip(got, want))       # AdamW divides by gradients, which may be nearly 0
+    # AdamW divides by gradients, which may be nearly 0
+    norm = max(abs(g["grad_norm"] / w[1] - 1) for g, w in zip(got, want))
     loss = max(abs(g["loss"] - w[0]) / max(1, w[0]) for g, w in zip(got, want))
     ok(loss <= 1e-5 and first <= 1e-5 and norm <= 1e-3, name, f"losses {loss:.1e}, norms {first:.1e}, later {norm:.1e}")
 done()

@@ -33,10 +33,13 @@ def model_make(path, draw):
     with open(f"{golden}/model/config.json") as f:
         c = json.load(f)
     heads = draw.choice([1, 2, 4])
-    c.update(d_model=heads * draw.choice([8, 16, 24]), encoder_attention_heads=heads, decoder_attention_heads=draw.choice([heads, 1]),
-             encoder_ffn_dim=draw.choice([40, 64, 128]), decoder_ffn_dim=draw.choice([32, 72, 128]), encoder_layers=draw.choice([1, 2, 3]),
-             decoder_layers=draw.choice([1, 2, 3]), max_source_positions=draw.choice([50, 75]), max_target_positions=draw.choice([24, 48]),
-             num_mel_bins=draw.choice([80, 128]), scale_embedding=draw.random() < .2, init_std=draw.choice([.02, .1, .2]), vocab_size=draw.choice([563, 600]))
+    c.update(d_model=heads * draw.choice([8, 16, 24]), encoder_attention_heads=heads,
+             decoder_attention_heads=draw.choice([heads, 1]), encoder_ffn_dim=draw.choice([40, 64, 128]),
+             decoder_ffn_dim=draw.choice([32, 72, 128]), encoder_layers=draw.choice([1, 2, 3]),
+             decoder_layers=draw.choice([1, 2, 3]), max_source_positions=draw.choice([50, 75]),
+             max_target_positions=draw.choice([24, 48]), num_mel_bins=draw.choice([80, 128]),
+             scale_embedding=draw.random() < .2, init_std=draw.choice([.02, .1, .2]),
+             vocab_size=draw.choice([563, 600]))
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(f"{golden}/model", path)
     WhisperForConditionalGeneration(WhisperConfig(**c)).save_pretrained(path)
@@ -52,8 +55,10 @@ def rows_make(path, n, c):
         ids[0] = START
         labels = np.where(np.random.rand(len(ids) - 1) < .25, -100, ids[1:]).astype(np.int32)
         labels[-1] = END
-        samples.append([{"id": str(i), "input_features": sound, "padding_value": pad, "input_ids": ids[:-1].copy(), "labels": labels}])
-        out.append((np.pad(sound, ((0, 0), (0, frames - heard)), constant_values=pad), ids[:-1].astype(np.int64), labels.astype(np.int64)))
+        samples.append([{"id": str(i), "input_features": sound, "padding_value": pad, "input_ids": ids[:-1].copy(),
+                         "labels": labels}])
+        out.append((np.pad(sound, ((0, 0), (0, frames - heard)), constant_values=pad), ids[:-1].astype(np.int64),
+                    labels.astype(np.int64)))
     stream.put(path, b"sixteen letters.", samples, stages=[])
     return out
 
@@ -62,7 +67,8 @@ def train(path, to, option):
     if os.path.exists(f"{to}.m"):
         os.remove(f"{to}.m")
     shutil.rmtree(to, ignore_errors=True)
-    command = " ".join(f"'{o}'" for o in ("train-step", "-q", "--model", path, "--in", f"{path}.in", "--metrics", f"{to}.m", "--logging-steps", 1,
+    command = " ".join(f"'{o}'" for o in ("train-step", "-q", "--model", path, "--in", f"{path}.in",
+                                          "--metrics", f"{to}.m", "--logging-steps", 1,
                                           "--save-steps", 0, *option))
     told = subprocess.run(f"{command} | ckpt-write -q '{to}'", shell=True, capture_output=True, text=True).stderr
     with open(f"{to}.m") as f:
@@ -81,7 +87,8 @@ def rival(model, rows, o, steps):
     for name, p in model.named_parameters():
         if p.requires_grad:
             (rest if name.endswith("bias") or "layer_norm" in name else decay).append(p)
-    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": o["decay"]}, {"params": rest, "weight_decay": 0.0}], lr=o["rate"])
+    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": o["decay"]},
+                                   {"params": rest, "weight_decay": 0.0}], lr=o["rate"])
     schedule = get_scheduler(o["schedule"], optimizer, o["warmup"], steps)
     taken = o["batch"] * o["accumulate"]
     for s in range(steps):
@@ -93,7 +100,8 @@ def rival(model, rows, o, steps):
             ids = torch.tensor(np.stack([np.pad(r[1], (0, width - len(r[1])), constant_values=END) for r in part]))
             labels = torch.tensor(np.stack([np.pad(r[2], (0, width - len(r[2])), constant_values=-100) for r in part]))
             logits = model(input_features=torch.tensor(np.stack([r[0] for r in part])), decoder_input_ids=ids).logits
-            l = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100, label_smoothing=o["smooth"],
+            l = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100,
+                                                  label_smoothing=o["smooth"],
                                                   reduction="sum") / tokens
             l.backward()
             loss += l.item()
@@ -106,10 +114,12 @@ def rival(model, rows, o, steps):
 
 
 def adapter_draw(draw):
-    target = draw.choice(["q_proj,v_proj", "all-linear", "fc1", r"model\.decoder\..*\.(v_proj|out_proj)", "q_proj,k_proj,v_proj,out_proj,fc1,fc2"])
+    target = draw.choice(["q_proj,v_proj", "all-linear", "fc1", r"model\.decoder\..*\.(v_proj|out_proj)",
+                          "q_proj,k_proj,v_proj,out_proj,fc1,fc2"])
     where = draw.choice(["all", "encoder", "decoder"]) if re.fullmatch(r"[\w,]+", target) else "all"
     rank, alpha, rs = draw.choice([1, 4, 8]), draw.choice([4, 8, 16]), draw.random() < .4
-    option = ["--lora-r", rank, "--lora-alpha", alpha, "--lora-target-modules", target, "--lora-layers", where] + ["--use-rslora"] * rs
+    option = ["--lora-r", rank, "--lora-alpha", alpha, "--lora-target-modules", target, "--lora-layers", where]
+    option += ["--use-rslora"] * rs
     words = target if ".*" in target or target == "all-linear" else target.split(",")
     if where != "all":
         words = rf"model\.{where}\..*\.({'|'.join(words)})"
@@ -123,14 +133,16 @@ for case in range(CASES):
     np.random.seed(1000 * seed + case)
     c = model_make(path, draw)
     steps = draw.choice([4, 7])
-    o = {"batch": draw.choice([1, 2, 3]), "accumulate": draw.choice([1, 1, 2]), "rate": draw.choice([1e-3, 3e-4]), "decay": draw.choice([0, .01, .1]),
+    o = {"batch": draw.choice([1, 2, 3]), "accumulate": draw.choice([1, 1, 2]), "rate": draw.choice([1e-3, 3e-4]),
+         "decay": draw.choice([0, .01, .1]),
          "schedule": draw.choice(["linear", "cosine", "constant", "constant_with_warmup"]), "warmup": draw.choice([0, 2, 3]),
          "smooth": draw.choice([0, 0, .1]), "clip": draw.choice([1.0, 0, .3])}
     if o["schedule"] == "constant":
         o["warmup"] = 0
     rows = rows_make(f"{path}.in", steps * o["batch"] * o["accumulate"], c)
-    option = ["--batch-size", o["batch"], "--gradient-accumulation-steps", o["accumulate"], "--lr-scheduler-type", o["schedule"], "--warmup-steps",
-              o["warmup"], "--weight-decay", o["decay"], "--label-smoothing-factor", o["smooth"], "--max-grad-norm", o["clip"]]
+    option = ["--batch-size", o["batch"], "--gradient-accumulation-steps", o["accumulate"],
+              "--lr-scheduler-type", o["schedule"], "--warmup-steps", o["warmup"], "--weight-decay", o["decay"],
+              "--label-smoothing-factor", o["smooth"], "--max-grad-norm", o["clip"]]
     model = WhisperForConditionalGeneration.from_pretrained(path, attn_implementation="eager").eval()
     model.model.encoder.embed_positions.weight.requires_grad_(False)
     mode = ("full", "freeze", "lora", "lora")[case % 4]
@@ -142,7 +154,8 @@ for case in range(CASES):
         more, words = adapter_draw(draw)
         option += more
         train(path, f"{path}.0", option + ["--learning-rate", 0, "--max-steps", 1])
-        matched = {k for k, _ in get_peft_model(WhisperForConditionalGeneration.from_pretrained(path), words).named_parameters() if "lora_" in k}
+        matched = {k for k, _ in get_peft_model(WhisperForConditionalGeneration.from_pretrained(path),
+                                                words).named_parameters() if "lora_" in k}
         model = PeftModel.from_pretrained(model, f"{path}.0/latest", is_trainable=True).eval()
     told, got = train(path, f"{path}.1", option + ["--learning-rate", o["rate"]])
     name = f"case {case}: {mode} {' '.join(map(str, option))}"
@@ -156,7 +169,9 @@ for case in range(CASES):
     ok(loss <= 1e-5 and norm <= 2e-5 and rate <= 1e-12, name, f"losses {loss:.1e}, norms {norm:.1e}")
     kept = load_file(f"{path}.1/latest/{'adapter_' if mode == 'lora' else ''}model.safetensors")
     trained = {k.replace(".default", ""): p.detach() for k, p in model.named_parameters() if mode != "lora" or "lora_" in k}
-    far = max(((kept[k] - p).square().mean().sqrt() / p.abs().max().clamp_min(1e-2)).item() for k, p in trained.items() if k in kept)
+    far = max(((kept[k] - p).square().mean().sqrt() / p.abs().max().clamp_min(1e-2)).item()
+              for k, p in trained.items() if k in kept)
     same = set(kept) == set(trained) and (mode != "lora" or set(kept) == {k.replace(".default", "") for k in matched})
-    ok(same and far <= 2e-4, "and what it has learnt", f"rms {far:.1e}")     # AdamW divides by gradients, which may be nearly 0
+    # AdamW divides by gradients, which may be nearly 0
+    ok(same and far <= 2e-4, "and what it has learnt", f"rms {far:.1e}")
 done()

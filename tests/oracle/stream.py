@@ -83,13 +83,16 @@ def values(found):
 
 
 def samples_of_all_types():
-    yield {"id": "floats", "input_features": np.arange(12, dtype=np.float32).reshape(3, 4) / 8, "padding_value": np.float32(-1.5)}
+    yield {"id": "floats", "input_features": np.arange(12, dtype=np.float32).reshape(3, 4) / 8,
+           "padding_value": np.float32(-1.5)}
     yield {"id": "ints", "input_ids": np.array([1, 2, 3], np.int32), "labels": np.array([-100, 2, 3], np.int32)}
-    yield {"id": "others", "d": np.array([0.5, np.nan]), "l": np.array([2**40]), "u": np.zeros((0, 2), np.uint8), "b": np.array([True]),
+    yield {"id": "others", "d": np.array([0.5, np.nan]), "l": np.array([2**40]), "u": np.zeros((0, 2), np.uint8),
+           "b": np.array([True]),
            "s": np.array([-7], np.int16)}
     yield {"id": "bfloat16", "w": {b"nd": True, b"type": "<u2", b"kind": b"", b"shape": [2], b"data": b"\x80\x3f\x00\xc0",
                                    b"dtype": "bfloat16"}}
-    yield {"id": "plain ☃", "audio": b"\0" * 5, "text": "söt", "duration": 1.5, "row": {"n": -3, "big": 2**63, "none": None, "list": [1, "x"]}}
+    yield {"id": "plain ☃", "audio": b"\0" * 5, "text": "söt", "duration": 1.5,
+           "row": {"n": -3, "big": 2**63, "none": None, "list": [1, "x"]}}
     yield {"id": "failed", "error": {"stage": "python", "message": "for the test"}}
 
 
@@ -109,7 +112,8 @@ def put(path, run, units, **header):
 
 def write(path):
     samples = list(samples_of_all_types())
-    put(path, b"python's own run", [samples[2 * q : 2 * q + 2] for q in range(3)], stages=[{"name": "python", "version": "1", "depth": 2}])
+    put(path, b"python's own run", [samples[2 * q : 2 * q + 2] for q in range(3)],
+        stages=[{"name": "python", "version": "1", "depth": 2}])
 
 
 if __name__ == "__main__":
@@ -121,4 +125,5 @@ if __name__ == "__main__":
             found = streams(f.read())
         if what == "values":
             values(found)
-        print(len(found), "streams,", sum(len(u) for _, u in found), "units,", sum(len(s) for _, u in found for _, s in u), "samples")
+        print(len(found), "streams,", sum(len(u) for _, u in found), "units,",
+              sum(len(s) for _, u in found for _, s in u), "samples")

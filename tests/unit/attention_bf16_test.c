@@ -87,7 +87,8 @@ static void compare_risen(const struct compute *bf16, const char *name, struct a
     for (int i = 0; i < 4; i++) {
         double e = distance(got[i], want[i], size[i]);
         if (!(risen > 0 && i == 1))             /* of that feature q's gradient is what rounding leaves of 0 */
-            ok(e <= 8e-3, "%s, %s: %s, %zu features: distance %.1e (limit 8e-3)", kernels_name(bf16->k), name, parts[i], d, e);
+            ok(e <= 8e-3, "%s, %s: %s, %zu features: distance %.1e (limit 8e-3)", kernels_name(bf16->k), name,
+               parts[i], d, e);
         free(got[i]), free(want[i]);
     }
     free(r.q), free(r.k), free(r.v), free(r.weight);

@@ -1,4 +1,4 @@
-/* tests/unit/behind_test.c - the optimizer's step behind the next forward: every task once, and the bits of a step at once */
+/* tests/unit/behind_test.c - the optimizer's step behind the next forward: every task once, the same bits */
 #include "kernels/models/model.h"
 #include "kernels/nn/optim/optim.h"
 #include "tests/unit/tap.h"
@@ -88,7 +88,8 @@ struct way { bool bf16, tied, behind; int threads; };
 static struct model *train(struct way w)
 {
     enum { ROWS = 3, TOKENS = 24 };
-    struct compute k = { .team = team_new(w.threads, NULL), .k = kernels_choose(getenv("PENSTOCK_KERNELS")), .bf16 = w.bf16 };
+    struct compute k = { .team = team_new(w.threads, NULL), .k = kernels_choose(getenv("PENSTOCK_KERNELS")),
+                         .bf16 = w.bf16 };
     char why[WHY] = "", text[2048];
     snprintf(text, sizeof text, "%s, \"tie_word_embeddings\": %s}", config, w.tied ? "true" : "false");
     struct model *m = model_new(text, strlen(text), why);

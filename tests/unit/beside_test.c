@@ -54,7 +54,8 @@ static void net_make(struct net *n, const bool *frozen)
     *n = (struct net){ .apart = false };
     for (size_t i = 0; i < PARAMS; i++) {
         struct param *p = n->p + i;
-        *p = (struct param){ .name = (char[]){ "w" }, .rank = shapes[i][1] > 1 ? 2 : 1, .shape = { shapes[i][0], shapes[i][1] },
+        *p = (struct param){ .name = (char[]){ "w" }, .rank = shapes[i][1] > 1 ? 2 : 1,
+                             .shape = { shapes[i][0], shapes[i][1] },
                              .count = shapes[i][0] * shapes[i][1], .trained = !frozen || !frozen[i] };
         p->data = malloc(p->count * sizeof(float));
         p->grad = malloc(p->count * sizeof(float));

@@ -1,4 +1,4 @@
-/* tests/unit/file_test.c - files read whole, mapped, replaced at once, without a name; directories; metrics; text made safe */
+/* tests/unit/file_test.c - files read whole, mapped, replaced, unnamed; directories; metrics; safe text */
 #include "libcommon/cli/metrics.h"
 #include "libcommon/sys/clock.h"
 #include "libcommon/sys/file.h"

@@ -75,7 +75,8 @@ static void take_block(void *ctx, size_t row, size_t col, size_t m, size_t n, fl
 }
 
 /* The bias of n columns, as float32 (on top of what is there) and as bfloat16; y is left without it. */
-static bool with_bias(const struct compute *c, size_t m, size_t n, size_t k, struct gemm_in x, const struct packed *p, float *y,
+static bool with_bias(const struct compute *c, size_t m, size_t n, size_t k, struct gemm_in x,
+                      const struct packed *p, float *y,
                       const float *want)
 {
     float *bias = noise_new(n);

@@ -251,7 +251,8 @@ int main(void)
             variant(&c, names[v]);
     }
     team_free(team);
-    ok(!gemm_bf16_sums(100, 3, 3 * 1024, 1024) && !gemm_bf16_sums(2000, 2, 4096, 640) && gemm_bf16_sums(100, 1, 1 << 20, 640),
+    ok(!gemm_bf16_sums(100, 3, 3 * 1024, 1024) && !gemm_bf16_sums(2000, 2, 4096, 640) &&
+       gemm_bf16_sums(100, 1, 1 << 20, 640),
        "too much for one sum is refused, one weight never is");
     return done();
 }

@@ -1,4 +1,4 @@
-/* tests/unit/gemma3_generate_test.c - Gemma 3's greedy answers are transformers', beside each other, alone, and with the cache reused */
+/* tests/unit/gemma3_generate_test.c - Gemma 3's greedy answers are transformers': together, alone, cache reused */
 #include "tests/unit/tap.h"
 
 #include <stdlib.h>

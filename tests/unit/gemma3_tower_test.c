@@ -1,4 +1,4 @@
-/* tests/unit/gemma3_tower_test.c - a gemma3 checkpoint with a tower: every tensor is known, texts are those of the text model alone */
+/* tests/unit/gemma3_tower_test.c - gemma3 with a tower: every tensor is known, texts are the text model's */
 #include "tests/unit/tap.h"
 
 #include <stdlib.h>

@@ -38,7 +38,8 @@ static void test_row(struct model *m, struct tape *t, const json_t *row)
                                               json_number_value(json_object_get(row, "length_penalty")), why);
     if (answer.ended)
         got[answer.n++] = answer.end;
-    ok(!status && answer.n == n && !memcmp(got, want, n * sizeof *got), "%zu beams, %zu tokens: %s %s", beams, n, config, why);
+    ok(!status && answer.n == n && !memcmp(got, want, n * sizeof *got), "%zu beams, %zu tokens: %s %s", beams, n,
+       config, why);
     rules_release(&rules);
     generator_close(&g);
     batch_release(&b);
@@ -47,8 +48,9 @@ static void test_row(struct model *m, struct tape *t, const json_t *row)
 
 static void test_refused(void)
 {
-    static const char *const bad[] = { "{\"bad_words_ids\": [3]}", "{\"bad_words_ids\": [[]]}", "{\"bad_words_ids\": [[50]]}",
-                                       "{\"min_length\": -1}", "{\"no_repeat_ngram_size\": 1.5}", "{\"early_stopping\": \"soon\"}" };
+    static const char *const bad[] = { "{\"bad_words_ids\": [3]}", "{\"bad_words_ids\": [[]]}",
+                                       "{\"bad_words_ids\": [[50]]}", "{\"min_length\": -1}",
+                                       "{\"no_repeat_ngram_size\": 1.5}", "{\"early_stopping\": \"soon\"}" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct rules r;
         char why[WHY] = "";

@@ -1,4 +1,4 @@
-/* tests/unit/loss_bf16_test.c - the fused loss of bfloat16 training in every variant: a plain softmax in double of the rounded operands */
+/* tests/unit/loss_bf16_test.c - the fused loss of bfloat16 training, every variant: a softmax in double */
 #include "tests/unit/tap.h"
 
 #include "kernels/linalg/pack/pack.h"

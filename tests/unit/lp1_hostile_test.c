@@ -1,4 +1,4 @@
-/* tests/unit/lp1_hostile_test.c - peers that do not keep to the protocol, on a real socket: memory bounded, the run unharmed */
+/* tests/unit/lp1_hostile_test.c - peers that break the protocol, on a real socket: memory bounded, no harm */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -188,7 +188,8 @@ static void leaver(void)
     sleep(3);
     while (socket_recv(unread, true, &p))
         got++;
-    ok(sent > 100 && got >= 64, "a peer that fills the queue (%d messages, %d came) and leaves harms nobody %s", sent, got, e.text);
+    ok(sent > 100 && got >= 64, "a peer that fills the queue (%d messages, %d came) and leaves harms nobody %s",
+       sent, got, e.text);
     socket_close(unread, 0);
 }
 

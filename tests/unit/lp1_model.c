@@ -150,7 +150,8 @@ void model_run(const struct model_plan *p, struct model_result *r)
 {
     struct sim *s = calloc(1, sizeof *s);
     *r = (struct model_result){ .right = true, .bounded = true };
-    *s = (struct sim){ .p = p, .r = r, .rng = p->seed * 0x2545f4914f6cdd1du + 1, .kills = p->kills, .breaks = p->breaks, .joins = p->joins,
+    *s = (struct sim){ .p = p, .r = r, .rng = p->seed * 0x2545f4914f6cdd1du + 1, .kills = p->kills,
+                       .breaks = p->breaks, .joins = p->joins,
                        .leaves = p->leaves };
     node_add(s, NODE_HEAD, 0);
     node_add(s, NODE_TAIL, 0);

@@ -47,7 +47,8 @@ int main(void)
         refused += r.refused;
         batches += r.batches;
     }
-    printf("# %llu runs, kills: %ld of head, %ld of tail, %ld of hub, %ld of workers; %llu duplicates dropped, %llu refused; %llu messages of more than one unit\n",
+    printf("# %llu runs, kills: %ld of head, %ld of tail, %ld of hub, %ld of workers; "
+           "%llu duplicates dropped, %llu refused; %llu messages of more than one unit\n",
            (unsigned long long)runs, kills[0], kills[1], kills[2], kills[3], (unsigned long long)duplicates,
                (unsigned long long)refused, (unsigned long long)batches);
     ok(!hung, "every run ends: %llu of %llu hung", (unsigned long long)hung, (unsigned long long)runs);

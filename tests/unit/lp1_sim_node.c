@@ -1,4 +1,4 @@
-/* tests/unit/lp1_sim_node.c - the processes of lp1_model.c: LP1's machines, and the source, consumer and workers around them */
+/* tests/unit/lp1_sim_node.c - the processes of lp1_model.c: LP1's machines, source, consumer, workers */
 #include <stdio.h>
 
 #include "lp1_sim.h"

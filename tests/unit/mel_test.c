@@ -207,7 +207,8 @@ static void test_filters(void)
         if (!ok(m != NULL, "filters at %d Hz %s", some[i].shape.rate, why))
             continue;
         mel_filter(m, some[i].band, weight);
-        ok(fabs((double)weight[some[i].bin] - some[i].want) <= 1e-8, "band %d weighs bin %zu by %g", some[i].band, some[i].bin,
+        ok(fabs((double)weight[some[i].bin] - some[i].want) <= 1e-8,
+           "band %d weighs bin %zu by %g", some[i].band, some[i].bin,
            (double)weight[some[i].bin]);
         mel_free(m);
     }

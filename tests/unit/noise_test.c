@@ -1,4 +1,4 @@
-/* tests/unit/noise_test.c - what training leaves to chance: dropout, layer drop, SpecAugment; keyed, so the same every time */
+/* tests/unit/noise_test.c - dropout, layer drop, SpecAugment: keyed, so the same every time */
 #include "tests/unit/tap.h"
 
 #include <stdlib.h>

@@ -157,7 +157,9 @@ int main(void)
     misuse_is(100, "prog: unknown option '--per_device_learning_rate'; the nearest is '--learning-rate'\n",
               "and where it is a part of the word");
     PARSE("--zebra");
-    misuse_is(100, "prog: unknown option '--zebra'; the nearest is '--keep', which is far: prog --help lists what there is\n", "even if none is near");
+    misuse_is(100,
+              "prog: unknown option '--zebra'; the nearest is '--keep', which is far: prog --help lists what there is\n",
+              "even if none is near");
     PARSE("--thread", "3");
     misuse_is(100, "prog: unknown option '--thread'; the nearest is '--threads'\n", "also of the common options");
     PARSE("-Z");

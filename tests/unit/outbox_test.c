@@ -62,7 +62,8 @@ int main(void)
         outbox_write(&o, fd[1]);
     }
     wrong += drain(fd[0], &read_at);
-    ok(wrong == 0 && read_at == o.put && o.gone == o.put && o.n == 0, "then the rest goes, each byte in its place: %zu do not",
+    ok(wrong == 0 && read_at == o.put && o.gone == o.put && o.n == 0,
+       "then the rest goes, each byte in its place: %zu do not",
        wrong);
     unit_put(&o, 100000, &failed);
     outbox_clear(&o);

@@ -193,8 +193,10 @@ static void times_are_added(void)
     struct tokenizer *whole = tokenizer_new(all ? all : "", n, why), *cut;
     struct prompt p = { 0 };
 
-    while (json_array_size(added) && json_integer_value(json_object_get(json_array_get(added, json_array_size(added) - 1), "id")) > 50363)
-        json_array_remove(added, json_array_size(added) - 1);
+    for (size_t i = json_array_size(added); i-- > 0;) {
+        if (json_integer_value(json_object_get(json_array_get(added, i), "id")) <= 50363) break;
+        json_array_remove(added, i);
+    }
     short_json = json_dumps(file, 0);
     cut = tokenizer_new(short_json, strlen(short_json), why);
     ok(cut && !prompt_init(&p, cut, -1, why) && p.timestamp == 50364 && p.timestamps == 1501 &&

@@ -212,8 +212,8 @@ static void not_numbers(void)
 
 static void no_sound(void)
 {
-    static const char text[] = "once upon a time there was a text file that was named like a sound file, and nobody noticed until\n"
-                               "the training had learnt it. RIFF WAVE fmt data OggS fLaC ID3\n";
+    static const char text[] = "once upon a time there was a text file that was named like a sound file, "
+                               "and nobody noticed until\nthe training had learnt it. RIFF WAVE fmt data OggS fLaC ID3\n";
     refused((const uint8_t *)text, sizeof text - 1, &whole, "not a sound file that can be read", "a text file");
     refused((const uint8_t *)text, 0, &whole, "empty file", "an empty file");
     refused((const uint8_t *)"RIFF", 4, &whole, "", "four bytes");

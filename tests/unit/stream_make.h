@@ -5,7 +5,7 @@
  *
  *   stream_test make UNITS SAMPLES BYTES [FIRST_Q]   writes a stream, each sample with a `pcm` of BYTES bytes
  *   stream_test pass [OPTIONS]                       a filter that changes nothing
- *   stream_test flip [OPTIONS]                       a filter that fails each third sample and puts `flipped` in the others */
+ *   stream_test flip [OPTIONS]                       a filter that fails each third sample, `flipped` in the others */
 #ifndef TEST_STREAM_MAKE_H
 #define TEST_STREAM_MAKE_H
 

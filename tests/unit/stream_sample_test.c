@@ -49,7 +49,8 @@ static void fields(void)
     struct buf b;
     buf_init(&b, 1000);
     sample_write(&b, s);
-    static const char want[] = "\x82\xa2id\xa9it/17.mp3\xa5""error\x82\xa5stage\xac""audio-decode\xa7message\xa6""bad\xef\xbf\xbd";
+    static const char want[] = "\x82\xa2id\xa9it/17.mp3\xa5""error\x82\xa5stage\xac""audio-decode"
+                               "\xa7message\xa6""bad\xef\xbf\xbd";
     ok(sample_failed(s) && b.size == sizeof want - 1 && !memcmp(b.data, want, b.size),
        "a failed sample is its id and the error alone");
     struct sample_error what;
@@ -58,7 +59,8 @@ static void fields(void)
     sample_pass_over(s, "tokenize", "long");
     ok(sample_error(s, &what) && what.message.size == 4 && what.dropped, "one that was left out on request says so");
     sample_put_raw(s, "error", span_of("\x81\x01\x02", 3), &e);
-    ok(sample_error(s, &what) && !what.stage.data && !what.message.data, "an error of another kind is one that says nothing");
+    ok(sample_error(s, &what) && !what.stage.data && !what.message.data,
+       "an error of another kind is one that says nothing");
     sample_drop(s, "error");
     ok(!sample_error(s, &what), "and none is none");
     buf_release(&b);

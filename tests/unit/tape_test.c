@@ -1,4 +1,4 @@
-/* tests/unit/tape_test.c - the fused loss against a plain one in double; memory as the dry run said; failures that are told */
+/* tests/unit/tape_test.c - the fused loss against a plain one; memory as the dry run said; failures */
 #include "tests/unit/tap.h"
 
 #include "kernels/nn/optim/optim.h"

@@ -1,4 +1,4 @@
-/* tests/unit/train_bf16_test.c - training a small Whisper in bfloat16: near float32, and the same bits whatever the threads */
+/* tests/unit/train_bf16_test.c - a small Whisper trained in bfloat16: near float32, same bits on any threads */
 #include "kernels/models/model.h"
 #include "kernels/nn/optim/optim.h"
 #include "kernels/nn/param/lora.h"

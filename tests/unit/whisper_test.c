@@ -1,4 +1,4 @@
-/* tests/unit/whisper_test.c - Whisper against PyTorch: stages, loss, gradients, optimizer steps (tests/golden/whisper-micro) */
+/* tests/unit/whisper_test.c - Whisper against PyTorch (golden/whisper-micro): stages, loss, gradients, steps */
 #include "tests/unit/tap.h"
 
 #include <stdlib.h>
@@ -109,7 +109,8 @@ static void test_parts(struct model *m, const char *what, bool lent)
     int status = model_plan(t, m, 3, 22, TAPE_TRAIN, &parts, why);
     ok(status == 0 && parts.lent == whole.lent && (parts.arena - parts.lent) * 2 < whole.arena,
        "%s: in parts they take %zu bytes rather than %zu %s", what, parts.arena, whole.arena, why);
-    ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0 && t->high <= parts.arena && (m->params.p[0]->lent_from != NULL) == lent,
+    ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0 && t->high <= parts.arena &&
+       (m->params.p[0]->lent_from != NULL) == lent,
        "%s: a step in parts %s", what, why);
     check_gradients(m, &l, 2e-5);
     grads_clear(&m->params);
@@ -117,7 +118,8 @@ static void test_parts(struct model *m, const char *what, bool lent)
     ok(model_step(t, m, &b, TAPE_TRAIN, 1, &l, why) == 0, "%s: and with layers computed again in backward %s", what, why);
     check_gradients(m, &l, 2e-5);
     grads_clear(&m->params);
-    ok(model_step(t, m, &b, TAPE_INFER, 1, &heard, why) == 0 && heard.tokens == l.tokens && fabs(heard.nll - l.nll) <= 2e-6 * l.nll,
+    ok(model_step(t, m, &b, TAPE_INFER, 1, &heard, why) == 0 && heard.tokens == l.tokens &&
+       fabs(heard.nll - l.nll) <= 2e-6 * l.nll,
        "%s: evaluated in parts %s", what, why);
     batch_release(&b);
     tape_free(t);
