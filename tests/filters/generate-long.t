@@ -13,7 +13,10 @@ done
 # sound N: the clips of the Nth case, one after another, as a WAV file
 long=$golden/whisper-long/long.json
 field() { sed -n "$((n + 1))s/.*\"$1\": \([^,}]*\).*/\1/p" "$long" | sed 's/"//g'; }
-le4() { printf "$(printf '\\%03o\\%03o\\%03o\\%03o' $(($1 % 256)) $(($1 / 256 % 256)) $(($1 / 65536 % 256)) $(($1 / 16777216)))"; }
+le4() {
+    printf "$(printf '\\%03o\\%03o\\%03o\\%03o' \
+              $(($1 % 256)) $(($1 / 256 % 256)) $(($1 / 65536 % 256)) $(($1 / 16777216)))"
+}
 cases=$(grep -c '"weights"' "$long")
 n=1
 while [ $n -le "$cases" ]; do
@@ -62,9 +65,10 @@ runsh "generate -q --model '$tmp/trained' --language de --batch-size 1 <'$tmp/fe
 ok 'one by one the same' cmp "$out" "$tmp/batched"
 runsh "generate -q --model '$tmp/trained' --batch-size 3 <'$tmp/features'"
 is 'the language is detected once' "$(grep -c '"language": ' "$out")" 4
-runsh "generate -q --model '$tmp/trained' --language de --logprob-threshold -0.05 --compression-ratio-threshold 1.1 --batch-size 1 <'$tmp/features'"
+drawn="generate -q --model '$tmp/trained' --language de --logprob-threshold -0.05 --compression-ratio-threshold 1.1"
+runsh "$drawn --batch-size 1 <'$tmp/features'"
 cp "$out" "$tmp/drawn"
-runsh "generate -q --model '$tmp/trained' --language de --logprob-threshold -0.05 --compression-ratio-threshold 1.1 <'$tmp/features'"
+runsh "$drawn <'$tmp/features'"
 ok 'windows that are drawn anew are the same in any batch' cmp "$out" "$tmp/drawn"
 condition="generate -q --model '$tmp/model' --language de --max-new-tokens 12 --condition-on-prev-tokens"
 features 1 4 2 3 6 >"$tmp/five"

@@ -48,10 +48,15 @@ full() {
     fi
 }
 is() {
-    if [ "$2" = "$3" ]; then result 0 "$1"; else result 1 "$1"; printf '# got:  %s\n# want: %s\n' "$2" "$3" | sed '2,$s/^\([^#]\)/# \1/'; fi
+    if [ "$2" = "$3" ]; then result 0 "$1"; return; fi
+    result 1 "$1"
+    printf '# got:  %s\n# want: %s\n' "$2" "$3" | sed '2,$s/^\([^#]\)/# \1/'
 }
 like() {
-    if printf '%s\n' "$2" | grep -Eq -e "$3"; then result 0 "$1"; else result 1 "$1"; printf '%s\n' "$2" | sed 's/^/# got:  /'; echo "# like: $3"; fi
+    if printf '%s\n' "$2" | grep -Eq -e "$3"; then result 0 "$1"; return; fi
+    result 1 "$1"
+    printf '%s\n' "$2" | sed 's/^/# got:  /'
+    echo "# like: $3"
 }
 ok() { name=$1; shift; if "$@" >"$tmp/ok" 2>&1; then result 0 "$name"; else result 1 "$name"; sed 's/^/# /' "$tmp/ok"; fi; }
 wait_until() {
@@ -69,7 +74,10 @@ cards() {
     done
 }
 change() { sed "$1" "$2" >"$tmp/changed" && cat "$tmp/changed" >"$2"; }
-resize() { perl -e 'open my $f, "+>>", $ARGV[1] or die "$ARGV[1]: $!\n"; truncate $f, $ARGV[0] or die "$ARGV[1]: $!\n"' "$1" "$2"; }
+resize() {
+    perl -e 'open my $f, "+>>", $ARGV[1] or die "$ARGV[1]: $!\n";
+             truncate $f, $ARGV[0] or die "$ARGV[1]: $!\n"' "$1" "$2"
+}
 digest() { perl -MDigest::SHA -e 'print Digest::SHA->new(256)->addfile(*STDIN)->hexdigest'; }
 mode_of() { perl -e 'printf "%o", (stat $ARGV[0])[2] & 07777' "$1"; }
 # Below those that a system hands out itself.
@@ -77,7 +85,9 @@ ports() {
     perl -MIO::Socket::INET -e '
         for (1 .. 1000) {
             my $first = 10000 + int rand 20000;
-            my @held = map { IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $first + $_, Proto => "tcp", Listen => 1) || () } 0 .. $ARGV[0] - 1;
+            my @held = map {
+                IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $first + $_, Proto => "tcp", Listen => 1) || ()
+            } 0 .. $ARGV[0] - 1;
             if (@held == $ARGV[0]) { print $first; exit }
         }
         exit 1' "$1"
@@ -100,6 +110,11 @@ left() {
         [ "$(cat "$tmp/$who.st")" = 0 ] || sed "s/^/# $who: /" "$tmp/$who.err" | tail -n 3
     done
 }
-stop() { for who in "$@"; do wait_until 60 test -s "$tmp/$who.pid" && kill -KILL "$(cat "$tmp/$who.pid")" 2>/dev/null; eval "wait \$job_$who"; done; }
+stop() {
+    for who in "$@"; do
+        wait_until 60 test -s "$tmp/$who.pid" && kill -KILL "$(cat "$tmp/$who.pid")" 2>/dev/null
+        eval "wait \$job_$who"
+    done
+}
 skip() { tap_n=$((tap_n + 1)); echo "ok $tap_n - $1 # SKIP $2"; }
 plan() { echo "1..$tap_n"; [ "$tap_bad" = 0 ] || exit 1; }

@@ -1,10 +1,10 @@
 #!/usr/bin/perl
-# tests/filters/micro-stream.pl GOLDEN [OPTION VALUE]... : the batch of golden whisper-micro as a stream, written independently
+# tests/filters/micro-stream.pl GOLDEN [OPTION VALUE]... : golden whisper-micro's batch as a stream, written independently
 #
 # --epochs N (1), --unit N samples a unit (1), --repeat N copies of the three clips in an epoch (1), --first Q,
-# --run TEXT of 16 bytes, --mels N pretended bands, --feature-size N in the header, --bad N (sample N is an error record),
-# --nan Q (unit Q holds NaN),
-# --no-count (the header does not say how many), --no-end, --sleep S before each unit.
+# --run TEXT of 16 bytes, --mels N pretended bands, --feature-size N in the header, --bad N (sample N is an error
+# record), --nan Q (unit Q holds NaN), --no-count (the header does not say how many), --no-end, --sleep S before
+# each unit.
 use strict;
 use warnings;
 use JSON::PP;
@@ -12,7 +12,8 @@ use Time::HiRes 'sleep';
 binmode STDOUT;
 $| = 1;
 my $golden = shift;
-my %o = (epochs => 1, unit => 1, repeat => 1, first => 0, run => '0123456789abcdef', mels => 80, 'feature-size' => 80, bad => -1, nan => -1, sleep => 0);
+my %o = (epochs => 1, unit => 1, repeat => 1, first => 0, run => '0123456789abcdef', mels => 80, 'feature-size' => 80,
+         bad => -1, nan => -1, sleep => 0);
 while (@ARGV) {
     my $k = shift;
     $k =~ s/^--//;
@@ -38,13 +39,18 @@ sub crc {
     $c = ($c >> 8) ^ $t0->[($c ^ $_) & 255] for unpack 'C*', substr $s, $n;
     return $c ^ 0xFFFFFFFF;
 }
-sub uint { my $n = shift; $n < 128 ? pack('C', $n) : $n < 256 ? pack('CC', 0xcc, $n) : $n < 65536 ? pack('Cn', 0xcd, $n) : pack('CN', 0xce, $n) }
+sub uint {
+    my $n = shift;
+    return pack('C', $n) if $n < 128;
+    return pack('CC', 0xcc, $n) if $n < 256;
+    return $n < 65536 ? pack('Cn', 0xcd, $n) : pack('CN', 0xce, $n);
+}
 sub str { my $s = shift; length $s < 32 ? pack('C', 0xa0 | length $s) . $s : pack('CC', 0xd9, length $s) . $s }
 sub bin { my $s = shift; pack('CN', 0xc6, length $s) . $s }
 sub array {
     my ($type, $data, @shape) = @_;
-    return "\x85" . bin('nd') . "\xc3" . bin('type') . str($type) . bin('kind') . bin('') . bin('shape') . pack('C', 0x90 | @shape)
-        . join('', map { uint($_) } @shape) . bin('data') . bin($data);
+    return "\x85" . bin('nd') . "\xc3" . bin('type') . str($type) . bin('kind') . bin('')
+        . bin('shape') . pack('C', 0x90 | @shape) . join('', map { uint($_) } @shape) . bin('data') . bin($data);
 }
 
 open my $f, '<:raw', "$golden/inputs.safetensors" or die "$golden/inputs.safetensors: $!";
@@ -58,15 +64,18 @@ my $rows = decode_json(do { local $/; <$f> });
 my @samples = map {
     my @tokens = @{$rows->[$_]{tokens}};
     my $n = @tokens - 1;
-    str('input_features') . array('<f4', substr($features, $_ * 80 * 300 * 4, $o{mels} * 300 * 4), $o{mels}, 300) . str('padding_value') . "\xcb" . pack('d>', 0)
-        . str('input_ids') . array('<i4', pack('l<*', @tokens[0 .. $n - 1]), $n) . str('labels') . array('<i4', pack('l<*', @tokens[1 .. $n]), $n)
+    str('input_features') . array('<f4', substr($features, $_ * 80 * 300 * 4, $o{mels} * 300 * 4), $o{mels}, 300)
+        . str('padding_value') . "\xcb" . pack('d>', 0)
+        . str('input_ids') . array('<i4', pack('l<*', @tokens[0 .. $n - 1]), $n)
+        . str('labels') . array('<i4', pack('l<*', @tokens[1 .. $n]), $n)
 } 0 .. 2;
 
 my $all = 0;
 sub out { my $s = shift; $all = crc($all, $s); print $s }
 my $each = 3 * $o{repeat};
-out(pack('C', $o{'no-count'} ? 0x83 : 0x85) . str('penstock') . uint(1) . str('run') . bin($o{run}) . str('stages') . "\x91\x83" . str('name') . str('mel-features')
-    . str('version') . str('0') . str('feature_size') . uint($o{'feature-size'})
+out(pack('C', $o{'no-count'} ? 0x83 : 0x85) . str('penstock') . uint(1) . str('run') . bin($o{run})
+    . str('stages') . "\x91\x83" . str('name') . str('mel-features') . str('version') . str('0')
+    . str('feature_size') . uint($o{'feature-size'})
     . ($o{'no-count'} ? '' : str('samples') . uint($each) . str('epochs') . uint($o{epochs})));
 my ($q, $units, $total, $errors) = (0, 0, 0, 0);
 for my $e (0 .. $o{epochs} - 1) {
@@ -76,7 +85,8 @@ for my $e (0 .. $o{epochs} - 1) {
         my $body = "\x81" . str('samples') . pack('Cn', 0xdc, $k);
         for my $s ($i .. $i + $k - 1) {
             if ($s == $o{bad}) {
-                $body .= "\x82" . str('id') . str("clip$s") . str('error') . "\x82" . str('stage') . str('test') . str('message') . str('bad');
+                $body .= "\x82" . str('id') . str("clip$s")
+                    . str('error') . "\x82" . str('stage') . str('test') . str('message') . str('bad');
                 $errors++;
             } else {
                 $body .= "\x85" . str('id') . str("clip$s") . $samples[$s % 3];
@@ -84,10 +94,13 @@ for my $e (0 .. $o{epochs} - 1) {
         }
         substr($body, index($body, bin('data')) + 214, 4) = pack('f<', 'nan') if $q == $o{nan};
         sleep $o{sleep} if $o{sleep};
-        out("\x86" . str('t') . str('DATA') . str('q') . uint($q) . str('e') . uint($e) . str('k') . uint($k) . str('n') . uint(length $body) . str('c') . uint(crc(0, $body)));
+        out("\x86" . str('t') . str('DATA') . str('q') . uint($q) . str('e') . uint($e) . str('k') . uint($k)
+            . str('n') . uint(length $body) . str('c') . uint(crc(0, $body)));
         out($body);
         $units++;
         $total += $k;
     }
 }
-print "\x85" . str('t') . str('END') . str('units') . uint($units) . str('samples') . uint($total) . str('errors') . uint($errors) . str('c') . uint($all) unless $o{'no-end'};
+exit if $o{'no-end'};
+print "\x85" . str('t') . str('END') . str('units') . uint($units) . str('samples') . uint($total)
+    . str('errors') . uint($errors) . str('c') . uint($all);

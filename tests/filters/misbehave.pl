@@ -18,7 +18,11 @@ sub size_at {
     my $at = shift;
     need($at + 1) or return 0;
     my $b = ord substr $buf, $at, 1;
-    my $skip = sub { my ($head, $n) = @_; my $s = $head; for (1 .. $n) { my $one = size_at($at + $s) or return 0; $s += $one } $s };
+    my $skip = sub {
+        my ($s, $n) = @_;
+        for (1 .. $n) { my $one = size_at($at + $s) or return 0; $s += $one }
+        $s;
+    };
     my $len = sub { my ($n, $f) = @_; need($at + 1 + $n) or return 0; 1 + $n + unpack $f, substr $buf, $at + 1, $n };
     return 1 if $b < 0x80 || $b >= 0xe0 || ($b >= 0xc0 && $b <= 0xc3);
     return $skip->(1, 2 * ($b & 15)) if $b < 0x90;

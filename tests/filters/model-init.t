@@ -6,12 +6,24 @@ micro=$golden/whisper-micro
 # distance A B: the largest scaled error over the tensors of B
 distance() {
     perl -MJSON::PP -e '
-        sub st { open my $f, "<:raw", shift or die $!; local $/; my $d = <$f>; my $n = unpack "Q<", $d; my $h = decode_json(substr $d, 8, $n);
-                 delete $h->{__metadata__}; +{ map { my ($a, $b) = @{$h->{$_}{data_offsets}}; $_, [unpack "f<*", substr $d, 8 + $n + $a, $b - $a] } keys %$h } }
+        sub st {
+            open my $f, "<:raw", shift or die $!;
+            local $/;
+            my $d = <$f>;
+            my $n = unpack "Q<", $d;
+            my $h = decode_json(substr $d, 8, $n);
+            delete $h->{__metadata__};
+            +{ map { my ($a, $b) = @{$h->{$_}{data_offsets}};
+                     $_, [unpack "f<*", substr $d, 8 + $n + $a, $b - $a] } keys %$h }
+        }
         my ($x, $y) = map { st($_) } @ARGV; my $worst = 0;
         for my $k (keys %$y) {
             my ($d, $s) = (0, 0);
-            for (0 .. $#{$y->{$k}}) { my $e = abs($x->{$k}[$_] - $y->{$k}[$_]); $d = $e unless $e <= $d; $s = abs $y->{$k}[$_] if abs $y->{$k}[$_] > $s }
+            for (0 .. $#{$y->{$k}}) {
+                my $e = abs($x->{$k}[$_] - $y->{$k}[$_]);
+                $d = $e unless $e <= $d;
+                $s = abs $y->{$k}[$_] if abs $y->{$k}[$_] > $s;
+            }
             $worst = $d / $s unless $d / $s <= $worst;
         }
         print $worst <= $ENV{LIMIT} ? "near" : "off by $worst"' "$@"
@@ -20,7 +32,8 @@ distance() {
 run model-init --set d_model=32,encoder_layers=1,init_std=0.05 "$micro/model" "$tmp/a"
 is 'a model is made from a directory' "$st" 0
 is 'with the files that travel with it' "$(ls "$tmp/a" | tr '\n' ' ')" \
-   'config.json generation_config.json model.safetensors preprocessor_config.json processor_config.json tokenizer.json tokenizer_config.json '
+   "config.json generation_config.json model.safetensors preprocessor_config.json processor_config.json \
+tokenizer.json tokenizer_config.json "
 like 'and what was set' "$(tr -d ' \n' <"$tmp/a/config.json")" '"d_model":32,.*"encoder_layers":1,.*"init_std":0.05'
 run model-init --set d_model=32,encoder_layers=1,init_std=0.05 --tokenizer "$micro/model" "$micro/model/config.json" "$tmp/b"
 ok 'or from a file: the same bytes' cmp "$tmp/a/model.safetensors" "$tmp/b/model.safetensors"
@@ -59,7 +72,8 @@ like 'naming it' "$err" "'use_dora' is not supported"
 # patterns NAME TO WHAT...: lora-patterns with a tensor edited
 patterns() {
     rm -rf "$tmp/edited"; cp -r "$micro/lora-patterns" "$tmp/edited"; chmod -R u+w "$tmp/edited"
-    perl "$here/safetensors-edit.pl" "$micro/lora-patterns/adapter_model.safetensors" "$tmp/edited/adapter_model.safetensors" "$@"
+    perl "$here/safetensors-edit.pl" "$micro/lora-patterns/adapter_model.safetensors" \
+        "$tmp/edited/adapter_model.safetensors" "$@"
     run lora-merge --model "$micro/model" "$tmp/edited" "$tmp/e"
 }
 q=base_model.model.model.encoder.layers.1.self_attn.q_proj
@@ -99,7 +113,8 @@ run train-step -q --model "$micro/model" --in "$tmp/one" --lora-r 4 --learning-r
     --eval-stream "$tmp/one" --metrics "$tmp/m1"
 run ckpt-write -q --in "$tmp/ck" "$tmp/adapter"
 run lora-merge "$tmp/adapter/latest" "$tmp/merged"
-run train-step -q --model "$tmp/merged" --in "$tmp/one" --learning-rate 0 --out "$tmp/null" --eval-stream "$tmp/one" --metrics "$tmp/m2"
+run train-step -q --model "$tmp/merged" --in "$tmp/one" --learning-rate 0 --out "$tmp/null" \
+    --eval-stream "$tmp/one" --metrics "$tmp/m2"
 loss() { perl -MJSON::PP -ne 'printf "%.5f", decode_json($_)->{eval_loss}' "$1"; }
 is 'an adapter of ours, merged, gives the loss it had' "$(loss "$tmp/m2")" "$(loss "$tmp/m1")"
 if [ "$(id -u)" = 0 ] && mkdir -p "$tmp/fixed" && mount -t tmpfs -o ro none "$tmp/fixed" 2>/dev/null; then

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# tests/filters/safetensors-edit.pl FROM TO drop NAME | rename NAME NEW | shape NAME N,M | first NAME X (its first value, float32)
+# tests/filters/safetensors-edit.pl FROM TO drop NAME | rename NAME NEW | shape NAME N,M | first NAME X (its first float32)
 use strict;
 use warnings;
 use JSON::PP;

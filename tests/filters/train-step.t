@@ -13,7 +13,11 @@ near() {
         my ($file, $key, $limit) = @ARGV; local $/; my $want = decode_json(scalar <STDIN>)->{steps};
         open my $f, "<", $file or die $!; my @got = map { decode_json($_) } split /\n/, <$f>;
         my ($worst, $n) = (0, scalar @got); my %as = (learning_rate => "lr");
-        for (0 .. $n - 1) { my $w = $want->[$_]{$as{$key} || $key}; my $d = abs($got[$_]{$key} - $w) / ($w ? abs $w : 1); $worst = $d unless $d <= $worst }
+        for (0 .. $n - 1) {
+            my $w = $want->[$_]{$as{$key} || $key};
+            my $d = abs($got[$_]{$key} - $w) / ($w ? abs $w : 1);
+            $worst = $d unless $d <= $worst;
+        }
         print $n == @$want && $worst <= $limit ? "good" : "$n steps, off by $worst";' "$@" <"$micro/adamw.json"
 }
 
@@ -28,7 +32,8 @@ is 'a line of metrics has these keys, in order' "$(head -n1 "$tmp/m" | grep -o '
 like 'a memory plan is printed before the first step' "$err" \
     'memory: weights .* MB, moments .* MB, .*activations and gradients .* MB with 3 rows of 18 tokens.*; at most .* MB, with 3 rows of 64'
 is 'the checkpoint is a whole model directory' "$(ls "$tmp/ref/latest" | tr '\n' ' ')" \
-   'complete.json config.json generation_config.json model.safetensors optimizer.safetensors preprocessor_config.json processor_config.json tokenizer.json tokenizer_config.json trainer_state.json '
+   "complete.json config.json generation_config.json model.safetensors optimizer.safetensors preprocessor_config.json \
+processor_config.json tokenizer.json tokenizer_config.json trainer_state.json "
 is 'what training does not change is copied' \
     "$(cd "$micro/model" && for f in *.json; do cmp "$f" "$tmp/ref/latest/$f"; done)" ''
 like 'its state says what was used' "$(tr -d ' \n' <"$tmp/ref/latest/trainer_state.json")" \
@@ -43,7 +48,11 @@ runsh "cat $tmp/two | train-step --model $micro/model $hyper | ckpt-write -q $tm
 ok 'so do units of another size, from a pipe' cmp "$tmp/ref/latest/model.safetensors" "$tmp/o3/latest/model.safetensors"
 
 # --- batches, accumulation, epochs ---
-train() { name=$1; shift; runsh "train-step --model $micro/model $* --logging-steps 1 --metrics $tmp/m.$name | ckpt-write -q $tmp/$name"; }
+train() {
+    name=$1
+    shift
+    runsh "train-step --model $micro/model $* --logging-steps 1 --metrics $tmp/m.$name | ckpt-write -q $tmp/$name"
+}
 field() { perl -MJSON::PP -ne 'print decode_json($_)->{'"$2"'}, " "' "$1"; }
 train acc --in "$tmp/one" --batch-size 2 --gradient-accumulation-steps 2 --learning-rate 1e-3
 is 'micro-batches of 2 and 1 are one step over all tokens' "$st $(field "$tmp/m.acc" samples) $(field "$tmp/m.acc" tokens)" \
@@ -67,7 +76,8 @@ is 'not one record to train on is no success' "$st $err" \
 train most --in "$tmp/ten" --batch-size 3 --max-steps 4
 is 'a number of steps ends training early' "$st $(field "$tmp/m.most" step)" '0 1 2 3 4 '
 rates() { perl -MJSON::PP -ne 'printf "%.6g ", decode_json($_)->{learning_rate}' "$tmp/m.$1"; }
-train root --in "$tmp/ten" --batch-size 3 --max-steps 8 --learning-rate 1e-3 --lr-scheduler-type inverse_sqrt --warmup-ratio 0.3
+train root --in "$tmp/ten" --batch-size 3 --max-steps 8 --learning-rate 1e-3 \
+    --lr-scheduler-type inverse_sqrt --warmup-ratio 0.3
 is 'a share of the steps warms up, and the rate falls with their root, as transformers schedules it' "$(rates root)" \
     '0 0.000333333 0.000666667 0.001 0.000866025 0.000774597 0.000707107 0.000654654 '
 train slow --in "$tmp/ten" --batch-size 3 --max-steps 3 --learning-rate 1e-3 --lr-scheduler-type inverse_sqrt
@@ -85,17 +95,27 @@ train both --in "$tmp/oneone" --batch-size 2 --max-steps 4 --lr-scheduler-type c
 is 'streams may follow each other' "$st $(field "$tmp/m.both" samples)" '0 2 1 2 1 '
 stream --epochs 2 >"$tmp/twice"
 cat "$tmp/one" "$tmp/twice" "$tmp/one" >"$tmp/joined"
-runsh "cat $tmp/joined | train-step --model $micro/model --lr-scheduler-type constant --batch-size 3 --logging-steps 1 --metrics $tmp/m.joined --eval-stream $tmp/one --eval-steps 4 --save-steps 1 | ckpt-write -q $tmp/joins"
+# joined DIRECTORY OPTIONS...: trained on all of them
+joined() {
+    to=$1
+    shift
+    runsh "cat $tmp/joined | train-step --model $micro/model --lr-scheduler-type constant --batch-size 3 --logging-steps 1 \
+           --eval-stream $tmp/one --eval-steps 4 --save-steps 1 $* | ckpt-write -q $to"
+}
+joined "$tmp/joins" --metrics "$tmp/m.joined"
 is 'the steps of all of them are taken' "$st $(field "$tmp/m.joined" step)" '0 1 2 3 4 '
 is 'the last step alone is the last' \
     "$(grep -c eval_loss "$tmp/m.joined") $(grep -l '"finished": true' "$tmp"/joins/step-*/trainer_state.json | wc -l)" '1 1'
 cp -R "$tmp/joins" "$tmp/joined3"
 rm -rf "$tmp/joined3/latest" "$tmp/joined3/step-000003" "$tmp/joined3/step-000004"
-runsh "cat $tmp/joined | train-step -q --model $micro/model --lr-scheduler-type constant --batch-size 3 --logging-steps 1 --eval-stream $tmp/one --eval-steps 4 --save-steps 1 --resume $tmp/joined3 | ckpt-write -q $tmp/joined3"
+joined "$tmp/joined3" -q --resume "$tmp/joined3"
 is 'a run that was stopped in the second goes on to the same bits' \
-    "$st $(cd "$tmp/joined3/step-000004" && for f in *.safetensors trainer_state.json; do cmp "$f" "$tmp/joins/step-000004/$f" && echo same; done | tr '\n' ' ')" \
+    "$st $(cd "$tmp/joined3/step-000004" && for f in *.safetensors trainer_state.json; do
+               cmp "$f" "$tmp/joins/step-000004/$f" && echo same
+           done | tr '\n' ' ')" \
    '0 same same same '
-runsh "{ cat $tmp/joined | train-step -q --model $micro/model --batch-size 3; echo \$? >$tmp/status; } | ckpt-write -q $tmp/decay"
+runsh "{ cat $tmp/joined | train-step -q --model $micro/model --batch-size 3; echo \$? >$tmp/status; } |
+       ckpt-write -q $tmp/decay"
 is 'a rate that decays cannot know how far: refused, and what the first gave is saved' \
     "$(cat "$tmp/status") $(readlink "$tmp/decay/latest")" '100 step-000001'
 like 'and that is said' "$err" \
@@ -113,10 +133,18 @@ run train-step --model "$micro/model" --in "$tmp/one" --lora-target-modules noth
 is 'an adapter that matches nothing is refused' "$st" 100
 changed() { # how many tensors of encoder and decoder differ between two files
     perl -MJSON::PP -e '
-        sub st { open my $f, "<:raw", shift; local $/; my $d = <$f>; my $n = unpack "Q<", $d; my $h = decode_json(substr $d, 8, $n);
-                 delete $h->{__metadata__}; +{ map { my ($a, $b) = @{$h->{$_}{data_offsets}}; $_, substr $d, 8 + $n + $a, $b - $a } keys %$h } }
+        sub st {
+            open my $f, "<:raw", shift;
+            local $/;
+            my $d = <$f>;
+            my $n = unpack "Q<", $d;
+            my $h = decode_json(substr $d, 8, $n);
+            delete $h->{__metadata__};
+            +{ map { my ($a, $b) = @{$h->{$_}{data_offsets}}; $_, substr $d, 8 + $n + $a, $b - $a } keys %$h }
+        }
         my ($x, $y) = map { st($_) } @ARGV;
-        print join " ", map { my $part = $_; scalar grep { /\.$part\./ && $x->{$_} ne $y->{$_} } keys %$x } "encoder", "decoder"
+        print join " ", map { my $part = $_; scalar grep { /\.$part\./ && $x->{$_} ne $y->{$_} } keys %$x }
+            "encoder", "decoder"
         ' "$micro/model/model.safetensors" "$1/latest/model.safetensors"
 }
 train froze --in "$tmp/one" --freeze encoder --learning-rate 1e-2 --lr-scheduler-type constant
@@ -146,16 +174,20 @@ is 'evaluation is in the metrics of its steps' "$st $(grep -c eval_loss "$tmp/m.
 is 'and the best checkpoint in the state' "$(grep -o '"best_model_checkpoint": .*' "$tmp/eval/latest/trainer_state.json")" \
     '"best_model_checkpoint": "step-000010",'
 
-train wer --in "$tmp/ten" --batch-size 3 --learning-rate 1e-3 --eval-stream "$tmp/one" --eval-steps 5 --save-steps 5 --predict-with-generate --metric-for-best-model wer
+train wer --in "$tmp/ten" --batch-size 3 --learning-rate 1e-3 --eval-stream "$tmp/one" --eval-steps 5 --save-steps 5 \
+    --predict-with-generate --metric-for-best-model wer
 is 'answers are scored on request' "$st $(grep -o '"eval_wer": [0-9.]*' "$tmp/m.wer" | wc -l)" '0 2'
 mkdir "$tmp/learnt"
 cp "$micro/model/"*.json "$tmp/learnt/"
 cp -f "$micro/trained/"* "$tmp/learnt/"
-run train-step -q --model "$tmp/learnt" --in "$tmp/one" --learning-rate 0 --eval-stream "$tmp/one" --predict-with-generate --metrics "$tmp/m.learnt" --out "$tmp/null"
+run train-step -q --model "$tmp/learnt" --in "$tmp/one" --learning-rate 0 --eval-stream "$tmp/one" \
+    --predict-with-generate --metrics "$tmp/m.learnt" --out "$tmp/null"
 is 'a model that has learnt its clips answers them' "$st $(field "$tmp/m.learnt" eval_wer)" '0 0 '
-train stop --in "$tmp/ten" --batch-size 3 --learning-rate 0 --eval-stream "$tmp/one" --eval-steps 2 --early-stopping-patience 2
+train stop --in "$tmp/ten" --batch-size 3 --learning-rate 0 --eval-stream "$tmp/one" --eval-steps 2 \
+    --early-stopping-patience 2
 is 'training stops when evaluations bring nothing better' "$st $(readlink "$tmp/stop/latest")" '0 step-000006'
-runsh "train-step -q --model $micro/model --in $tmp/ten --batch-size 3 --learning-rate 0 --eval-stream $tmp/one --eval-steps 2 --early-stopping-patience 2 --resume $tmp/stop | ckpt-write -q $tmp/stop"
+runsh "train-step -q --model $micro/model --in $tmp/ten --batch-size 3 --learning-rate 0 --eval-stream $tmp/one \
+       --eval-steps 2 --early-stopping-patience 2 --resume $tmp/stop | ckpt-write -q $tmp/stop"
 is 'and stays stopped' "$st $(readlink "$tmp/stop/latest")" '0 step-000006'
 
 # --- what is refused ---
@@ -190,7 +222,8 @@ model; rm "$tmp/model/model.safetensors"
 refuse 'no weights' ".*has no model.safetensors" --model "$tmp/model" --in "$tmp/one"
 refuse 'an adapter for a model' ".*is an adapter" --model "$tmp/lora/latest" --in "$tmp/one"
 stream --feature-size 128 >"$tmp/other"
-refuse 'samples made for another model' ".*mel-features had feature_size 128, but .* wants 80" --model "$micro/model" --in "$tmp/other"
+refuse 'samples made for another model' ".*mel-features had feature_size 128, but .* wants 80" \
+    --model "$micro/model" --in "$tmp/other"
 stream --mels 40 >"$tmp/forty"
 run train-step --model "$micro/model" --in "$tmp/forty"
 is 'features of another shape are refused' "$st" 100
@@ -200,9 +233,11 @@ refuse 'an unknown number of steps under a decaying rate' '.*give --max-steps' -
 refuse 'a share of an unknown number of steps' '.*with --warmup-ratio .*give --max-steps' --model "$micro/model" \
     --in "$tmp/uncounted" --lr-scheduler-type inverse_sqrt --warmup-ratio 0.1
 scheduler() { n=$1 p=$2; shift 2; refuse "$n" "$p" --model "$micro/model" --in "$tmp/one" --lr-scheduler-type "$@"; }
-scheduler 'an argument that the scheduler does not know' "--lr-scheduler-kwargs: cosine takes no 'num_cycle': did you mean 'num_cycles'" \
+scheduler 'an argument that the scheduler does not know' \
+    "--lr-scheduler-kwargs: cosine takes no 'num_cycle': did you mean 'num_cycles'" \
     cosine --lr-scheduler-kwargs '{"num_cycle": 2}'
-scheduler 'one of another' "--lr-scheduler-kwargs: linear takes no 'power', but nothing" linear --lr-scheduler-kwargs '{"power": 2}'
+scheduler 'one of another' "--lr-scheduler-kwargs: linear takes no 'power', but nothing" \
+    linear --lr-scheduler-kwargs '{"power": 2}'
 scheduler 'a value that cannot be' "--lr-scheduler-kwargs: 'num_cycles' wants a whole number above 0" \
     cosine_with_restarts --lr-scheduler-kwargs '{"num_cycles": 1.5}'
 scheduler 'what is no JSON' '.*--lr-scheduler-kwargs' cosine --lr-scheduler-kwargs '{num_cycles: 2}'
@@ -222,14 +257,16 @@ is 'features that are no numbers are a failed record' "$st $(field "$tmp/m.nan" 
 like 'which is named' "$err" "train-step: sample 'clip1': 'input_features': band 0 of frame [0-9]+ is -?nan; passed over"
 train spoilt --in "$tmp/ten" --freeze encoder --batch-size 3 --max-steps 2
 edit first model.encoder.layer_norm.bias nan
-refuse 'a loss that is no number' "loss is -?nan at step 3, in the samples from 'clip0' on; the last good checkpoint is step-000002" \
+refuse 'a loss that is no number' \
+       "loss is -?nan at step 3, in the samples from 'clip0' on; the last good checkpoint is step-000002" \
        -q --freeze encoder --model "$tmp/model" --in "$tmp/ten" --batch-size 3 --max-steps 3 --resume "$tmp/spoilt" \
        --out "$tmp/null"
 run train-step --model "$micro/model" --in "$tmp/one" --max-steps 9 --out "$tmp/null"
 like 'fewer samples than --max-steps wants are done, and told' "$st $err" \
     'train-step: the samples ended after step 1 of --max-steps 9: --num-train-epochs of the source repeats them$'
 stream --no-end --epochs 2 >"$tmp/cut"
-runsh "cat $tmp/cut | train-step --model $micro/model --batch-size 3 --lr-scheduler-type constant --max-steps 9 --out $tmp/ck"
+runsh "cat $tmp/cut |
+       train-step --model $micro/model --batch-size 3 --lr-scheduler-type constant --max-steps 9 --out $tmp/ck"
 is 'a stream that is cut short ends training' "$st" 111
 run ckpt-write -q --in "$tmp/ck" "$tmp/cutout"
 is 'what it gave is saved first' "$st $(readlink "$tmp/cutout/latest")" '0 step-000002'
