@@ -14,7 +14,8 @@ mkdir -p "$work"
 for set in librivox:librivox/transcription cards:cards/cards.transcription; do
     sed -n 's/^<s> *\(.*[^ ]\) *<\/s> (\(.*\))$/\2 \1/p' "$speech/${set#*:}" |
         while read -r name text; do
-            printf '{"id": "%s", "audio": "%s/%s/%s.wav", "text": "%s", "language": "en"}\n' "$name" "$speech" "${set%%:*}" "$name" "$text"
+            printf '{"id": "%s", "audio": "%s/%s/%s.wav", "text": "%s", "language": "en"}\n' \
+                 "$name" "$speech" "${set%%:*}" "$name" "$text"
         done
 done >"$work/train.jsonl"
 echo "demo: $(wc -l <"$work/train.jsonl" | tr -d ' ') clips of real speech in $work/train.jsonl"
@@ -23,7 +24,9 @@ echo "demo: $(wc -l <"$work/train.jsonl" | tr -d ' ') clips of real speech in $w
 tiny=tests/golden/whisper-micro/model
 mkdir "$work/files"
 cp $tiny/tokenizer.json $tiny/tokenizer_config.json $tiny/generation_config.json "$work/files/"
-sed 's/"chunk_length": 3/"chunk_length": 8/; s/"n_samples": 48000/"n_samples": 128000/; s/"nb_max_frames": 300/"nb_max_frames": 800/' \
+sed 's/"chunk_length": 3/"chunk_length": 8/
+     s/"n_samples": 48000/"n_samples": 128000/
+     s/"nb_max_frames": 300/"nb_max_frames": 800/' \
     $tiny/preprocessor_config.json >"$work/files/preprocessor_config.json"
 sed -i.old 's/"max_length": 64/"max_length": 128/' "$work/files/generation_config.json"
 model=$work/model

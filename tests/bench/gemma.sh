@@ -1,5 +1,5 @@
 #!/bin/sh
-# tests/bench/gemma.sh - Gemma 3 of true size, random weights, trained on 111 short talks: start, seconds a step, memory, losses
+# tests/bench/gemma.sh - Gemma 3 of true size, random weights, on 111 short talks: start, seconds a step, memory, losses
 #
 #   tests/bench/gemma.sh [270m|1b [STEPS [OPTION...]]]
 # 270m takes 5 GB of memory, 1b 18 GB; options are train-step's (--dtype bfloat16, --lora-r 16 ...).
@@ -27,11 +27,14 @@ cat >"$tmp/config.json" <<END
  "max_position_embeddings": 32768, "bos_token_id": 2, "eos_token_id": [1, 106], "pad_token_id": 0}
 END
 mkdir "$tmp/tokenizer"
-for f in tokenizer tokenizer_config; do xz -dc "$top/tests/golden/tokenizer-gemma3/$f.json.xz" >"$tmp/tokenizer/$f.json"; done
+for f in tokenizer tokenizer_config; do
+    xz -dc "$top/tests/golden/tokenizer-gemma3/$f.json.xz" >"$tmp/tokenizer/$f.json"
+done
 
 # 111 questions and answers of some 100 tokens, words drawn by a fixed rule
 awk 'BEGIN {
-    n = split("the river turns under a grey bridge where boats wait for morning light and nobody counts the hours of slow water moving past old stones toward salt wind gulls rope tar lamp tide sand", w, " ")
+    n = split("the river turns under a grey bridge where boats wait for morning light and nobody counts " \
+              "the hours of slow water moving past old stones toward salt wind gulls rope tar lamp tide sand", w, " ")
     x = 7
     for (r = 1; r <= 111; r++) {
         for (side = 0; side < 2; side++) {
@@ -54,8 +57,9 @@ grep memory "$tmp/told" | sed "s/^train-step:/Gemma 3 $size, plan:/"
 perl -MJSON::PP -e '
     my @m = map { decode_json($_) } <STDIN>; shift @m if @m > 1;       # the first step touches its memory
     my ($s, $t) = (0, 0); $s += $_->{step_seconds} for @m;
-    printf "Gemma 3 %s, ours: %.2f s a step of 4 rows (an epoch of 111: %.0f s), peak memory %.2f GB; losses %s\n", shift, $s / @m,
-        111 / 4 * $s / @m, $m[-1]{peak_memory} / 1e9, join " ", map { sprintf "%.4f", $_->{loss} } @m' "$size" <"$tmp/metrics"
+    printf "Gemma 3 %s, ours: %.2f s a step of 4 rows (an epoch of 111: %.0f s), peak memory %.2f GB; losses %s\n",
+        shift, $s / @m, 111 / 4 * $s / @m, $m[-1]{peak_memory} / 1e9,
+        join " ", map { sprintf "%.4f", $_->{loss} } @m' "$size" <"$tmp/metrics"
 mkfifo "$tmp/first"
 for _ in 1 2 3; do
     perl -MTime::HiRes=time -MJSON::PP -e '
@@ -65,8 +69,11 @@ for _ in 1 2 3; do
     wait
 done
 sort -n "$tmp/starts" | head -1 >"$tmp/start"
-awk -v size="$size" '{ printf "Gemma 3 %s, ours: the first step ends %.2f s after the start, of which the step %.2f s\n", size, $1, $2 }' "$tmp/start"
-[ "$size" = 1b ] || goal "Gemma 3 $size, from start to the first step, without the step, s" most 2 "$(awk '{ printf "%.2f", $1 - $2 }' "$tmp/start")"
+awk -v size="$size" '{
+    printf "Gemma 3 %s, ours: the first step ends %.2f s after the start, of which the step %.2f s\n", size, $1, $2
+}' "$tmp/start"
+[ "$size" = 1b ] || goal "Gemma 3 $size, from start to the first step, without the step, s" most 2 \
+    "$(awk '{ printf "%.2f", $1 - $2 }' "$tmp/start")"
 [ "$python" != none ] || exit 0
 bf16=0; for o; do [ "$o" != bfloat16 ] || bf16=1; done
 for n in "$steps" 1 1; do

@@ -21,11 +21,16 @@ for rival in torch librosa transformers; do
     ours=0 theirs=0
     for _ in 1 2 3; do
         a=$("$bench" "$bands") || exit 0
-        b=$("$python" "$top/tests/bench/mel.py" "$rival" "$bands" 2>/dev/null) || { echo "log-mel beside $rival: not measured, it is not in $python"; continue 2; }
+        b=$("$python" "$top/tests/bench/mel.py" "$rival" "$bands" 2>/dev/null) || {
+            echo "log-mel beside $rival: not measured, it is not in $python"
+            continue 2
+        }
         [ "$a" -le "$ours" ] || ours=$a
         [ "$b" -le "$theirs" ] || theirs=$b
     done
-    echo "log-mel, $bands bands, 30 s: ours $ours, $rival $theirs times real time, ratio $(awk "BEGIN { printf \"%.1f\", $ours / $theirs }")"
+    ratio=$(awk "BEGIN { printf \"%.1f\", $ours / $theirs }")
+    echo "log-mel, $bands bands, 30 s: ours $ours, $rival $theirs times real time, ratio $ratio"
     [ "$theirs" -le "$best" ] || best=$theirs all=$ours
 done
-[ "$best" = 0 ] || goal "log-mel, $bands bands, a core, beside the best of the rivals" least 3 "$(awk "BEGIN { printf \"%.1f\", $all / $best }")"
+[ "$best" = 0 ] || goal "log-mel, $bands bands, a core, beside the best of the rivals" least 3 \
+    "$(awk "BEGIN { printf \"%.1f\", $all / $best }")"

@@ -27,7 +27,8 @@ measure() { # measure NAME UNITS BYTES
     a=$(seconds "$tmp/s" cat)
     b=$(seconds "$tmp/s" "$tool" pass -q)
     awk -v name="$1" -v n="$2" -v size="$size" -v a="$a" -v b="$b" 'BEGIN {
-        printf "%s: cat %.2f GB/s, filter %.2f GB/s, ratio %.2f, %.0f units/s\n", name, size / a / 1e9, size / b / 1e9, a / b, n / b }' | tee -a "$tmp/told"
+        printf "%s: cat %.2f GB/s, filter %.2f GB/s, ratio %.2f, %.0f units/s\n",
+                name, size / a / 1e9, size / b / 1e9, a / b, n / b }' | tee -a "$tmp/told"
 }
 measure 'units of 1 MiB' "$mb" 1048000
 measure 'units of 1 kB' "$((mb * 1000))" 900

@@ -15,14 +15,18 @@ if [ $# = 0 ]; then
     [ -s "$text" ] || cat "$top"/docs/* >"$text"
 fi
 make -C "$top" -s BUILD="$build" "$build/kernels.a"
-${CC:-cc} -std=c11 -D_GNU_SOURCE -O3 -I"$top" -o "$tmp/bench" "$top/tests/bench/tokenizer_bench.c" "$build/kernels.a" -lm -pthread
+${CC:-cc} -std=c11 -D_GNU_SOURCE -O3 -I"$top" -o "$tmp/bench" "$top/tests/bench/tokenizer_bench.c" \
+    "$build/kernels.a" -lm -pthread
 xz -dc "$golden/tokenizer-whisper/multilingual/tokenizer.json.xz" >"$tmp/whisper.json"
 xz -dc "$golden/tokenizer-gemma3/tokenizer.json.xz" >"$tmp/gemma3.json"
 field() { sed -n "s/^$2 .*\"$1\": \([0-9.]*\).*/\1/p" "$tmp/told"; }
-faster() { awk -v a="$(field encode_MB_s penstock)" -v b="$(field encode_MB_s "$1")" 'BEGIN { if (b > 0) printf "%.1f", a / b }'; }
+faster() {
+    awk -v a="$(field encode_MB_s penstock)" -v b="$(field encode_MB_s "$1")" 'BEGIN { if (b > 0) printf "%.1f", a / b }'
+}
 for m in whisper gemma3; do
     printf 'penstock %s\n' "$("$tmp/bench" "$tmp/$m.json" "$text")" >"$tmp/told"
-    TOKENIZERS_PARALLELISM=false "$python" "$top/tests/bench/tokenizer.py" "$m" "$tmp/$m.json" "$text" >>"$tmp/told" 2>"$tmp/err" ||
+    TOKENIZERS_PARALLELISM=false "$python" "$top/tests/bench/tokenizer.py" "$m" "$tmp/$m.json" "$text" \
+        >>"$tmp/told" 2>"$tmp/err" ||
         echo "not measured: $python has no tokenizers or tiktoken" >>"$tmp/told"
     sed "s/^/$m /" "$tmp/told"
     if [ "$m" = whisper ]; then

@@ -18,7 +18,8 @@ mb=${1:-400}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/penstock.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 a=ipc://$tmp/a b=ipc://$tmp/b
-export OPENBLAS_NUM_THREADS=1          # the unit tests' libraries are linked into the filter: their threads are not to spin beside
+# The unit tests' libraries are linked into the filter: their threads are not to spin beside.
+export OPENBLAS_NUM_THREADS=1
 
 raw() { "$bench" push "$1" "$a" & "$bench" work "$a" "$b" "$2" & "$bench" pull "$b" "$2"; wait; }
 fanned() { cat "$1" | fan -q --cpus none -j 1 "$tool pass -q" | cat >/dev/null; }
@@ -50,12 +51,16 @@ measure() { # measure NAME UNITS BYTES
         { t[$1, $2, ++at[$1, $2]] = $3 }
         function all(how, i) { return t[how, "s", i] - t[how, "one", i] }
         function tell(how, words) {
-            printf "%s: %s %.2f (%.2f) GB/s, %.0f (%.0f) units/s, ratio %.2f (%.2f)\n", name, words, size / all(how, 1) / 1e9, size / all(how, 3) / 1e9,
+            printf "%s: %s %.2f (%.2f) GB/s, %.0f (%.0f) units/s, ratio %.2f (%.2f)\n",
+                   name, words, size / all(how, 1) / 1e9, size / all(how, 3) / 1e9,
                    n / all(how, 1), n / all(how, 3), all("raw", 1) / all(how, 1), all("raw", 3) / all(how, 3)
         }
-        END { tell("raw", "PUSH/PULL"); tell("fanned", "fan -j 1"); tell("dropped", "LP1"); tell("recorded", "LP1 to disk") }' | tee -a "$tmp/told"
+        END { tell("raw", "PUSH/PULL"); tell("fanned", "fan -j 1"); tell("dropped", "LP1")
+              tell("recorded", "LP1 to disk") }' | tee -a "$tmp/told"
 }
 measure '1 MiB units' "$mb" 1048576
 measure '1 kB units' "$((mb * 500))" 1000
-goal 'fan -j 1 beside PUSH/PULL, 1 MiB units, of medians' least 0.9 "$(sed -n 's/^1 MiB units: fan.*ratio .*(\(.*\))/\1/p' "$tmp/told")"
-goal 'fan -j 1, 1 kB units a second, the median' least 100000 "$(sed -n 's/^1 kB units: fan.*(\(.*\)) units.*/\1/p' "$tmp/told")"
+goal 'fan -j 1 beside PUSH/PULL, 1 MiB units, of medians' least 0.9 \
+    "$(sed -n 's/^1 MiB units: fan.*ratio .*(\(.*\))/\1/p' "$tmp/told")"
+goal 'fan -j 1, 1 kB units a second, the median' least 100000 \
+    "$(sed -n 's/^1 kB units: fan.*(\(.*\)) units.*/\1/p' "$tmp/told")"

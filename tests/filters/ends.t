@@ -15,7 +15,11 @@ TMPDIR=$tmp; export TMPDIR
 
 # --- a pipe is served --------------------------------------------------------------------
 for n in 1 2; do
-    if [ $n = 1 ]; then from=$tmp/a.stream bg head audio-decode --out "@$h"; else from=$tmp/a.stream bg head fan -j 2 --out "@$h" audio-decode; fi
+    if [ $n = 1 ]; then
+        from=$tmp/a.stream bg head audio-decode --out "@$h"
+    else
+        from=$tmp/a.stream bg head fan -j 2 --out "@$h" audio-decode
+    fi
     bg tail record --max-errors 5 --in "@$t" --head "$h" "$tmp/served$n"
     bg w1 fan -j 2 --in "$h" --out "$t" cat
     left head tail w1
@@ -47,7 +51,9 @@ is 'nothing of it stays in TMPDIR' "$(ls -d "$tmp"/penstock.* 2>/dev/null)" ''
 
 # --- what a pipe cannot do ----------------------------------------------------------------------
 mkfifo "$tmp/slow"
-gone_from_head() { perl -ne '$n = $1 - $2 if /"units": (\d+).*"window": (\d+)/; END { exit !$n }' "$tmp/head.json" 2>/dev/null; }
+gone_from_head() {
+    perl -ne '$n = $1 - $2 if /"units": (\d+).*"window": (\d+)/; END { exit !$n }' "$tmp/head.json" 2>/dev/null
+}
 (head -c 4000 "$tmp/a.stream"; wait_until 200 test -e "$tmp/go"; tail -c +4001 "$tmp/a.stream") >"$tmp/slow" 2>/dev/null &
 from=$tmp/slow bg head audio-decode --metrics "$tmp/head.json" --out "@$h"
 bg w1 fan -j 1 --in "$h" --out "$t" cat

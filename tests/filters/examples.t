@@ -42,10 +42,18 @@ commands() {
     case $1 in
     *.md) sed -n 's/^    //p' "$1" ;;
     *) sed -n '/^\.Sh EXAMPLES/,/^\.Sh [^E]/{ s/^\.Dl \(\$ \)*//p; /^\.Bd/,/^\.Ed/{ /^\.[BE]d/!p; }; }' "$1" | sed 's/\\e$/\\/' ;;
-    esac | awk '{ sub(/ +#.*$/, "") } line ~ /[|\\]$/ { sub(/\\$/, "", line); sub(/^ */, " "); line = line $0; next } { print line; line = $0 } END { print line }' |
-        sed 's/train-step \.\.\./train-step --model M | ckpt-write out/; s/| \.\.\. | record/| audio-decode | mel-features --model M | tokenize --model M | record/; s/| \.\.\.$/| cat/; s/ \.\.\. / /'
+    esac | awk '
+        { sub(/ +#.*$/, "") }
+        line ~ /[|\\]$/ { sub(/\\$/, "", line); sub(/^ */, " "); line = line $0; next }
+        { print line; line = $0 }
+        END { print line }' |
+        sed 's/train-step \.\.\./train-step --model M | ckpt-write out/
+             s/| \.\.\. | record/| audio-decode | mel-features --model M | tokenize --model M | record/
+             s/| \.\.\.$/| cat/
+             s/ \.\.\. / /'
 }
-programs=" $(for f in "$top"/cmd/*.c "$top"/cmd/*/main.c; do [ -e "$f" ] && printf '%s\n' "${f#"$top/cmd/"}"; done | sed 's,/main\.c$,,; s,\.c$,,' | tr '\n' ' ')"
+programs=" $(for f in "$top"/cmd/*.c "$top"/cmd/*/main.c; do [ -e "$f" ] && printf '%s\n' "${f#"$top/cmd/"}"; done |
+             sed 's,/main\.c$,,; s,\.c$,,' | tr '\n' ' ')"
 
 ran=0
 for page in "$top/README.md" "$top"/docs/*.[17]; do

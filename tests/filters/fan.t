@@ -25,13 +25,15 @@ like 'a cut input is an error' "$st $err" '^111 .*cut off'
 like 'after all that was whole' \
     "$(stream-show --stats "$tmp/cut" 2>/dev/null </dev/null || stream-show --stats <"$tmp/cut" 2>/dev/null)" \
     '"units": 1[0-9][0-9],'
-perl -e 'local $/; open F, "<", $ARGV[0]; $_ = <F>; /row 200/g; substr($_, pos() - 1, 1) = "1"; print' "$tmp/a.stream" >"$tmp/damaged"
+perl -e 'local $/; open F, "<", $ARGV[0]; $_ = <F>; /row 200/g; substr($_, pos() - 1, 1) = "1"; print' "$tmp/a.stream" \
+    >"$tmp/damaged"
 for j in 1 3; do
     run fan -j $j cat --in "$tmp/damaged"
     like "a damaged body is told once, with input, place and unit ($j copies)" "$st $err" \
         "^100 fan: '$tmp/damaged': byte [0-9]+: unit 200: checksum of the body is [0-9a-f]+, its control map says [0-9a-f]+\$"
     is 'and all before it went out' \
-        "$(head -c "$(wc -c <"$out")" "$tmp/a.stream" | cmp - "$out" && stream-show --stats <"$out" 2>/dev/null | grep -o '"units": [0-9]*')" '"units": 200'
+        "$(head -c "$(wc -c <"$out")" "$tmp/a.stream" | cmp - "$out" &&
+           stream-show --stats <"$out" 2>/dev/null | grep -o '"units": [0-9]*')" '"units": 200'
 done
 cp "$tmp/a.stream" "$tmp/kept"
 run fan -j 2 cat --in "$tmp/m.jsonl" --out "$tmp/kept"
@@ -94,7 +96,8 @@ like 'the error says how' "$(stream-show <"$tmp/made1")" 'killed by signal 11 \(
 gcs-fetch "$tmp/bad.jsonl" >"$tmp/bad.stream"
 ok 'what kills once only is no error' sh -c \
     "fan -q -j 2 '$bad -once $tmp/once' <'$tmp/bad.stream' 2>/dev/null | cmp - '$tmp/bad.stream'"
-perl -e 'printf qq({"id": "s%d", "text": "%s%s"}\n), $_, "x" x (2e5 + 5e4 * $_), $_ % 13 == 7 ? "segv" : "" for 0 .. 29' | gcs-fetch -q - >"$tmp/large.stream"
+perl -e 'printf qq({"id": "s%d", "text": "%s%s"}\n), $_, "x" x (2e5 + 5e4 * $_), $_ % 13 == 7 ? "segv" : "" for 0 .. 29' |
+    gcs-fetch -q - >"$tmp/large.stream"
 fan -q -j 2 --in "$tmp/large.stream" --out "$tmp/made" "$bad" 2>/dev/null
 for j in 1 3; do
     is "large units through pipes: the same ($j copies)" \
@@ -106,7 +109,8 @@ sed 's/row 50"/hang"/' "$tmp/m.jsonl" | gcs-fetch - | fan -q --timeout 2 -j 2 "$
 is 'what hangs is killed in time' "$(errors <"$tmp/hung")" 's50 perl '
 
 # --- killed children -----------------------------------------------------------------------
-(head -c 5000 "$tmp/a.stream"; sleep 1; tail -c +5001 "$tmp/a.stream") | fan -q -j 3 "perl $here/misbehave.pl" >"$tmp/killed" 2>/dev/null &
+(head -c 5000 "$tmp/a.stream"; sleep 1; tail -c +5001 "$tmp/a.stream") |
+    fan -q -j 3 "perl $here/misbehave.pl" >"$tmp/killed" 2>/dev/null &
 pid=$!
 for n in 1 2 3 4 5 6; do
     sleep 0.12
@@ -129,7 +133,8 @@ run fan --cpus 0-x cat --in "$tmp/a.stream"
 like 'a bad list of processors is refused' "$st $err" "^100 .*'0-x'"
 if [ -e /proc/self/status ]; then
     ok 'the copies are put where they belong' sh -c \
-        "fan -j 1 --cpus 0 'sh -c \"grep Cpus_allowed_list /proc/self/status >$tmp/where; exec cat\"' <'$tmp/a.stream' >/dev/null && grep -q '	0\$' '$tmp/where'"
+        "fan -j 1 --cpus 0 'sh -c \"grep Cpus_allowed_list /proc/self/status >$tmp/where; exec cat\"' \
+             <'$tmp/a.stream' >/dev/null && grep -q '	0\$' '$tmp/where'"
 else
     skip 'the copies are put where they belong' 'no /proc to ask'
 fi

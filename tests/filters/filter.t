@@ -17,7 +17,11 @@ like 'metrics count both' "$(tail -n 1 "$tmp/m")" \
 # the slowest stage is found by looking once: here the source
 perl "$here/micro-stream.pl" "$golden/whisper-micro" --epochs 3 --sleep 0.25 | "$tool" pass --metrics "$tmp/m1" | record -q \
     --metrics "$tmp/m2" "$tmp/kept"
-waits() { perl -MJSON::PP -ne '$l = decode_json($_); END { print $l->{units}, $l->{wait_in} > 0.7 * $l->{seconds} ? " starved" : "", $l->{wait_out} > 0.3 * $l->{seconds} ? " blocked" : "" }' "$1"; }
+waits() {
+    perl -MJSON::PP -ne '$l = decode_json($_);
+        END { print $l->{units}, $l->{wait_in} > 0.7 * $l->{seconds} ? " starved" : "",
+                    $l->{wait_out} > 0.3 * $l->{seconds} ? " blocked" : "" }' "$1"
+}
 is 'behind a slow source all say that they are starved' "$(waits "$tmp/m1"), $(waits "$tmp/m2")" '9 starved, 9 starved'
 ok 'and each second' [ "$(wc -l <"$tmp/m2")" -ge 3 ]
 rm "$tmp/m1" "$tmp/m2"
@@ -78,7 +82,8 @@ ok 'and the file is as it was' sh -c "stream-show '$tmp/s' >/dev/null"
 # Of any program, however the file is named: it would be emptied, or overwritten as it is read.
 cp "$tmp/s" "$tmp/held"
 for words in "fan -j 1 cat --in $tmp/s" "replay $tmp/s" "stream-show $tmp/s" "stream-show --in $tmp/../${tmp##*/}/s" \
-             "train-step --model $golden/whisper-micro/model --in $tmp/s" "generate --model $golden/whisper-micro/model --in $tmp/s" \
+             "train-step --model $golden/whisper-micro/model --in $tmp/s" \
+              "generate --model $golden/whisper-micro/model --in $tmp/s" \
              "gcs-fetch --format jsonl $tmp/s" "wer $tmp/s" "hub --in $tmp/s"; do
     run $words --out "$tmp/s"
     like "${words%% *} does not write to what it reads" "$st $err" "^100 ${words%% *}: '.*/s' is both .* and --out"

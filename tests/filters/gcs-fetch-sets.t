@@ -15,7 +15,7 @@ done
 echo '{"text": "from json", "speaker": "s", "n": 4}' >clip-4.json
 cp "$cards/004.wav" clip-4.wav
 mkdir sub && cp "$cards/005.wav" sub/clip-5.seg.wav
-long=sub/$(printf 'x%.0s' 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5)
+long=sub/$(printf '%0115d' 0 | tr 0 x)
 cp "$cards/005.wav" "$long.wav"
 tar cf ../shard-0000.tar clip-1.txt clip-1.wav clip-2.txt clip-2.wav
 tar cf ../shard-0001.tar clip-1.wav clip-4.json clip-4.wav ./sub/clip-5.seg.wav "$long.wav"
@@ -30,13 +30,14 @@ is 'members of one name are one sample, with text' "$(sed -n 1p got)" \
 is 'names begin anew in each shard' "$(sed -n 3p got)" \
     "{\"id\": \"shard-0001/clip-1\", \"audio\": {\"bytes\": $(size w/clip-1.wav)}}"
 is 'JSON members are columns' "$(sed -n 4p got)" \
-    "{\"id\": \"shard-0001/clip-4\", \"audio\": {\"bytes\": $(size w/clip-4.wav)}, \"text\": \"from json\", \"row\": {\"speaker\": \"s\", \"n\": 4}}"
+    "{\"id\": \"shard-0001/clip-4\", \"audio\": {\"bytes\": $(size w/clip-4.wav)}, \
+\"text\": \"from json\", \"row\": {\"speaker\": \"s\", \"n\": 4}}"
 like 'directories and dots are part of names' "$(sed -n 5p got)" '"id": "shard-0001/./sub/clip-5"'
 like 'long names' "$(sed -n 6p got)" '"id": "shard-0001/sub/xxx.*x{60}"'
 is 'that is all' "$(wc -l <got | tr -d ' ')" 6
+heard() { audio-decode -q | stream-show --values 0 | sed 's/.*"pcm": \(.*\), "rate.*/\1/' | head -n 2 | cksum; }
 is 'the bytes are those of the members' \
-    "$(gcs-fetch -q shard-0000.tar | audio-decode -q | stream-show --values 0 | sed 's/.*"pcm": \(.*\), "rate.*/\1/' | head -n 2 | cksum)" \
-    "$(printf 'audio\nw/clip-1.wav\nw/clip-2.wav\n' | gcs-fetch -q - | audio-decode -q | stream-show --values 0 | sed 's/.*"pcm": \(.*\), "rate.*/\1/' | head -n 2 | cksum)"
+    "$(gcs-fetch -q shard-0000.tar | heard)" "$(printf 'audio\nw/clip-1.wav\nw/clip-2.wav\n' | gcs-fetch -q - | heard)"
 is 'shards fan out, too' "$(gcs-fetch --plan-only 'shard-{0000,0001}.tar' | gcs-fetch --fetch | stream-show | cksum)" \
     "$(cksum <got)"
 is 'shuffled over shards' "$(gcs-fetch -q --shuffle --seed 3 'shard-{0000,0001}.tar' | stream-show | sort | cksum)" \

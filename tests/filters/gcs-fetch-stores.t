@@ -26,7 +26,7 @@ is 'a manifest in the bucket, media beside it' "$(gcs-fetch -q gs://b/set/m.json
 is 'the run is the same, wherever it lies' \
     "$(gcs-fetch -q gs://b/set/m.jsonl | stream-show --header | sed 's/.*"run": "\([^"]*\)".*/\1/')" \
     "$(gcs-fetch root/b/set/m.jsonl | stream-show --header | sed 's/.*"run": "\([^"]*\)".*/\1/')"
-printf '{"audio": "http://%s/plain/b/set/media/1.wav"}\n{"audio": "gs://b/set/media/2.wav"}\n{"audio": "gs://b/nothing.wav"}\n' "$server" >mixed.jsonl
+printf '{"audio": "%s"}\n' "http://$server/plain/b/set/media/1.wav" gs://b/set/media/2.wav gs://b/nothing.wav >mixed.jsonl
 gcs-fetch -q mixed.jsonl | stream-show -q >got
 is 'a local manifest names URLs of any store' "$(grep -c '"bytes": 100000' got)" 2
 like 'a missing object is an error record' "$(tail -n 1 got)" '"error": .*gs://b/nothing.wav.*no such object'
@@ -81,7 +81,8 @@ gcs-fetch -q list.jsonl | stream-show -q >got
 like 'and pins versions: an object replaced since then is an error record' "$(head -n 1 got)" \
     '"id": "set/media/0.wav", "error": .*object changed'
 is 'by workers of a fan, too' \
-    "$(gcs-fetch -q --plan-only list.jsonl | fan -q -j 4 'gcs-fetch -q --fetch' 2>err | stream-show -q | grep -c '"error": .*object changed')" 1
+    "$(gcs-fetch -q --plan-only list.jsonl | fan -q -j 4 'gcs-fetch -q --fetch' 2>err |
+       stream-show -q | grep -c '"error": .*object changed')" 1
 run gcs-fetch --list gs://b/none/
 like 'nothing there' "$st:$err" '^100:.*no objects'
 run gcs-fetch gs://b/nothing.jsonl

@@ -137,8 +137,10 @@ printf 'id,text\na,x\nb\nc,"x"y\nd,caf\351\ne,"open\nf,x\n' >bad.csv
 is 'CSV: too few fields, junk behind a quote, not UTF-8, an open quote' "$(ids bad.csv)" \
     'a bad.csv:3 bad.csv:4 bad.csv:5 bad.csv:6 f '
 is 'a unit too large loses only the samples that do not fit' \
-    "$(resize $((40 << 20)) forty.wav; printf '{"id":"a","audio":"forty.wav"}\n{"id":"b","audio":"forty.wav"}\n{"id":"c","text":"x"}\n' >forty.jsonl
-       gcs-fetch -q --unit 3 forty.jsonl | stream-show -q | cut -c1-22 | tr '\n' ';')" '{"id": "a", "audio": {;{"id": "b", "error": {;{"id": "c", "text": "x;'
+    "$(resize $((40 << 20)) forty.wav
+       printf '{"id":"a","audio":"forty.wav"}\n{"id":"b","audio":"forty.wav"}\n{"id":"c","text":"x"}\n' >forty.jsonl
+       gcs-fetch -q --unit 3 forty.jsonl | stream-show -q | cut -c1-22 | tr '\n' ';')" \
+    '{"id": "a", "audio": {;{"id": "b", "error": {;{"id": "c", "text": "x;'
 
 # --- manifests that cannot be used -------------------------------------------------------------
 refused() { # NAME PATTERN ARGS...

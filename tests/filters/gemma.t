@@ -22,19 +22,24 @@ run model-init --tokenizer "$tok" "$tmp/config.json" "$tmp/m"
 is 'a text model may lack ids that only images have' "$st" 0
 gcs-fetch -q "$tmp/rows.jsonl" | tokenize --model "$tmp/m" >"$tmp/four"
 runsh "gcs-fetch -q --num-train-epochs 40 '$tmp/rows.jsonl' | tokenize --model '$tmp/m' |
-       train-step --model '$tmp/m' --batch-size 4 --learning-rate 3e-2 --weight-decay 0 --logging-steps 40 --metrics '$tmp/metrics' \
+       train-step --model '$tmp/m' --batch-size 4 --learning-rate 3e-2 --weight-decay 0 --logging-steps 40 \
+            --metrics '$tmp/metrics' \
        --eval-stream '$tmp/four' --eval-steps 20 | ckpt-write -q '$tmp/run'"
 is 'rows of texts train a model' "$st $(readlink "$tmp/run/latest")" '0 step-000040'
 value() { perl -MJSON::PP -ne 'my $v = decode_json($_)->{'"$1"'}; print $v, " " if defined $v' "$tmp/metrics"; }
 is 'to know them by heart, by the stream kept for evaluation' "$(value eval_loss | awk '{ print NF, ($NF <= 0.05) }')" '2 1'
 is 'of 29 supervised tokens a step' "$(value tokens)" '580 580 '
 
-answers() { perl -CO -MJSON::PP -ne 'my $r = decode_json($_); print "$r->{id}: $r->{text} | $r->{reference} | @{$r->{tokens}}\n"' "$1"; }
+answers() {
+    perl -CO -MJSON::PP -ne 'my $r = decode_json($_);
+        print "$r->{id}: $r->{text} | $r->{reference} | @{$r->{tokens}}\n"' "$1"
+}
 runsh "generate -q --model '$tmp/run/latest' --max-new-tokens 20 <'$tmp/four'"
 is 'generate answers four rows' "$st" 0
 answers "$out" >"$tmp/answers"
 is 'a prompt is all before the last answer, which is the reference' "$(cut -d'|' -f1,2 "$tmp/answers" | tr '\n' ';')" \
-   'a: One. | One. ;b: Two, and two. | Two, and two. ;c: Three, and three, and three. | Three, and three, and three. ;d: Four. | Four. ;'
+   "$(printf '%s;' 'a: One. | One. ' 'b: Two, and two. | Two, and two. ' \
+      'c: Three, and three, and three. | Three, and three, and three. ' 'd: Four. | Four. ')"
 is 'and the end of a turn ends it' "$(sed -n 's/^a: .*| \([0-9 ]*\)$/\1/p' "$tmp/answers")" '4906 236761 106'
 runsh "generate -q --model '$tmp/run/latest' --max-new-tokens 20 --batch-size 1 --threads 1 <'$tmp/four'"
 is 'one row at a time gives the same' "$(answers "$out")" "$(cat "$tmp/answers")"
@@ -83,7 +88,8 @@ like 'what a talk begins with, without --chat' "$st $err" '^100 generate: --syst
 run generate --model "$tmp/m" --in "$tmp/four" --chat
 like 'a stream, with --chat' "$st $err" '^100 generate: --chat reads standard input'
 
-runsh "train-step -q --model '$tmp/m' --in '$tmp/four' --lora-r 4 --lora-target-modules 'q_proj,v_proj,down_proj' --learning-rate 1e-2 | ckpt-write -q '$tmp/lora'"
+runsh "train-step -q --model '$tmp/m' --in '$tmp/four' --lora-r 4 --lora-target-modules 'q_proj,v_proj,down_proj' \
+       --learning-rate 1e-2 | ckpt-write -q '$tmp/lora'"
 is 'an adapter trains' "$st $(ls "$tmp/lora/latest" | grep -c adapter_)" '0 2'
 like "and names its task, by which PEFT finds the base's class" "$(cat "$tmp/lora/latest/adapter_config.json")" \
     '"task_type": "CAUSAL_LM"'

@@ -1,7 +1,8 @@
 #!/bin/sh
 # tests/filters/manpages.t - every program has a help that fits a screen and a page that knows every option of it
 . "$(dirname "$0")/lib.sh"
-programs=$(for f in "$top"/cmd/*.c "$top"/cmd/*/main.c; do [ -e "$f" ] && printf '%s\n' "${f#"$top/cmd/"}"; done | sed 's,/main\.c$,,; s,\.c$,,')
+programs=$(for f in "$top"/cmd/*.c "$top"/cmd/*/main.c; do [ -e "$f" ] && printf '%s\n' "${f#"$top/cmd/"}"; done |
+           sed 's,/main\.c$,,; s,\.c$,,')
 words() { sed 's/\\-/-/g' "$1" | tr ' ,()"' '\n'; }    # of a page: its options begin with one dash, as mdoc's Fl takes them
 
 for p in $programs; do
@@ -29,7 +30,8 @@ for p in $programs; do
     lacks=
     for o in $(grep -Eo '(^|[ (])--[a-z][a-z0-9-]*' "$tmp/help" | tr -d ' (' | sort -u); do
         # split: an answer of mel-features and tokenize that says who does it
-        for choice in $(cd "$tmp" && "$p" "$o=no such choice" 2>&1 </dev/null | sed -n 's/.* wants one of \(.*\), not .*/\1/p' | tr '|' ' '); do
+        for choice in $(cd "$tmp" && "$p" "$o=no such choice" 2>&1 </dev/null |
+                          sed -n 's/.* wants one of \(.*\), not .*/\1/p' | tr '|' ' '); do
             [ "$choice" = split ] || grep -E -e "^\.It Fl (.* )?${o#-}( |\$)" "$page" | words /dev/stdin | grep \
                 -qxe "$choice" || lacks="$lacks $o:$choice"
         done

@@ -27,7 +27,8 @@ is '--next says how many units there are' "$(record --next "$tmp/d")" 300
 
 # --- orders -----------------------------------------------------------------------
 ids() { stream-show | sed -n 's/.*"id": "\([^"]*\)".*/\1/p'; }
-runsh "replay --shuffle --seed 1 --num-train-epochs 3 '$tmp/d' >'$tmp/x.stream'; replay --shuffle --seed 1 --num-train-epochs 3 '$tmp/a.stream' | cmp - '$tmp/x.stream'"
+shuffled='replay --shuffle --seed 1 --num-train-epochs 3'
+runsh "$shuffled '$tmp/d' >'$tmp/x.stream'; $shuffled '$tmp/a.stream' | cmp - '$tmp/x.stream'"
 is 'a plain file and a recording are shuffled alike' "$st$err" 0
 ids <"$tmp/x.stream" >"$tmp/ids"
 is 'three epochs are three times all samples' \
@@ -68,12 +69,14 @@ rm -rf "$tmp/t"
 head -c 9000 "$tmp/a.stream" | record "$tmp/t" 2>/dev/null
 run record "$tmp/t" --in "$tmp/x.stream"
 like 'another stream is refused' "$st $(echo "$err" | tail -n 1)" '^100 .*another stream'
-for n in 1000 9000 $(($(wc -c <"$tmp/a.stream") + 50)) $(($(wc -c <"$tmp/a.stream") + 9000)); do      # in the first, in the second
+first=$(wc -c <"$tmp/a.stream")
+for n in 1000 9000 $((first + 50)) $((first + 9000)); do      # in the first, in the second
     rm -rf "$tmp/two"
     cat "$tmp/a.stream" "$tmp/u7.stream" | head -c "$n" | record "$tmp/two" 2>/dev/null
     runsh "cat '$tmp/a.stream' '$tmp/u7.stream' | record '$tmp/two'"
     is "of two streams one behind the other, cut at byte $n, the rest is recorded" \
-       "$st $(cat "$tmp/two"/*.stream | stream-show | cksum)" "0 $(cat "$tmp/a.stream" "$tmp/u7.stream" | stream-show | cksum)"
+       "$st $(cat "$tmp/two"/*.stream | stream-show | cksum)" \
+       "0 $(cat "$tmp/a.stream" "$tmp/u7.stream" | stream-show | cksum)"
 done
 runsh "cat '$tmp/u7.stream' | record '$tmp/two'"
 like 'and the second alone is another stream' "$st $err" '^100 .*another stream'
@@ -94,7 +97,8 @@ rm -rf "$tmp/bad"
 cp -r "$tmp/d" "$tmp/bad"
 size=$(wc -c <"$tmp/bad/part-000000.index") bad=
 replay --shuffle --seed 1 "$tmp/d" >"$tmp/shuffled"
-for at in 8 16 24 32 40 48 $((size - 24)) $((size - 16)) $((size - 8)); do      # units, samples, and pairs of offset and sample
+# units, samples, and pairs of offset and sample
+for at in 8 16 24 32 40 48 $((size - 24)) $((size - 16)) $((size - 8)); do
     cp "$tmp/d/part-000000.index" "$tmp/bad/part-000000.index"
     byte=$(od -An -tu1 -j "$at" -N 1 "$tmp/bad/part-000000.index" | tr -d ' ')
     printf "\\$(printf %o $((byte ^ 1)))" | dd of="$tmp/bad/part-000000.index" bs=1 seek="$at" conv=notrunc 2>/dev/null

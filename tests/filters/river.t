@@ -12,13 +12,15 @@ cat >"$tmp/golden.jsonl" <<J
 J
 ready="audio-decode -q | mel-features -q --model $m | tokenize -q --model $m"
 hyper="--model $m --batch-size 3 --learning-rate 1e-3 --warmup-steps 3 --weight-decay 0.01 --logging-steps 1"
-runsh "gcs-fetch -q --num-train-epochs 10 $tmp/golden.jsonl | $ready | train-step -q $hyper --metrics $tmp/m | ckpt-write -q $tmp/plain"
+runsh "gcs-fetch -q --num-train-epochs 10 $tmp/golden.jsonl | $ready | train-step -q $hyper --metrics $tmp/m |
+       ckpt-write -q $tmp/plain"
 is 'six programs train' "$st $err" '0 '
 is 'to the losses of PyTorch' "$(perl -MJSON::PP -e '
     local $/; my $want = decode_json(scalar <STDIN>)->{steps}; my @got = map { decode_json($_) } split /\n/, <>;
     my $worst = 0; for (0 .. 9) { my $d = abs($got[$_]{loss} - $want->[$_]{loss}); $worst = $d unless $d <= $worst }
     print $worst <= 2e-5 ? "near" : "off by $worst"' "$tmp/m" <"$micro/adamw.json")" near
-runsh "gcs-fetch -q --num-train-epochs 10 --unit 2 $tmp/golden.jsonl | fan -q -j 3 '$ready' | train-step -q $hyper | ckpt-write -q $tmp/fan"
+runsh "gcs-fetch -q --num-train-epochs 10 --unit 2 $tmp/golden.jsonl | fan -q -j 3 '$ready' |
+       train-step -q $hyper | ckpt-write -q $tmp/fan"
 ok 'three copies of the middle give the same bits' cmp "$tmp/plain/latest/model.safetensors" \
     "$tmp/fan/latest/model.safetensors"
 gcs-fetch -q "$tmp/golden.jsonl" | sh -c "$ready" >"$tmp/once"
@@ -66,17 +68,20 @@ is 'a manifest that is refused leaves no checkpoint' "$(ls "$tmp/none" 2>/dev/nu
 # --- samples for another model ---
 rm -rf "$tmp/other"; cp -r "$m" "$tmp/other"; chmod -R u+w "$tmp/other"
 sed -i.old 's/"feature_size": 80/"feature_size": 128/' "$tmp/other/preprocessor_config.json"
-runsh "gcs-fetch -q $tmp/golden.jsonl | audio-decode -q | mel-features -q --model $tmp/other | tokenize -q --model $m >$tmp/mels"
+for_other="gcs-fetch -q $tmp/golden.jsonl | audio-decode -q | mel-features -q --model $tmp/other | tokenize -q --model $m"
+runsh "$for_other >$tmp/mels"
 run train-step -q --model "$m" --in "$tmp/mels" --out "$tmp/null"
 is 'features of 128 bands are refused' "$st" 100
 like 'naming the setting' "$err" 'mel-features had feature_size 128, but .* wants 80'
-sed -i.old 's/"feature_size": 128/"feature_size": 80/; s/"hop_length": 160/"hop_length": 200/' "$tmp/other/preprocessor_config.json"
-runsh "gcs-fetch -q $tmp/golden.jsonl | audio-decode -q | mel-features -q --model $tmp/other | tokenize -q --model $m >$tmp/hop"
+sed -i.old 's/"feature_size": 128/"feature_size": 80/; s/"hop_length": 160/"hop_length": 200/' \
+    "$tmp/other/preprocessor_config.json"
+runsh "$for_other >$tmp/hop"
 run train-step -q --model "$m" --in "$tmp/hop" --out "$tmp/null"
 like 'so is another hop' "$st $err" '^100 .*mel-features had hop_length 200, but .* wants 160'
 rm -rf "$tmp/other"; cp -r "$m" "$tmp/other"; chmod -R u+w "$tmp/other"
 perl -MJSON::PP -e 'local $/; open my $f, "<", $ARGV[0]; my $t = decode_json(<$f>); my $v = $t->{model}{vocab};
-    my ($x, $y) = grep { $v->{$_} < 2 } keys %$v; @$v{$x, $y} = @$v{$y, $x}; open my $g, ">", $ARGV[0]; print $g encode_json($t)' "$tmp/other/tokenizer.json"
+    my ($x, $y) = grep { $v->{$_} < 2 } keys %$v; @$v{$x, $y} = @$v{$y, $x};
+    open my $g, ">", $ARGV[0]; print $g encode_json($t)' "$tmp/other/tokenizer.json"
 run train-step -q --model "$tmp/other" --in "$tmp/once" --out "$tmp/null"
 like 'so is another tokenizer' "$st $err" '^100 .*tokenize had tokenizer [0-9a-f]{16}, but .* wants [0-9a-f]{16}'
 plan

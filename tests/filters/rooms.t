@@ -10,13 +10,16 @@ is 'what programs share includes nothing of a program' "$(included cmd/shared cm
 for folder in cmd/*/; do
     program=$(basename "$folder")
     [ "$program" = shared ] ||
-        is "$program includes nothing of another program" "$(included "cmd/$program" cmd/ | grep -v "^cmd/\(shared\|$program\)/")" ''
+        is "$program includes nothing of another program" \
+            "$(included "cmd/$program" cmd/ | grep -v "^cmd/\(shared\|$program\)/")" ''
 done
-is 'a program of one file includes nothing of another' "$(cat cmd/*.c | sed -n 's/^#include "\(cmd[^"]*\)".*/\1/p' | grep -v '^cmd/shared/')" ''
+is 'a program of one file includes nothing of another' \
+    "$(cat cmd/*.c | sed -n 's/^#include "\(cmd[^"]*\)".*/\1/p' | grep -v '^cmd/shared/')" ''
 
 for folder in libcommon cmd/shared cmd/train-step; do
     rooms=$(sed -n "\\,^| \`$folder/\`,s/([^)]*)//gp" README.md | cut -d'|' -f3 | grep -o '`[a-z0-9]*`' | tr -d '`')
-    is "README.md names the rooms of $folder" "$(echo "$rooms" | sort)" "$(for room in "$folder"/*/; do basename "$room"; done)"
+    is "README.md names the rooms of $folder" "$(echo "$rooms" | sort)" \
+        "$(for room in "$folder"/*/; do basename "$room"; done)"
     below=
     for room in $rooms; do
         below="$below${below:+\\|}$room"

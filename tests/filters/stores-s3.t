@@ -5,7 +5,8 @@ command -v python3 >/dev/null || { skip 's3' 'python3 is missing'; plan; exit 0;
 . "$top/tests/fault/lib.sh"
 cd "$tmp" || exit 1
 export AWS_EC2_METADATA_DISABLED=true
-unset AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN
+unset AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
+unset AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL_S3 AWS_DEFAULT_REGION http_proxy HTTP_PROXY
 export HOME="$tmp" PENSTOCK_STORE_STALL=3 PENSTOCK_STORE_PATIENCE=300 AWS_REGION=eu-north-1
 server_start --page 3
@@ -61,7 +62,9 @@ run "$tool" parts s3://b/new/summed
 like 'and of what is read piece by piece' "$st:$err" '^111:.*crc32c of what was read is'
 
 written() {
-    if "$tool" write s3://b/new/object <large 2>err && cmp -s root/b/new/object large; then result 0 "$1"; else result 1 "$1"; sed 's/^/# /' err; fi
+    if "$tool" write s3://b/new/object <large 2>err && cmp -s root/b/new/object large; then result 0 "$1"; return; fi
+    result 1 "$1"
+    sed 's/^/# /' err
 }
 written 'a large object is written in parts'
 for f in 503 reset lost; do
@@ -94,12 +97,14 @@ killed() { # NAME BYTES: sends BYTES of huge to s3://b/NAME, is killed when thre
 before=$(received)
 killed kept 60000000
 "$tool" write s3://b/kept <huge 2>err
-cmp -s huge root/b/kept; is 'an upload that was killed is gone on with' "$?:$(grep -c 'going on with an upload that has 3 parts' err)" 0:1
+cmp -s huge root/b/kept
+is 'an upload that was killed is gone on with' "$?:$(grep -c 'going on with an upload that has 3 parts' err)" 0:1
 sent=$(($(received) - before))
 ok "of 70 MB, sent were $sent bytes" [ "$sent" -lt 80000000 ]
 killed changed 60000000
 perl -pe 's/^/x/ if $. == 1' huge >other
-"$tool" write s3://b/changed <other 2>err; cmp -s other root/b/changed; is 'with other bytes than before: what differs is sent again' $? 0
+"$tool" write s3://b/changed <other 2>err
+cmp -s other root/b/changed; is 'with other bytes than before: what differs is sent again' $? 0
 killed shorter 60000000
 "$tool" write s3://b/shorter <large 2>err; cmp -s large root/b/shorter; is 'with fewer' $? 0
 killed gone 60000000
@@ -133,23 +138,29 @@ like 'one that is not trusted' "$st:$err" '^100:.*Not authorized to perform sts'
 AWS_WEB_IDENTITY_TOKEN_FILE=identity run "$tool" get s3://b/small
 like 'one without a role' "$st:$err" '^100:.*AWS_ROLE_ARN is not'
 fault token 503 1
-AWS_WEB_IDENTITY_TOKEN_FILE=identity AWS_ROLE_ARN=arn:aws:iam::1:role/r same 'a token service that is busy' s3://b/small small
+AWS_WEB_IDENTITY_TOKEN_FILE=identity AWS_ROLE_ARN=arn:aws:iam::1:role/r \
+    same 'a token service that is busy' s3://b/small small
 fault token ended 1
 had=$(stats | perl -ne 'print /"token": (\d+)/')
 AWS_WEB_IDENTITY_TOKEN_FILE=identity AWS_ROLE_ARN=arn:aws:iam::1:role/r same 'keys that have ended' s3://b/small small
 is 'are renewed' $(($(stats | perl -ne 'print /"token": (\d+)/') - had)) 2
-AWS_WEB_IDENTITY_TOKEN_FILE=identity AWS_ROLE_ARN=arn:aws:iam::1:role/r AWS_ENDPOINT_URL_STS=http://example.com/ run "$tool" get s3://b/small
+AWS_WEB_IDENTITY_TOKEN_FILE=identity AWS_ROLE_ARN=arn:aws:iam::1:role/r AWS_ENDPOINT_URL_STS=http://example.com/ \
+    run "$tool" get s3://b/small
 like 'an identity is not sent to just anybody' "$st:$err" '^100:.*not https'
 echo container-token >authorization
-AWS_CONTAINER_CREDENTIALS_FULL_URI="http://$server/container" AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=authorization same 'keys of a container' s3://b/small small
-AWS_CONTAINER_CREDENTIALS_FULL_URI="http://$server/container" AWS_CONTAINER_AUTHORIZATION_TOKEN=container-token same 'with a token of the environment' s3://b/small small
+AWS_CONTAINER_CREDENTIALS_FULL_URI="http://$server/container" AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=authorization \
+    same 'keys of a container' s3://b/small small
+AWS_CONTAINER_CREDENTIALS_FULL_URI="http://$server/container" AWS_CONTAINER_AUTHORIZATION_TOKEN=container-token \
+    same 'with a token of the environment' s3://b/small small
 AWS_CONTAINER_CREDENTIALS_FULL_URI="http://example.com/x" run "$tool" get s3://b/small
 like 'not from just anybody' "$st:$err" '^100:.*neither https nor this machine'
-AWS_EC2_METADATA_DISABLED=false AWS_EC2_METADATA_SERVICE_ENDPOINT="http://$server/" same 'keys of a machine' s3://b/small small
+AWS_EC2_METADATA_DISABLED=false AWS_EC2_METADATA_SERVICE_ENDPOINT="http://$server/" \
+    same 'keys of a machine' s3://b/small small
 is 'no secret is ever told' "$(cat err "$tmp/err" | grep -c -e 's/[0-9]' -e session/ -e identity+ -e container-token)" 0
 unset AWS_REGION
 mkdir .aws
-printf '[default]\naws_access_key_id = no\n[work]\naws_access_key_id = test\naws_secret_access_key = secret\naws_session_token=t\n' >.aws/credentials
+printf '[default]\naws_access_key_id = no\n[work]\naws_access_key_id = test\naws_secret_access_key = secret\n%s\n' \
+    'aws_session_token=t' >.aws/credentials
 printf '[profile work]\nregion = us-west-2\n' >.aws/config
 AWS_PROFILE=work same 'keys and region of a profile' s3://b/small small
 plan

@@ -31,7 +31,8 @@ is '--show puts what is learnt in brackets' "$(line 1)" \
     'plain: <|startoftranscript|>⟦<|en|><|transcribe|><|notimestamps|> five<|endoftext|>⟧'
 is 'a language has a name too, and a row a task' "$(line 2)" \
     'name: <|startoftranscript|>⟦<|de|><|translate|><|notimestamps|>five<|endoftext|>⟧'
-is 'a row with timestamps' "$(line 3)" 'times: <|startoftranscript|>⟦<|de|><|transcribe|><|0.00|> five<|0.72|><|endoftext|>⟧'
+is 'a row with timestamps' "$(line 3)" \
+    'times: <|startoftranscript|>⟦<|de|><|transcribe|><|0.00|> five<|0.72|><|endoftext|>⟧'
 is 'what only looks like a control token is text' "$(line 4)" \
     'spelt: <|startoftranscript|>⟦<|es|><|transcribe|><|notimestamps|><|en|><|endoftext|><|0.00|>\ttab\nline<|endoftext|>⟧'
 is 'without a language none is learnt' "$(line 5)" 'none: <|startoftranscript|>⟦<|notimestamps|>five<|endoftext|>⟧'
@@ -67,7 +68,8 @@ is 'or dropped' "$(list | cut -d' ' -f1,2 | head -1)" 'a: dropped'
 like 'and counted' "$err" 'over-long rows: 0 cut, 1 dropped'
 tok --over-long cut
 is 'or cut, and then has no end' \
-    "$(list | sed -n 's/^a:.* labels=\(.*\) fields.*/\1/p' | tr , '\n' | wc -l) $(list | sed -n 's/^a:.*,\([0-9]*\) fields.*/\1/p')" '64 89'
+    "$(list | sed -n 's/^a:.* labels=\(.*\) fields.*/\1/p' | tr , '\n' | wc -l) $(
+        list | sed -n 's/^a:.*,\([0-9]*\) fields.*/\1/p')" '64 89'
 like 'and counted too' "$err" 'over-long rows: 1 cut, 0 dropped'
 tok --max-length 20 -q
 is '--max-length is for less' "$(list | grep -c failed)" 2
@@ -82,7 +84,8 @@ rows <<'X'
 {"id": "d", "language": "en", "text": "<|0.5|> five"}
 X
 show --timestamps
-is 'a text may spell times' "$(line 1)" 'a: <|startoftranscript|>⟦<|en|><|transcribe|><|0.00|> five<|3.00|><|endoftext|>⟧'
+is 'a text may spell times' "$(line 1)" \
+    'a: <|startoftranscript|>⟦<|en|><|transcribe|><|0.00|> five<|3.00|><|endoftext|>⟧'
 for n in 2 3 4; do
     like "what is none of the model's is not learnt as letters" "$(line $n)" \
         '^.: error: <\|(3.02|0.01|0.5)\|> is no timestamp .* to <\|3.00\|> in steps'

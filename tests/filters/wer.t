@@ -37,7 +37,8 @@ like 'letters as words' "$(cat "$out")" '"words": 4'
 run sh -c 'cat "$1" | wer --json --out "$2"' - "$tmp/rows" "$tmp/result"
 like 'standard input, and --out' "$(cat "$tmp/result")" '^\{"wer": 0.4444'
 
-{ cat "$tmp/rows"; echo '{"id": "bad", "error": {"stage": "audio-decode", "message": "no"}}'; echo; echo '{"text": "x", "reference": null}'; } >"$tmp/mixed"
+{ cat "$tmp/rows"; echo '{"id": "bad", "error": {"stage": "audio-decode", "message": "no"}}'; echo
+  echo '{"text": "x", "reference": null}'; } >"$tmp/mixed"
 run wer "$tmp/mixed"
 is 'few failed rows are a success' "$st" 0
 is 'and counted' "$(sed -n 3p "$out")" 'normalizer none; 3 rows compared, 1 failed, 1 without a reference'
