@@ -108,18 +108,22 @@ stream 900 a.bin=@8000000 b.bin=y d=d >differs
 run ckpt-write -q --in differs gs://b/other
 is 'and if other bytes come, those are written' "$st:$(sound other):$(ls root/b/other/step-000900 | tr '\n' ' ')" \
     '0:step-000900:a.bin b.bin complete.json d '
-s3="env -u STORAGE_EMULATOR_HOST AWS_ENDPOINT_URL=http://$server/s3 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=secret AWS_REGION=eu-north-1"
+s3="env -u STORAGE_EMULATOR_HOST AWS_ENDPOINT_URL=http://$server/s3 AWS_REGION=eu-north-1"
+s3="$s3 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=secret"
 killed_in $((long - 200000)) 16000000 $s3 ckpt-write -q s3://b/s3
 run $s3 ckpt-write --in long s3://b/s3
 is 'the same on s3://' \
-    "$st:$(sound s3):$(printf '%s\n' "$err" | grep -c -e 'a.bin. is there already' -e 'going on with an upload that has 1 parts')" 0:step-000900:2
+    "$st:$(sound s3):$(printf '%s\n' "$err" |
+        grep -c -e 'a.bin. is there already' -e 'going on with an upload that has 1 parts')" 0:step-000900:2
 is 'no unfinished uploads stay' "$($s3 "$tool" drop s3://b/; stats | perl -ne 'print /"unfinished": (\d+)/')" 0
 
 # --- the whole river, out of a bucket and into it ----------------------------------------------
 mkdir -p root/b/set root/b/model
 cp "$data"/speech/cards/*.wav root/b/set/
 cp -r "$golden/whisper-micro/model/." root/b/model/
-for n in 1 2 3 4 5; do echo "{\"id\": \"c$n\", \"audio\": \"00$n.wav\", \"text\": \"card $n\", \"language\": \"en\"}"; done >root/b/set/train.jsonl
+for n in 1 2 3 4 5; do
+    echo "{\"id\": \"c$n\", \"audio\": \"00$n.wav\", \"text\": \"card $n\", \"language\": \"en\"}"
+done >root/b/set/train.jsonl
 train() { # MANIFEST MODEL DEST OPTIONS...
     manifest=$1 model=$2 dest=$3; shift 3
     gcs-fetch -q --num-train-epochs 4 "$manifest" | audio-decode -q | mel-features -q --model "$model" --over-long cut |
@@ -146,7 +150,11 @@ server_stop
 server_start
 export STORAGE_EMULATOR_HOST="$server"
 # --- copies of models are kept within a bound ------------------------------------------------------
-for n in 1 2 3; do mkdir -p root/b/models/$n; cp root/b/model/preprocessor_config.json root/b/models/$n/; head -c 300000 /dev/urandom >root/b/models/$n/filler; done
+for n in 1 2 3; do
+    mkdir -p root/b/models/$n
+    cp root/b/model/preprocessor_config.json root/b/models/$n/
+    head -c 300000 /dev/urandom >root/b/models/$n/filler
+done
 export PENSTOCK_CACHE="$tmp/few" PENSTOCK_CACHE_SIZE=700K
 use() { printf 'text\nx\n' | gcs-fetch -q - | mel-features --model "gs://b/models/$1" 2>>copied | cat >/dev/null; }
 copies() { ls -d few/copy-* 2>/dev/null | grep -c -v lock; }

@@ -14,7 +14,8 @@ for n in 1 3; do
     for w in $(seq $n); do bg w$w fan -j 2 --metrics "$tmp/w$w.json" --in "$h" --out "$t" 'cat | cat'; done
     left head tail
     for w in $(seq $n); do  # one that came a second after the end would look for its head for minutes
-        wait_until 30 test -s "$tmp/w$w.st" || grep -q '"units": [1-9]' "$tmp/w$w.json" || { stop w$w; echo 0 >"$tmp/w$w.st"; }
+        wait_until 30 test -s "$tmp/w$w.st" || grep -q '"units": [1-9]' "$tmp/w$w.json" ||
+            { stop w$w; echo 0 >"$tmp/w$w.st"; }
         left="$left$(cat "$tmp/w$w.st") "
     done
     is "$n workers: all leave well" "$left" "0 0 $(seq $n | sed 's/.*/0/' | tr '\n' ' ')"
@@ -72,7 +73,8 @@ like 'a worker with other settings is told so' "$st $(echo "$err" | tail -n 1)" 
 stop w1 tail head
 
 # --- hosts of two kinds --------------------------------------------------------------------
-if [ "$(PENSTOCK_KERNELS= mel-features <"$tmp/a.stream" | stream-show --header | grep -o '"kernels": "[a-z0-9]*"')" = '"kernels": "ref"' ]; then
+used=$(PENSTOCK_KERNELS= mel-features <"$tmp/a.stream" | stream-show --header | grep -o '"kernels": "[a-z0-9]*"')
+if [ "$used" = '"kernels": "ref"' ]; then
     skip 'workers of two instruction sets contribute, and that is told' 'this processor has one'
 else
     both() { grep -q '"units": [1-9]' "$tmp/w1.json" && grep -q '"units": [1-9]' "$tmp/w2.json"; } 2>/dev/null
@@ -108,7 +110,8 @@ port=$(ports 2) p="--curve-peers $tmp/peers"
 H=tcp://127.0.0.1:$port T=tcp://127.0.0.1:$((port + 1))
 bg head gcs-fetch --unit 3 $p --curve-key "$tmp/head.key" --out "@$H" "$tmp/m.jsonl"
 bg tail record $p --curve-key "$tmp/tail.key" --in "@$T" --head "$H" "$tmp/tcp"
-($within 3 fan -j 1 $p --curve-key "$tmp/stranger.key" --in "$H" --out "$T" cat 2>"$tmp/stranger.err"; echo $? >"$tmp/stranger.st")
+($within 3 fan -j 1 $p --curve-key "$tmp/stranger.key" --in "$H" --out "$T" cat 2>"$tmp/stranger.err"
+ echo $? >"$tmp/stranger.st")
 is 'a key that is not in the list gets nothing' "$(cat "$tmp/stranger.st") $([ -e "$tmp/tail.st" ] && echo ended)" '124 '
 run fan -j 1 $p --curve-key "$tmp/tail.key" --in "$H" --out "$T" cat
 like 'nor does a key with another role' "$st $(echo "$err" | tail -n 1)" '^100 .*role'

@@ -6,7 +6,9 @@
 # it inside namespaces that go away with this test; the router swallows what it is told to.
 . "$(dirname "$0")/lib.sh"
 if [ "${1:-}" != inside ]; then
-    if ! command -v ip >/dev/null || ! unshare -Urmnpf true 2>/dev/null || ! unshare -Urmnpf sh -c 'mount -t tmpfs none /run && ip netns add x && ip link add name va type veth peer name vb' 2>/dev/null; then
+    if ! command -v ip >/dev/null || ! unshare -Urmnpf true 2>/dev/null ||
+        ! unshare -Urmnpf sh -c 'mount -t tmpfs none /run && ip netns add x &&
+                                 ip link add name va type veth peer name vb' 2>/dev/null; then
         skip 'a network that drops packets' 'network namespaces cannot be made here (ip, unshare)'
         plan
         exit 0
@@ -49,11 +51,14 @@ start() { # start CASE NUMBER
     local head="tcp://10.77.1$2.2:7001" tail="tcp://10.77.2.2:700$2" d="$tmp/$1"
     mkdir "$d"
     mkfifo "$d/checkpoints"
-    (at H$2 timeout 800 gcs-fetch -q $source $(keys head) --out "@$head" "$tmp/train.jsonl" 2>"$d/head.err"; echo $? >"$d/head.st") &
+    (at H$2 timeout 800 gcs-fetch -q $source $(keys head) --out "@$head" "$tmp/train.jsonl" 2>"$d/head.err"
+     echo $? >"$d/head.st") &
     for w in T W$2; do
-        (at $w timeout 800 fan -q --cpus none -j 1 $(keys worker) --in "$head" --out "$tail" "$front" 2>"$d/$w.err"; echo $? >"$d/$w.st") &
+        (at $w timeout 800 fan -q --cpus none -j 1 $(keys worker) --in "$head" --out "$tail" "$front" 2>"$d/$w.err"
+         echo $? >"$d/$w.st") &
     done
-    (at T timeout 800 train-step $options $(keys tail) --in "@$tail" --head "$head" --resume "$d/out" --out "$d/checkpoints" 2>"$d/trainer.err"
+    (at T timeout 800 train-step $options $(keys tail) --in "@$tail" --head "$head" --resume "$d/out" \
+         --out "$d/checkpoints" 2>"$d/trainer.err"
      echo $? >"$d/trainer.st") &
     ckpt-write -q "$d/out" <"$d/checkpoints" 2>"$d/writer.err" &
 }

@@ -9,7 +9,8 @@ for f in "$top"/pipelines/*.sh "$top"/pipelines/slurm/*; do ok "${f##*/} is a sc
 
 export EPOCHS=2
 # Plain pipes, one process a stage: what all others must equal.
-runsh "gcs-fetch --num-train-epochs 2 --shuffle --seed 1 '$tmp/train.jsonl' | audio-decode | mel-features --model $model --over-long cut |
+runsh "gcs-fetch --num-train-epochs 2 --shuffle --seed 1 '$tmp/train.jsonl' | audio-decode |
+       mel-features --model $model --over-long cut |
     tokenize --model $model --language en | train-step --model $model $options | ckpt-write '$tmp/plain'"
 is 'a plain pipe trains' "$st" 0
 want=$(digest <"$tmp/plain/latest/model.safetensors")
@@ -27,7 +28,8 @@ is 'to the same bits from the recorded features' "$(digest <"$tmp/twice/latest/m
 # Three processes on this machine, as on three hosts; --insecure, since all is loopback.
 roles() {
     for role in head worker trainer; do
-        MODEL=$model MANIFEST=$tmp/train.jsonl DEST=$tmp/hosts HEAD=127.0.0.1:$port TRAINER=127.0.0.1:$((port + 1)) SEED=1 JOBS=2 \
+        MODEL=$model MANIFEST=$tmp/train.jsonl DEST=$tmp/hosts SEED=1 JOBS=2 \
+        HEAD=127.0.0.1:$port TRAINER=127.0.0.1:$((port + 1)) \
             TRAIN_OPTIONS="$options" $within 600 bash "$top/pipelines/role.sh" $role 2>"$tmp/$role.err" &
         eval "$role=$!"
     done
@@ -75,7 +77,8 @@ if slurm_can; then
     mkdir "$tmp/keys"
     for r in head tail worker; do keygen --role $r "$tmp/keys/$r.key" >>"$tmp/keys/peers"; done
     cd "$tmp"
-    run env MODEL="$model" MANIFEST="$tmp/train.jsonl" DEST="$tmp/job" KEYS="$tmp/keys" SEED=1 JOBS=1 HEAD_PORT=$((port + 2)) TRAINER_PORT=$((port + 3)) \
+    run env MODEL="$model" MANIFEST="$tmp/train.jsonl" DEST="$tmp/job" KEYS="$tmp/keys" SEED=1 JOBS=1 \
+        HEAD_PORT=$((port + 2)) TRAINER_PORT=$((port + 3)) \
         PENSTOCK_PIPELINES="$top/pipelines" TRAIN_OPTIONS="$options" $within 600 sbatch \
         --wait "$top/pipelines/slurm/penstock.sbatch"
     is 'and runs it on two nodes of this machine, with keys' "$st" 0

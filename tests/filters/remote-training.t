@@ -68,7 +68,8 @@ head_of second
 trainer_of second
 worker_of second 1
 (begun second && echo yes >"$tmp/second/befell"
-    train-step $options --in "@ipc://$tmp/second/x" --head "ipc://$tmp/second/h" --resume "$tmp/second/out" 2>"$tmp/second/two.err" >/dev/null
+    train-step $options --in "@ipc://$tmp/second/x" --head "ipc://$tmp/second/h" --resume "$tmp/second/out" \
+        2>"$tmp/second/two.err" >/dev/null
     echo $? >"$tmp/second/two.st") &
 for who in worker head trainer; do
     c=stop-$who

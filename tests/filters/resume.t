@@ -3,7 +3,8 @@
 . "$(dirname "$0")/lib.sh"
 micro=$golden/whisper-micro
 stream() { perl "$here/micro-stream.pl" "$micro" "$@"; }
-hyper="--model $micro/model --batch-size 2 --gradient-accumulation-steps 2 --learning-rate 1e-3 --warmup-steps 3 --weight-decay 0.01 --save-steps 3"
+hyper="--model $micro/model --batch-size 2 --gradient-accumulation-steps 2 --learning-rate 1e-3 --warmup-steps 3"
+hyper="$hyper --weight-decay 0.01 --save-steps 3"
 seed=${SEED:-$(date +%s)}
 random() { seed=$(((seed * 1103515245 + 12345) % 2147483648)); r=$((seed / 65536 % $1)); }      # r: 0 .. $1-1
 echo "# SEED=$seed"
@@ -12,8 +13,11 @@ echo "# SEED=$seed"
 stream --epochs 12 --repeat 2 --unit 4 --bad 3 >"$tmp/all"
 runsh "train-step $hyper --in $tmp/all | ckpt-write -q $tmp/ref"
 is 'a run without faults' "$st $(readlink "$tmp/ref/latest")" '0 step-000024'
-same() { cmp "$tmp/ref/latest/model.safetensors" "$1/latest/model.safetensors" && cmp "$tmp/ref/latest/optimizer.safetensors" "$1/latest/optimizer.safetensors" &&
-         cmp "$tmp/ref/latest/trainer_state.json" "$1/latest/trainer_state.json"; }
+same() {
+    for f in model.safetensors optimizer.safetensors trainer_state.json; do
+        cmp "$tmp/ref/latest/$f" "$1/latest/$f" || return
+    done
+}
 
 # --- kill -9 at random moments ---
 mkfifo "$tmp/ckpt"      # held while both ends are opened, else one that is killed before that lets the other wait for ever
@@ -23,7 +27,8 @@ while [ $ended = 0 ] && [ $kills -lt 60 ]; do
     train-step -q $hyper --in "$tmp/all" --resume "$tmp/killed" >"$tmp/ckpt" 7>&- 2>"$tmp/e1" & trainer=$!
     ckpt-write -q --save-total-limit 2 "$tmp/killed" <"$tmp/ckpt" 7>&- 2>"$tmp/e2" & writer=$!
     exec 7>&-
-    random $((40 + 10 * kills + kills * kills)); sleep "$((r / 100)).$(printf %02d $((r % 100)))"        # longer and longer: slow machines end too
+    random $((40 + 10 * kills + kills * kills))     # longer and longer: slow machines end too
+    sleep "$((r / 100)).$(printf %02d $((r % 100)))"
     random 2
     if [ "$r" = 0 ]; then kill -9 $trainer 2>/dev/null; else kill -9 $writer 2>/dev/null; fi
     wait $trainer 2>/dev/null; s1=$?
@@ -34,7 +39,10 @@ while [ $ended = 0 ] && [ $kills -lt 60 ]; do
         [ -e "$d" ] || continue
         perl -MJSON::PP -MDigest::SHA -e '
             my $d = shift; local $/; open my $f, "<", "$d/complete.json" or exit 1; my $files = decode_json(<$f>)->{files};
-            for (keys %$files) { exit 1 if -s "$d/$_" != $files->{$_}{size} || Digest::SHA->new(256)->addfile("$d/$_")->hexdigest ne $files->{$_}{sha256} }
+            for (keys %$files) {
+                exit 1 if -s "$d/$_" != $files->{$_}{size};
+                exit 1 if Digest::SHA->new(256)->addfile("$d/$_")->hexdigest ne $files->{$_}{sha256};
+            }
             exit 1 unless $files->{"model.safetensors"}' "$d" || broken=$((broken + 1))
     done
 done
@@ -44,7 +52,8 @@ is 'every directory that a kill left was whole' "$broken" 0
 ok 'and the weights, moments and state are the same bits' same "$tmp/killed"
 
 # --- SIGTERM: the step is finished and saved ---
-(stream --epochs 12 --repeat 2 --unit 4 --bad 3 --sleep 0.03 2>/dev/null | { train-step -q $hyper --resume "$tmp/term" 2>"$tmp/e1"; echo $? >"$tmp/status"; }) \
+(stream --epochs 12 --repeat 2 --unit 4 --bad 3 --sleep 0.03 2>/dev/null |
+     { train-step -q $hyper --resume "$tmp/term" 2>"$tmp/e1"; echo $? >"$tmp/status"; }) \
     | ckpt-write -q "$tmp/term" 2>"$tmp/e2" & pipe=$!
 wait_until 100 test -e "$tmp/term/latest"
 kill -TERM $(pgrep -f "^train-step .*$tmp/term")
@@ -87,8 +96,13 @@ cp "$tmp/ref/step-000012/optimizer.safetensors" "$tmp/early/step-000012/"
 run train-step -q $hyper --freeze encoder --in "$tmp/all" --resume "$tmp/early" --out "$tmp/null"
 is 'freezing more is possible' "$st" 0
 ckpt-write -q --in "$tmp/null" "$tmp/more"
-enc() { perl -e 'open my $f, "<:raw", shift; local $/; my $d = <$f>; my $n = unpack "Q<", $d; my ($a, $b) = substr($d, 8, $n) =~ /"model.encoder.layers.0.fc1.weight":.*?"data_offsets":\s*\[(\d+),\s*(\d+)\]/s;
-    print unpack "H*", substr $d, 8 + $n + $a, $b - $a' "$1/model.safetensors" | cksum; }
+enc() {
+    perl -e '
+        open my $f, "<:raw", shift; local $/; my $d = <$f>; my $n = unpack "Q<", $d;
+        my $name = "model.encoder.layers.0.fc1.weight";
+        my ($a, $b) = substr($d, 8, $n) =~ /"$name":.*?"data_offsets":\s*\[(\d+),\s*(\d+)\]/s;
+        print unpack "H*", substr $d, 8 + $n + $a, $b - $a' "$1/model.safetensors" | cksum
+}
 is 'and what is frozen keeps what it had learnt' "$(enc "$tmp/more/latest")" "$(enc "$tmp/ref/step-000012")"
 printf X | dd of="$tmp/early/step-000012/optimizer.safetensors" bs=1 seek=50000 conv=notrunc 2>/dev/null
 run train-step -q $hyper --in "$tmp/all" --resume "$tmp/early" --out "$tmp/null"
@@ -112,7 +126,8 @@ part() { # NAME OPTIONS...: a run with a stop, against one without
     runsh "head -c 400000 $tmp/all | train-step -q $hyper $* --max-steps 8 --resume $tmp/$n-2 | ckpt-write -q $tmp/$n-2"
     runsh "train-step -q $hyper $* --in $tmp/all --max-steps 8 --resume $tmp/$n-2 | ckpt-write -q $tmp/$n-2"
     is "$n: the whole and the parts give the same bits" \
-        "$(cd "$tmp/$n-1/latest" && for f in *.safetensors; do cmp "$f" "$tmp/$n-2/latest/$f" && echo same; done | tr '\n' ' ')" 'same same '
+        "$(cd "$tmp/$n-1/latest" &&
+           for f in *.safetensors; do cmp "$f" "$tmp/$n-2/latest/$f" && echo same; done | tr '\n' ' ')" 'same same '
 }
 part adapter --lora-r 4 --lora-dropout 0.1
 run train-step -q $hyper --in "$tmp/all" --resume "$tmp/adapter-1" --out "$tmp/null"
@@ -120,7 +135,8 @@ is 'an adapter does not go on as a model' "$st" 100
 like 'and that is said' "$err" 'is of an adapter: go on with its --lora'
 cp -R "$micro/model" "$tmp/model"
 chmod -R u+w "$tmp/model"
-perl "$here/safetensors-edit.pl" "$micro/model/model.safetensors" "$tmp/model/model.safetensors" first model.decoder.layers.0.fc1.weight 0.5
+perl "$here/safetensors-edit.pl" "$micro/model/model.safetensors" "$tmp/model/model.safetensors" \
+    first model.decoder.layers.0.fc1.weight 0.5
 run train-step -q $hyper --lora-r 4 --lora-dropout 0.1 --model "$tmp/model" --in "$tmp/all" --resume "$tmp/adapter-1" \
     --out "$tmp/null"
 is 'nor on another base' "$st" 100

@@ -86,7 +86,9 @@ like 'nobody there' "$st:$(tail -n 1 "$tmp/err")" '^111:.*(connect|refused)'
 
 # --- writing ---------------------------------------------------------------------------------
 written() { # NAME
-    if "$tool" write gs://b/new/object <large 2>err && cmp -s root/b/new/object large; then result 0 "$1"; else result 1 "$1"; sed 's/^/# /' err; fi
+    if "$tool" write gs://b/new/object <large 2>err && cmp -s root/b/new/object large; then result 0 "$1"; return; fi
+    result 1 "$1"
+    sed 's/^/# /' err
 }
 written 'a large object is written'
 for f in 503 429 reset short_persist forget forget_410 lost; do
@@ -124,7 +126,13 @@ killed() { # NAME: sends 30 MB of huge to gs://b/NAME, is killed when three chun
     kill -KILL $pid $feeder; wait $pid $feeder 2>/dev/null
 }
 same_as() { # NAME OBJECT FILE WORD: FILE is written there, and WORD is told
-    if "$tool" write "gs://b/$2" <"$3" 2>err && cmp "root/b/$2" "$3" >>err 2>&1 && { [ -z "$4" ] || grep -q "$4" err; }; then result 0 "$1"; else result 1 "$1"; sed 's/^/# /' err; fi
+    if "$tool" write "gs://b/$2" <"$3" 2>err && cmp "root/b/$2" "$3" >>err 2>&1 &&
+        { [ -z "$4" ] || grep -q "$4" err; }; then
+        result 0 "$1"
+    else
+        result 1 "$1"
+        sed 's/^/# /' err
+    fi
 }
 before=$(received)
 killed kept
@@ -165,7 +173,8 @@ unset STORAGE_EMULATOR_HOST
 export CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE="http://$server"
 python3 - "$server" <<'END'
 import json, subprocess, sys
-key = subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], capture_output=True, text=True).stdout
+key = subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+                     capture_output=True, text=True).stdout
 at = "http://" + sys.argv[1]
 def put(name, **c): json.dump(c, open(name, "w"))
 sa = dict(type="service_account", client_email="a@b", private_key=key, private_key_id="k", token_uri=at + "/token")
@@ -176,11 +185,12 @@ put("far.json", **dict(sa, token_uri="http://example.com/token"))
 put("nokey.json", **dict(sa, private_key="-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"))
 put("strange.json", type="strange")
 open("subject", "w").write("subject-token\n")
-put("ext.json", type="external_account", audience="a", subject_token_type="t", token_url=at + "/sts", credential_source={"file": "subject"},
-    service_account_impersonation_url=at + "/impersonate")
-put("ext-url.json", type="external_account", audience="a", subject_token_type="t", token_url=at + "/sts", service_account_impersonation_url=at + "/impersonate",
-    credential_source={"url": at + "/subject", "headers": {"X-Who": "test"}, "format": {"type": "json", "subject_token_field_name": "subject"}})
-put("imp.json", type="impersonated_service_account", service_account_impersonation_url=at + "/impersonate", source_credentials=user)
+other = dict(service_account_impersonation_url=at + "/impersonate")
+ext = dict(other, type="external_account", audience="a", subject_token_type="t", token_url=at + "/sts")
+put("ext.json", **ext, credential_source={"file": "subject"})
+put("ext-url.json", **ext, credential_source={"url": at + "/subject", "headers": {"X-Who": "test"},
+                                              "format": {"type": "json", "subject_token_field_name": "subject"}})
+put("imp.json", **other, type="impersonated_service_account", source_credentials=user)
 END
 run "$tool" get gs://b/small
 like 'no credentials at all: what to do is said' "$st:$(tail -n 1 "$tmp/err")" '^100:.*gcloud auth application-default login'
@@ -221,7 +231,8 @@ unset CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE
 export STORAGE_EMULATOR_HOST="$server"
 GCS_REQUESTER_PAYS_PROJECT=me same 'who pays is named when reading' gs://b/small small
 ok 'and when listing and writing' env GCS_REQUESTER_PAYS_PROJECT=me sh -c \
-    "'$tool' list gs://b/many- | grep -q many-9 && '$tool' write gs://b/paid <small && '$tool' put gs://b/paid <small && '$tool' delete gs://b/paid"
+    "'$tool' list gs://b/many- | grep -q many-9 && '$tool' write gs://b/paid <small &&
+     '$tool' put gs://b/paid <small && '$tool' delete gs://b/paid"
 run "$tool" get gs://b/small
 like 'else the store says so' "$st:$err" '^100:.*requester pays'
 plan
