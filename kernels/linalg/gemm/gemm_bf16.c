@@ -8,8 +8,6 @@
  * costs more than it gains it is gemm_bf16_dx.c's. */
 #include "kernels/linalg/gemm/gemm_bf16.h"
 
-#include <string.h>
-
 enum {
     TALL_ROWS = 96,             /* of a task; a multiple of 6 */
     TALL_DEPTH = 1536,          /* summed in registers at once: 96 rows of it and a panel fit the second cache */
@@ -308,7 +306,7 @@ static void job_run(struct job *j, size_t bytes)
 {
     bool many = many_rows(j->m, bytes, j->depth), tall = many && !j->in_place;
     size_t deepest = 0;
-    j->direct = j->y->f32 && !j->y->bf16 && !j->y->done && !j->y->bias && !j->y->plus;
+    j->direct = gemm_bf16_direct(j->y);
     j->strips = many && j->in_place && !j->direct;
     j->shared = team_shared(j->k->team);
     for (size_t i = 0; i < j->count; i++)

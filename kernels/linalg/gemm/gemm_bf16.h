@@ -73,6 +73,12 @@ void gemm_bf16_copy(const struct kernels *k, uint16_t *to, size_t width, const s
 void gemm_bf16_dx(const struct compute *k, size_t m, const struct gemm_in *dy, const struct packed *w,
                   const struct gemm_out *y);
 
+/* Are the sums all there is to y, so that they can be made where it lies? */
+static inline bool gemm_bf16_direct(const struct gemm_out *y)
+{
+    return y->f32 && !y->bf16 && !y->done && !y->bias && !y->plus;
+}
+
 /* A finished block of y, at (row, col) of the whole: `done`, then to where it goes. */
 void gemm_bf16_finish(const struct kernels *k, const struct gemm_out *y, size_t row, size_t col, size_t m, size_t n,
                       float *c, size_t ldc);

@@ -144,7 +144,7 @@ void gemm_bf16_dx(const struct compute *k, size_t m, const struct gemm_in *dy, c
     bool deep = j.depth > DEEP;
     size_t rows = round_to(parts(m, parts(m, deep ? DEEP_ROWS : ROWS)), SIX);
     uint16_t *shared = team_shared(k->team);
-    j.direct = y->f32 && !y->bf16 && !y->done && !y->bias && !y->plus;
+    j.direct = gemm_bf16_direct(y);
     j.add = j.direct && y->add;
     for (j.row = 0; j.row < m; j.row += rows) {
         j.rows = least(m - j.row, rows);
